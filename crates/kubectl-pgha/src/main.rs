@@ -1,0 +1,3 @@
+//! kubectl plugin that moves a Postgres service between Kubernetes clusters.
+
+fn main() {}

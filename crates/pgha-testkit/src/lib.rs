@@ -1,0 +1,1 @@
+//! A fake API server under the real Kubernetes client, and builders of what it holds.

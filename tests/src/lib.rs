@@ -1,0 +1,1 @@
+//! End-to-end suite: drives the shipped programs against the lab.
