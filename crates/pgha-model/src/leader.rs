@@ -81,7 +81,7 @@ fn judge_pod(member: &Member, disagreements: &mut Vec<String>) {
     match member.role_label.as_deref() {
         Some("master" | "primary") => {}
         Some(label) => {
-            disagreements.push(format!("Pod {pod} holds the lock and is labelled {label}."))
+            disagreements.push(format!("Pod {pod} holds the lock and is labelled {label}."));
         }
         None => disagreements.push(format!("Pod {pod} holds the lock and has no role label.")),
     }

@@ -3,12 +3,18 @@
 //! Everything here is pure: no I/O, no clock, no randomness, no async. Facts come in as values, decisions go out as
 //! values. Reading a cluster, changing it and showing it are other crates' work.
 
+pub mod check;
 pub mod control;
 pub mod effect;
+pub mod event;
+pub mod finding;
 pub mod leader;
 pub mod lsn;
 pub mod member;
 pub mod observed;
+pub mod plan;
+pub mod postgres;
+pub mod proof;
 pub mod site;
 pub mod survey;
 pub mod timeline;

@@ -1,0 +1,338 @@
+//! The checks that a move must pass before anything is changed.
+
+use jiff::Timestamp;
+
+use crate::finding::Findings;
+use crate::leader::judge_leader;
+use crate::member::{PatroniVersion, Role};
+use crate::postgres::PostgresFacts;
+use crate::site::Part;
+use crate::survey::SiteSurvey;
+
+/// One side of a move, as seen before it.
+#[derive(Clone, Debug)]
+pub struct SideFacts {
+    /// What Kubernetes and Patroni say.
+    pub survey: SiteSurvey,
+    /// What Postgres says on the member that holds the lock.
+    pub postgres: Option<PostgresFacts>,
+}
+
+/// What the user allows that a move otherwise refuses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Consent {
+    /// Change an object that GitOps or Helm owns.
+    pub managed: bool,
+}
+
+/// Bytes that a target may be behind before the move starts: what lies beyond is caught up first, not during the write gap.
+pub const MAX_LAG_BYTES: u64 = 1 << 30;
+
+/// Checks both sides; the move may start when nothing fails.
+pub fn judge_switchover(
+    source: &SideFacts,
+    target: &SideFacts,
+    consent: Consent,
+    now: Timestamp,
+) -> Findings {
+    let mut findings = Findings::default();
+    judge_identity(source, target, &mut findings);
+    judge_parts(&source.survey, &target.survey, &mut findings);
+    for (part, side) in [(Part::Source, source), (Part::Target, target)] {
+        judge_leadership(part, &side.survey, now, &mut findings);
+        judge_object(part, &side.survey, consent, &mut findings);
+        judge_patroni(part, &side.survey, &mut findings);
+        judge_postgres(part, side, &mut findings);
+    }
+    judge_feed(source, target, &mut findings);
+    findings
+}
+
+fn judge_identity(source: &SideFacts, target: &SideFacts, findings: &mut Findings) {
+    let same = source.survey.object.uid == target.survey.object.uid;
+    findings.fail_if(
+        "sites-differ",
+        None,
+        same.then(|| "Source and target are the same object.".to_owned()),
+        "Name two different sites with --from and --to.",
+    );
+    let (a, b) = (
+        source.survey.system_identifier(),
+        target.survey.system_identifier(),
+    );
+    let seen = match (a, b) {
+        (Some(a), Some(b)) if a == b => None,
+        (Some(a), Some(b)) => Some(format!("The system identifiers differ: {a} and {b}.")),
+        (None, _) => Some("The source's system identifier is not known.".to_owned()),
+        (_, None) => Some("The target's system identifier is not known.".to_owned()),
+    };
+    findings.fail_if(
+        "system-identifier",
+        None,
+        seen,
+        "These are not two sides of one service; check the names and contexts.",
+    );
+}
+
+fn role_of(survey: &SiteSurvey) -> Option<Role> {
+    survey
+        .lock_holder()?
+        .freshest()
+        .ok()
+        .map(|status| status.role.clone())
+}
+
+fn judge_parts(source: &SiteSurvey, target: &SiteSurvey, findings: &mut Findings) {
+    let (at_source, at_target) = (role_of(source), role_of(target));
+    let (seen, advice) = match (&at_source, &at_target) {
+        (Some(Role::Primary), Some(Role::StandbyLeader)) => (None, ""),
+        (Some(Role::Primary), Some(Role::Primary)) => (
+            Some("Both sides are primary.".to_owned()),
+            "Stop writes to one side at once, then compare both; no move can repair this.",
+        ),
+        (Some(Role::StandbyLeader), Some(Role::StandbyLeader)) => (
+            Some("Both sides are standbys: nobody is primary.".to_owned()),
+            "Either make the side that was primary last primary again, or promote the one that holds more: set \
+             spec.standby.enabled to false there.",
+        ),
+        (Some(Role::StandbyLeader), Some(Role::Primary)) => (
+            Some("The source is the standby and the target is the primary.".to_owned()),
+            "The move is already done, or swap --from and --to.",
+        ),
+        (_, _) => (
+            Some(format!(
+                "The source is {} and the target is {}.",
+                at_source
+                    .as_ref()
+                    .map_or("without a leader".to_owned(), ToString::to_string),
+                at_target
+                    .as_ref()
+                    .map_or("without a leader".to_owned(), ToString::to_string),
+            )),
+            "Run `kubectl pgha leader` on each side and wait until both have settled.",
+        ),
+    };
+    findings.fail_if("roles", None, seen, advice);
+}
+
+fn judge_leadership(part: Part, survey: &SiteSurvey, now: Timestamp, findings: &mut Findings) {
+    let disagreements = judge_leader(survey, now).disagreements;
+    findings.fail_if(
+        "leader-evidence",
+        part,
+        (!disagreements.is_empty()).then(|| disagreements.join(" ")),
+        "Run `kubectl pgha leader` there; wait until every source names the same leader.",
+    );
+    let unready: Vec<_> = survey
+        .members
+        .iter()
+        .filter(|member| {
+            !member
+                .freshest()
+                .is_ok_and(crate::member::MemberStatus::is_running)
+        })
+        .map(|member| member.pod.as_str())
+        .collect();
+    findings.fail_if(
+        "members-running",
+        part,
+        (!unready.is_empty()).then(|| format!("Not running: {}.", unready.join(", "))),
+        "Bring every member up, or remove it from the cluster.",
+    );
+}
+
+fn judge_object(part: Part, survey: &SiteSurvey, consent: Consent, findings: &mut Findings) {
+    let object = &survey.object;
+    findings.fail_if(
+        "operator-not-paused",
+        part,
+        object
+            .paused
+            .then(|| "spec.paused is true: somebody holds the operator.".to_owned()),
+        "Find out who holds it, then set spec.paused to false.",
+    );
+    findings.fail_if(
+        "not-shut-down",
+        part,
+        object.shutdown.then(|| "spec.shutdown is true.".to_owned()),
+        "Start the cluster first.",
+    );
+    findings.fail_if(
+        "no-pending-switchover",
+        part,
+        object
+            .pending_switchover
+            .as_ref()
+            .map(|id| format!("The operator has an unfinished switchover, `{id}`.")),
+        "Let it finish, or set spec.patroni.switchover.enabled to false.",
+    );
+    findings.fail_if(
+        "no-hidden-standby",
+        part,
+        object.hidden_standby_section.then(|| {
+            "spec.patroni.dynamicConfiguration holds a standby_cluster of its own: a promotion would not happen."
+                .to_owned()
+        }),
+        "Remove standby_cluster from spec.patroni.dynamicConfiguration.",
+    );
+    let managed = (!object.managed_by.is_empty() && !consent.managed).then(|| {
+        format!(
+            "The object is owned by {}, which will revert the change.",
+            object.managed_by.join(", ")
+        )
+    });
+    findings.fail_if(
+        "not-managed",
+        part,
+        managed,
+        "Change it in its source, or suspend the owner and repeat with --allow-managed.",
+    );
+}
+
+fn judge_patroni(part: Part, survey: &SiteSurvey, findings: &mut Findings) {
+    let paused = survey.store.as_seen().is_some_and(|store| store.paused);
+    findings.fail_if(
+        "patroni-not-paused",
+        part,
+        paused.then(|| "Patroni is paused: it would neither demote nor promote.".to_owned()),
+        "Resume it with `patronictl resume`.",
+    );
+    let mut versions: Vec<_> = survey
+        .members
+        .iter()
+        .map(|member| member.freshest().ok().and_then(|status| status.patroni))
+        .collect();
+    versions.sort_unstable();
+    versions.dedup();
+    let shown = |version: &Option<PatroniVersion>| {
+        version.map_or("unknown".to_owned(), |version| version.to_string())
+    };
+    let seen = match versions.as_slice() {
+        [Some(version)] if *version >= PatroniVersion::FIRST_WITH_CLEAN_DEMOTION => None,
+        [Some(version)] => Some(format!(
+            "Patroni {version} stops a primary at once when its cluster becomes a standby: acknowledged rows may be lost."
+        )),
+        [] => Some("There are no members.".to_owned()),
+        several => Some(format!(
+            "The members' versions of Patroni are mixed or unknown: {}.",
+            several.iter().map(shown).collect::<Vec<_>>().join(", ")
+        )),
+    };
+    findings.fail_if(
+        "patroni-version",
+        part,
+        seen,
+        "Update every member to Patroni 4.1 or newer; this version of pgha moves no other.",
+    );
+}
+
+fn judge_postgres(part: Part, side: &SideFacts, findings: &mut Findings) {
+    let Some(facts) = &side.postgres else {
+        findings.fail_if(
+            "postgres-answers",
+            part,
+            Some("Postgres on the leader was not asked or did not answer.".to_owned()),
+            "Check that pods/exec is permitted and that the leader's database container runs.",
+        );
+        return;
+    };
+    findings.fail_if("postgres-answers", part, None, "");
+    let expected = part == Part::Target;
+    findings.fail_if(
+        "postgres-role",
+        part,
+        (facts.in_recovery != expected)
+            .then(|| format!("Postgres says pg_is_in_recovery() = {}.", facts.in_recovery)),
+        "Run `kubectl pgha leader` there; wait until Patroni and Postgres agree.",
+    );
+    match part {
+        Part::Source => judge_archiver(facts, findings),
+        Part::Target => judge_replay(facts, findings),
+    }
+}
+
+fn judge_archiver(facts: &PostgresFacts, findings: &mut Findings) {
+    let off = (facts.archive_mode == "off" || facts.archive_command.is_empty())
+        .then(|| "The source archives nothing.".to_owned());
+    let failing = facts
+        .failing_archive
+        .as_ref()
+        .map(|wal| format!("Archiving fails: {wal} was refused last."));
+    findings.fail_if(
+        "archive-works",
+        Part::Source,
+        off.or(failing),
+        "Repair the archive; the old side needs it to follow afterwards.",
+    );
+}
+
+fn judge_replay(facts: &PostgresFacts, findings: &mut Findings) {
+    findings.fail_if(
+        "replay-not-paused",
+        Part::Target,
+        (facts.replay_paused == Some(true)).then(|| "Replay is paused.".to_owned()),
+        "Run `select pg_wal_replay_resume()` on every member of the target.",
+    );
+    findings.fail_if(
+        "no-apply-delay",
+        Part::Target,
+        (facts.apply_delay_ms != 0)
+            .then(|| format!("recovery_min_apply_delay is {} ms.", facts.apply_delay_ms)),
+        "Remove the delay: a promotion waits for it.",
+    );
+    findings.fail_if(
+        "no-recovery-target",
+        Part::Target,
+        (!facts.recovery_targets.is_empty()).then(|| {
+            format!(
+                "A recovery target is set: {}.",
+                facts.recovery_targets.join(", ")
+            )
+        }),
+        "Remove the recovery target.",
+    );
+}
+
+fn judge_feed(source: &SideFacts, target: &SideFacts, findings: &mut Findings) {
+    let written = source.postgres.as_ref().and_then(|facts| facts.flushed);
+    let replayed = target.postgres.as_ref().and_then(|facts| facts.replayed);
+    let seen = match (written, replayed) {
+        (Some(written), Some(replayed)) => {
+            let lag = written.bytes_ahead_of(replayed);
+            (lag > MAX_LAG_BYTES)
+                .then(|| format!("The target is {lag} bytes behind ({replayed} of {written})."))
+        }
+        (_, _) => Some("The positions of both sides could not be read.".to_owned()),
+    };
+    findings.fail_if(
+        "target-close",
+        Part::Target,
+        seen,
+        "Wait until the target has caught up; `kubectl pgha status -w` shows it.",
+    );
+    let section = target.survey.object.standby_section.as_ref();
+    let no_section = source.survey.object.standby_section.is_none() && section.is_none();
+    findings.fail_if(
+        "standby-section",
+        Part::Source,
+        no_section.then(|| "Neither object says how to be a standby.".to_owned()),
+        "Add spec.standby with enabled: false and a repoName or host to the source.",
+    );
+    let forked = source
+        .postgres
+        .as_ref()
+        .zip(target.postgres.as_ref())
+        .filter(|(source, target)| target.checkpoint_timeline > source.checkpoint_timeline)
+        .map(|(source, target)| {
+            format!(
+                "The target is on timeline {}, the source on {}.",
+                target.checkpoint_timeline, source.checkpoint_timeline
+            )
+        });
+    findings.fail_if(
+        "same-timeline",
+        None,
+        forked,
+        "The target has forked off: rebuild it from the source before a move.",
+    );
+}

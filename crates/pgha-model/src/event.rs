@@ -1,0 +1,107 @@
+//! What happens during a move, in order.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::effect::Effect;
+use crate::lsn::Lsn;
+use crate::plan::Step;
+use crate::proof::Closure;
+use crate::site::Place;
+use crate::timeline::Timeline;
+
+/// One thing that happened. Every output is a reader of this stream.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(
+    rename_all = "camelCase",
+    tag = "event",
+    rename_all_fields = "camelCase"
+)]
+pub enum Event {
+    /// A step begins; nothing of it was done before this.
+    Started {
+        /// Which.
+        step: Step,
+    },
+    /// Something was learned on the way.
+    Noted {
+        /// During which step.
+        step: Step,
+        /// What, as a full sentence.
+        text: String,
+    },
+    /// A step's effect is real.
+    Settled {
+        /// Which.
+        step: Step,
+        /// How long it took.
+        #[serde(rename = "tookSeconds", serialize_with = "seconds")]
+        took: Duration,
+        /// What proves it, as a full sentence.
+        evidence: String,
+    },
+    /// The move goes back to the source.
+    Undoing {
+        /// Why, as a full sentence.
+        because: String,
+    },
+    /// The source is primary again and everything is as it was before.
+    Undone {
+        /// What proves it, as a full sentence.
+        evidence: String,
+    },
+}
+
+/// A finished move.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Outcome {
+    /// The side that is a standby now.
+    pub source: Place,
+    /// The side that is primary now.
+    pub target: Place,
+    /// From the first request of the fence to the first commit on the target, as this tool saw it: an upper bound of what
+    /// a client saw.
+    #[serde(rename = "writeGapSeconds", serialize_with = "seconds")]
+    pub write_gap: Duration,
+    /// Where the source ended.
+    pub closure: Closure,
+    /// Up to where the target had replayed when it was promoted: the end of the source's last record.
+    pub replayed: Lsn,
+    /// The new timeline.
+    pub timeline: Timeline,
+    /// Where the new timeline forks off the source's.
+    pub fork: Lsn,
+}
+
+/// Where a move that did not finish has left things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Standing {
+    /// Everything is as before.
+    Unchanged,
+    /// The source is primary again, on a new timeline.
+    BackAtSource,
+    /// The source is fenced and nobody is primary.
+    Fenced,
+    /// The target was told to promote and it is not known whether it did.
+    PromotionUnknown,
+    /// The target is primary; what comes after the promotion is not finished.
+    Promoted,
+}
+
+impl Standing {
+    /// What the failure left behind.
+    pub const fn effect(self) -> Effect {
+        match self {
+            Self::Unchanged => Effect::None,
+            Self::BackAtSource | Self::Promoted => Effect::Applied,
+            Self::Fenced | Self::PromotionUnknown => Effect::Unknown,
+        }
+    }
+}
+
+fn seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64((duration.as_secs_f64() * 1000.0).round() / 1000.0)
+}

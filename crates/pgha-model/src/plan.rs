@@ -1,0 +1,166 @@
+//! The steps of a move.
+
+use serde::Serialize;
+
+use crate::check::{Consent, SideFacts, judge_switchover};
+use crate::finding::{Finding, Severity};
+use crate::site::Place;
+
+/// One settled change of a move, in the order of the move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Step {
+    /// Both operators leave their cluster alone.
+    Hold,
+    /// The target polls its source of log often; the source keeps what the target may still ask for.
+    Prepare,
+    /// A canary written on the source is replayed on the target, by the very ways that the move will use.
+    Rehearse,
+    /// The source's leader stops cleanly and its site becomes a standby.
+    Fence,
+    /// Every member of the target that could be elected has replayed the source's shutdown checkpoint.
+    Prove,
+    /// The target takes writes. The point of no return.
+    Promote,
+    /// The new primary commits and archives, its history forks where the source ended, and the source is read-only.
+    Verify,
+    /// Settings are put back and both operators work again.
+    Release,
+    /// Every member of both sites follows the new timeline.
+    Rejoin,
+}
+
+impl Step {
+    /// Every step, in order.
+    pub const ALL: [Self; 9] = [
+        Self::Hold,
+        Self::Prepare,
+        Self::Rehearse,
+        Self::Fence,
+        Self::Prove,
+        Self::Promote,
+        Self::Verify,
+        Self::Release,
+        Self::Rejoin,
+    ];
+
+    /// Its name, one word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Hold => "hold",
+            Self::Prepare => "prepare",
+            Self::Rehearse => "rehearse",
+            Self::Fence => "fence",
+            Self::Prove => "prove",
+            Self::Promote => "promote",
+            Self::Verify => "verify",
+            Self::Release => "release",
+            Self::Rejoin => "rejoin",
+        }
+    }
+
+    /// What it does, as a line of a plan.
+    pub const fn purpose(self) -> &'static str {
+        match self {
+            Self::Hold => "pause both operators; each acknowledges it",
+            Self::Prepare => "make the target poll often and the source keep its log",
+            Self::Rehearse => "push a segment, checkpoint, and see a canary replayed on the target",
+            Self::Fence => "stop the source's leader cleanly and make its site a standby",
+            Self::Prove => {
+                "push the last segment; every member of the target replays the shutdown checkpoint"
+            }
+            Self::Promote => "make the target primary (point of no return)",
+            Self::Verify => "commit and archive on the new primary; check where its history forks",
+            Self::Release => "put settings back and resume both operators",
+            Self::Rejoin => "see every member of both sites follow the new timeline",
+        }
+    }
+}
+
+/// How the target gets the source's log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Feed {
+    /// From the repository only.
+    Archive,
+    /// From the source itself, with the repository behind it.
+    Streaming,
+}
+
+/// What a move will do. Immutable: when a fact it rests on changes, it stops and is made anew.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// The side that is primary now.
+    pub source: Place,
+    /// The side that will be.
+    pub target: Place,
+    /// How the target is fed.
+    pub feed: Feed,
+    /// The member that will be stopped: only this one's control data counts.
+    pub source_leader: LeaderIdentity,
+    /// The member that will be promoted.
+    pub target_leader: LeaderIdentity,
+    /// The steps.
+    pub steps: Vec<Step>,
+    /// What was seen that does not stop the move.
+    pub warnings: Vec<Finding>,
+}
+
+/// A member by name and by the pod behind the name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LeaderIdentity {
+    /// The pod's name.
+    pub pod: String,
+    /// The pod's UID.
+    pub uid: String,
+}
+
+/// Why there is no plan. Nothing was attempted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Refusal(pub Vec<Finding>);
+
+/// Plans a move that loses no committed write, or says why there is none.
+pub fn plan_switchover(
+    source: &SideFacts,
+    target: &SideFacts,
+    consent: Consent,
+    now: jiff::Timestamp,
+) -> Result<Plan, Refusal> {
+    let findings = judge_switchover(source, target, consent, now);
+    let leaders = leader_of(source).zip(leader_of(target));
+    let (Some((source_leader, target_leader)), None) = (leaders, findings.failures().next()) else {
+        return Err(Refusal(findings.failures().cloned().collect()));
+    };
+    let streams = target
+        .postgres
+        .as_ref()
+        .is_some_and(|facts| facts.receiver_status.is_some());
+    Ok(Plan {
+        source: source.survey.place.clone(),
+        target: target.survey.place.clone(),
+        feed: if streams {
+            Feed::Streaming
+        } else {
+            Feed::Archive
+        },
+        source_leader,
+        target_leader,
+        steps: Step::ALL.to_vec(),
+        warnings: findings
+            .0
+            .into_iter()
+            .filter(|f| f.severity == Severity::Warn)
+            .collect(),
+    })
+}
+
+fn leader_of(side: &SideFacts) -> Option<LeaderIdentity> {
+    let member = side.survey.lock_holder()?;
+    Some(LeaderIdentity {
+        pod: member.pod.clone(),
+        uid: member.uid.clone(),
+    })
+}
