@@ -1,0 +1,230 @@
+//! The benchmark files: one record a run, as `cargo xtask bench … --json FILE` writes them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Handover, State, Verdict};
+
+/// How the standby site is fed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standby {
+    /// From the archive alone.
+    Archive,
+    /// By streaming, with the archive.
+    Streaming,
+}
+
+/// How the move was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Method {
+    /// The documented procedure, automated without waste.
+    Documented,
+    /// pgha.
+    Pgha,
+}
+
+/// One measured move.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MoveRun {
+    /// How the standby was fed.
+    pub standby: Standby,
+    /// Load writers beside the probe.
+    pub writers: u32,
+    /// How the move was made.
+    pub method: Method,
+    /// The probe's write gap in seconds.
+    pub gap_s: f64,
+    /// Acknowledged rows that the new primary does not hold.
+    pub missing: u64,
+    /// Whether the old side follows without a rebuild.
+    pub rejoined: bool,
+}
+
+/// The file of `bench move`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MoveFile {
+    /// The runs, in the order in which they were made.
+    pub runs: Vec<MoveRun>,
+}
+
+/// The program that was measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tool {
+    /// `kubectl-pgha`.
+    Pgha,
+    /// kubectl, on the same objects.
+    Kubectl,
+    /// An empty Rust program.
+    Empty,
+}
+
+/// One measured command.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CliRun {
+    /// The command, for instance `leader`.
+    pub command: String,
+    /// The program.
+    pub tool: Tool,
+    /// Wall time in milliseconds.
+    pub wall_ms: f64,
+    /// Peak resident memory in KiB.
+    pub rss_kib: u64,
+    /// Requests that the API server's audit log counted.
+    pub requests: u64,
+}
+
+/// The file of `bench cli`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CliFile {
+    /// The runs, in the order in which they were made.
+    pub runs: Vec<CliRun>,
+}
+
+/// Why a verdict is no measurement of a move.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotMeasured {
+    /// An assumption does not hold.
+    Assumption(String),
+    /// The run shows another number of moves than one.
+    Moves(usize),
+    /// There is no single primary whose rows could be counted.
+    NoPrimary,
+}
+
+impl fmt::Display for NotMeasured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Assumption(says) => write!(f, "the run is no measurement: {says}"),
+            Self::Moves(count) => write!(f, "the run shows {count} moves, not one"),
+            Self::NoPrimary => write!(f, "the run ended without a single primary"),
+        }
+    }
+}
+
+impl std::error::Error for NotMeasured {}
+
+impl MoveRun {
+    /// The record of the one move that `verdict` shows. A broken promise is part of the record, a broken assumption
+    /// makes it worthless.
+    ///
+    /// # Errors
+    /// See [`NotMeasured`].
+    pub fn measured(
+        verdict: &Verdict,
+        standby: Standby,
+        writers: u32,
+        method: Method,
+    ) -> Result<Self, NotMeasured> {
+        if let Some(broken) = verdict
+            .assumptions
+            .iter()
+            .find(|check| check.state != State::Holds)
+        {
+            return Err(NotMeasured::Assumption(broken.rests_on.clone()));
+        }
+        let moves: Vec<&Handover> = verdict.moves().collect();
+        let [only] = moves[..] else {
+            return Err(NotMeasured::Moves(moves.len()));
+        };
+        let account = verdict.account.as_ref().ok_or(NotMeasured::NoPrimary)?;
+        Ok(Self {
+            standby,
+            writers,
+            method,
+            gap_s: seconds(only.gap_us),
+            missing: u64::try_from(account.missing.len()).unwrap_or(u64::MAX),
+            rejoined: verdict.holds("old-side-follows"),
+        })
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a gap of 2^53 microseconds is 285 years"
+)]
+fn seconds(us: i64) -> f64 {
+    us as f64 / 1e6
+}
+
+/// The middle and the 95th percentile of some figures.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Spread {
+    /// The median.
+    pub median: f64,
+    /// The smallest figure that at least 95 percent do not exceed.
+    pub p95: f64,
+}
+
+/// The spread of `figures`; none of no figures.
+pub fn spread(figures: &[f64]) -> Option<Spread> {
+    let mut sorted = figures.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let last = sorted.len().checked_sub(1)?;
+    let median = f64::midpoint(sorted[last / 2], sorted[sorted.len() / 2]);
+    Some(Spread {
+        median,
+        p95: sorted[(sorted.len() * 95).div_ceil(100) - 1],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_has_the_published_shape() {
+        let run = MoveRun {
+            standby: Standby::Archive,
+            writers: 4,
+            method: Method::Documented,
+            gap_s: 1.23,
+            missing: 0,
+            rejoined: true,
+        };
+        let json = serde_json::to_string(&MoveFile { runs: vec![run] }).unwrap();
+        let expected = r#"{"runs":[{"standby":"archive","writers":4,"method":"documented","gap_s":1.23,"missing":0,"rejoined":true}]}"#;
+        assert_eq!(json, expected);
+        let (command, tool) = ("leader".to_owned(), Tool::Pgha);
+        let run = CliRun {
+            command,
+            tool,
+            wall_ms: 1.2,
+            rss_kib: 1234,
+            requests: 3,
+        };
+        let json = serde_json::to_string(&CliFile { runs: vec![run] }).unwrap();
+        let expected = r#"{"runs":[{"command":"leader","tool":"pgha","wall_ms":1.2,"rss_kib":1234,"requests":3}]}"#;
+        assert_eq!(json, expected);
+    }
+
+    #[test]
+    fn the_spread_of_few_figures_is_exact() {
+        assert_eq!(spread(&[]), None);
+        assert_eq!(
+            spread(&[2.0]),
+            Some(Spread {
+                median: 2.0,
+                p95: 2.0
+            })
+        );
+        assert_eq!(
+            spread(&[4.0, 1.0, 3.0, 2.0]),
+            Some(Spread {
+                median: 2.5,
+                p95: 4.0
+            })
+        );
+        let hundred: Vec<f64> = (1..=100).map(f64::from).collect();
+        assert_eq!(
+            spread(&hundred),
+            Some(Spread {
+                median: 50.5,
+                p95: 95.0
+            })
+        );
+    }
+}

@@ -1,0 +1,342 @@
+//! Each assumption and each promise, with what it rests on.
+
+use crate::{
+    Account, Check, Handover, HandoverKind, Ledger, Overlap, Question, Side, State, WalFinding,
+};
+
+fn check(id: &str, holds: bool, rests_on: String) -> Check {
+    let state = if holds { State::Holds } else { State::Broken };
+    Check {
+        id: id.to_owned(),
+        state,
+        rests_on,
+    }
+}
+
+fn unjudged(id: &str, rests_on: &str) -> Check {
+    Check {
+        id: id.to_owned(),
+        state: State::Unjudged,
+        rests_on: rests_on.to_owned(),
+    }
+}
+
+pub(crate) fn ledger_complete(ledger: &Ledger, question: &Question) -> Check {
+    let other_faults: Vec<&String> = ledger
+        .faults
+        .iter()
+        .filter(|fault| !is_clock_fault(fault))
+        .collect();
+    let says = if let Some(fault) = other_faults.first() {
+        format!("the ledger contradicts itself: {fault}")
+    } else if ledger.ended_us.is_some() {
+        format!(
+            "{} rows, each written down before it was sent, and an end",
+            ledger.rows.len()
+        )
+    } else if question.is_open {
+        format!(
+            "{} rows so far, of a writer that is running",
+            ledger.rows.len()
+        )
+    } else {
+        "the ledger has no end: the writer was killed or crashed".to_owned()
+    };
+    let is_ended = ledger.ended_us.is_some() && !ledger.is_torn;
+    check(
+        "ledger-complete",
+        other_faults.is_empty() && (is_ended || question.is_open),
+        says,
+    )
+}
+
+fn is_clock_fault(fault: &str) -> bool {
+    fault.starts_with("the clock")
+}
+
+pub(crate) fn clock_monotonic(ledger: &Ledger) -> Check {
+    let drift = |(at_us, wall_us): &(u64, i64)| wall_us - ledger.wall_us - at_us.cast_signed();
+    let drifts: Vec<i64> = ledger.beats.iter().map(drift).collect();
+    let spread = drifts
+        .iter()
+        .max()
+        .zip(drifts.iter().min())
+        .map_or(0, |(max, min)| max - min);
+    let says = match ledger.faults.iter().find(|fault| is_clock_fault(fault)) {
+        Some(fault) => fault.clone(),
+        None => format!(
+            "every line is later than the one before; wall time differs from it by {} at most",
+            ms(spread)
+        ),
+    };
+    check(
+        "clock-monotonic",
+        !ledger.faults.iter().any(|fault| is_clock_fault(fault)),
+        says,
+    )
+}
+
+pub(crate) fn writer_ran_through(longest_stall_us: u64, question: &Question) -> Check {
+    let says = format!(
+        "the writer showed that it ran at least every {} (allowed {})",
+        ms(longest_stall_us.cast_signed()),
+        ms(question.max_stall_us.cast_signed())
+    );
+    check(
+        "writer-ran-through",
+        longest_stall_us <= question.max_stall_us,
+        says,
+    )
+}
+
+pub(crate) fn moves_measured(handovers: &[Handover], question: &Question) -> Check {
+    let moves: Vec<&Handover> = handovers
+        .iter()
+        .filter(|handover| handover.kind == HandoverKind::Move)
+        .collect();
+    let poor = moves
+        .iter()
+        .find(|one| one.rows_before.min(one.rows_after) < question.min_rows);
+    let is_expected = question
+        .expected_moves
+        .is_none_or(|expected| expected == moves.len());
+    let says = match (poor, question.expected_moves) {
+        (Some(poor), _) => format!(
+            "only {} rows of the probe before and {} after the move to {} (wanted {})",
+            poor.rows_before, poor.rows_after, poor.target, question.min_rows
+        ),
+        (None, Some(expected)) if !is_expected => {
+            format!("{} moves were seen, {expected} expected", moves.len())
+        }
+        (None, _) => format!(
+            "{} moves, each with {} rows of the probe or more on both sides",
+            moves.len(),
+            question.min_rows
+        ),
+    };
+    check("moves-measured", poor.is_none() && is_expected, says)
+}
+
+pub(crate) fn same_service(sides: &[Side], unread: &[String]) -> Check {
+    let mut identifiers: Vec<&str> = sides
+        .iter()
+        .map(|side| side.system_identifier.as_str())
+        .collect();
+    identifiers.dedup();
+    match (identifiers.as_slice(), sides.len() + unread.len()) {
+        ([one], 2..) => check(
+            "same-service",
+            true,
+            format!("system identifier {one} on every side that was read"),
+        ),
+        ([_], _) => unjudged("same-service", "only one side was looked at"),
+        ([], _) => unjudged("same-service", "no side could be read"),
+        (several, _) => check(
+            "same-service",
+            false,
+            format!("system identifiers {}", several.join(", ")),
+        ),
+    }
+}
+
+pub(crate) fn one_primary(primaries: &[&Side], unread: &[String]) -> Check {
+    let id = "one-primary";
+    match (primaries, unread) {
+        ([only], []) => check(
+            id,
+            true,
+            format!(
+                "{} alone is out of recovery, timeline {}",
+                only.site, only.timeline
+            ),
+        ),
+        ([only], [unread, ..]) => unjudged(
+            id,
+            &format!("{} is out of recovery, but {unread}", only.site),
+        ),
+        ([], [unread, ..]) => unjudged(id, unread),
+        ([], []) => check(
+            id,
+            false,
+            "every side is in recovery: nobody takes writes".to_owned(),
+        ),
+        (several, _) => {
+            let sites: Vec<_> = several
+                .iter()
+                .map(|side| format!("{} (timeline {})", side.site, side.timeline))
+                .collect();
+            check(
+                id,
+                false,
+                format!("out of recovery at the same time: {}", sites.join(", ")),
+            )
+        }
+    }
+}
+
+pub(crate) fn one_writer(overlaps: &[Overlap], ledger: &Ledger) -> Check {
+    let says = match overlaps.first() {
+        Some(first) => format!(
+            "{} took {} rows on timeline {} while {} took {} on timeline {}, for {}",
+            first.elder.site,
+            first.elder_rows,
+            first.elder.timeline,
+            first.younger.site,
+            first.younger_rows,
+            first.younger.timeline,
+            ms((first.until_us - first.from_us).cast_signed())
+        ),
+        None => format!(
+            "no two servers' acknowledged rows overlap in time ({} servers were reached)",
+            ledger.servers.len()
+        ),
+    };
+    check("one-writer", overlaps.is_empty(), says)
+}
+
+pub(crate) fn row_checks(account: Option<&Account>) -> Vec<Check> {
+    let Some(account) = account else {
+        let ids = ["nothing-missing", "no-duplicates", "nothing-invented"];
+        return ids
+            .map(|id| unjudged(id, "no single primary whose rows could be counted"))
+            .into();
+    };
+    let invented = account.refused_present.len() + account.unheard_of.len();
+    vec![
+        check(
+            "nothing-missing",
+            account.missing.is_empty() && account.acknowledged > 0,
+            format!(
+                "{} of {} acknowledged rows are missing on the primary",
+                account.missing.len(),
+                account.acknowledged
+            ),
+        ),
+        check(
+            "no-duplicates",
+            account.duplicates.is_empty(),
+            format!(
+                "{} of {} rows are there more than once",
+                account.duplicates.len(),
+                account.present
+            ),
+        ),
+        check(
+            "nothing-invented",
+            invented == 0,
+            format!("{invented} rows are there that were refused or never sent"),
+        ),
+    ]
+}
+
+pub(crate) fn old_side_follows(
+    ledger: &Ledger,
+    sides: &[Side],
+    primary: Option<&Side>,
+    unread: &[String],
+) -> Check {
+    let id = "old-side-follows";
+    let Some(primary) = primary else {
+        return unjudged(id, "there is no single primary to follow");
+    };
+    if let Some(unread) = unread.first() {
+        return check(id, false, unread.clone());
+    }
+    let others: Vec<&Side> = sides
+        .iter()
+        .filter(|side| side.site != primary.site)
+        .collect();
+    if others.is_empty() {
+        return unjudged(id, "only the primary's side was looked at");
+    }
+    for other in &others {
+        let missing = ledger
+            .acknowledged()
+            .filter(|row| !other.rows.contains_key(&row.id))
+            .count();
+        if other.timeline != primary.timeline || missing > 0 {
+            let says = format!(
+                "{} replays timeline {} at {} and lacks {missing} acknowledged rows; {} is on timeline {}",
+                other.site, other.timeline, other.lsn, primary.site, primary.timeline
+            );
+            return check(id, false, says);
+        }
+    }
+    check(
+        id,
+        true,
+        format!(
+            "every acknowledged row was replayed there too, on timeline {}",
+            primary.timeline
+        ),
+    )
+}
+
+pub(crate) fn wal_checks(wal: &WalFinding) -> Vec<Check> {
+    let (lost, forked) = (
+        "no-commit-outside-history",
+        "forks-after-shutdown-checkpoint",
+    );
+    let mut checks = Vec::new();
+    checks.push(match (wal.stray_commits.first(), wal.uncovered.first()) {
+        (Some(stray), _) => check(
+            lost,
+            false,
+            format!(
+                "{} commits outside the primary's history, the first on {} ({}), timeline {} at {}",
+                wal.stray_commits.len(),
+                stray.member,
+                stray.site,
+                stray.timeline,
+                stray.record.lsn
+            ),
+        ),
+        (None, Some(uncovered)) => unjudged(lost, uncovered),
+        (None, None) => check(
+            lost,
+            true,
+            format!(
+                "the logs around {} forks hold no commit past them",
+                wal.forks.len()
+            ),
+        ),
+    });
+    checks.push(
+        match (
+            wal.unclean_forks.first(),
+            wal.stray_others.first(),
+            wal.uncovered.first(),
+        ) {
+            (Some(fork), ..) => check(
+                forked,
+                false,
+                format!(
+                    "timeline {} was left at {} before the source's shutdown checkpoint",
+                    fork.timeline, fork.at
+                ),
+            ),
+            (None, Some(stray), _) => check(
+                forked,
+                false,
+                format!(
+                    "{} went on past the fork of timeline {}, at {}",
+                    stray.member, stray.timeline, stray.record.lsn
+                ),
+            ),
+            (None, None, Some(uncovered)) => unjudged(forked, uncovered),
+            (None, None, None) => check(
+                forked,
+                true,
+                format!(
+                    "{} forks, each right after a shutdown checkpoint",
+                    wal.forks.len()
+                ),
+            ),
+        },
+    );
+    checks
+}
+
+pub(crate) fn ms(us: i64) -> String {
+    format!("{}.{} ms", us / 1000, (us % 1000).abs() / 100)
+}
