@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::lsn::Lsn;
@@ -133,6 +134,8 @@ pub struct MemberStatus {
     pub written: Option<Lsn>,
     /// Position replayed; `None` on a primary.
     pub replayed: Option<Lsn>,
+    /// When the last commit that a standby replayed was made, by the primary's clock (REST only).
+    pub replayed_at: Option<Timestamp>,
     /// `streaming` or `in archive recovery`.
     pub replication_state: Option<String>,
     /// Whether the member sees Patroni paused.
@@ -199,6 +202,7 @@ struct WireXlog {
     location: Option<u64>,
     received_location: Option<u64>,
     replayed_location: Option<u64>,
+    replayed_timestamp: Option<String>,
 }
 
 /// JSON that is not Patroni's description of a member.
@@ -231,6 +235,7 @@ impl MemberStatus {
                 .replay_lsn
                 .or(xlog.replayed_location)
                 .map(Lsn::from_bytes),
+            replayed_at: xlog.replayed_timestamp.and_then(|time| time.parse().ok()),
             replication_state: wire.replication_state,
             paused: wire.pause,
             pending_restart: wire.pending_restart,
@@ -289,6 +294,20 @@ mod tests {
         assert_eq!(
             status.system_identifier.as_deref(),
             Some("7710549851658973354")
+        );
+    }
+
+    #[test]
+    fn the_rest_answer_of_a_standby_says_what_it_replayed_last() {
+        let status = MemberStatus::from_json(
+            r#"{"state":"running","role":"standby_leader","xlog":{"received_location":7,"replayed_location":9,
+               "replayed_timestamp":"2026-11-21 09:13:51.696960+00:00","paused":false}}"#,
+        )
+        .unwrap();
+        assert_eq!(status.written, Some(Lsn::from_bytes(9)));
+        assert_eq!(
+            status.replayed_at,
+            Some("2026-11-21T09:13:51.69696Z".parse().unwrap())
         );
     }
 

@@ -181,6 +181,7 @@ mod tests {
             History(vec![Fork {
                 timeline: Timeline(1),
                 at: at.parse().unwrap(),
+                promoted_at: None,
             }])
         };
         let end = "0/50000A0".parse().unwrap();

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -33,6 +34,9 @@ pub struct Fork {
     pub timeline: Timeline,
     /// The first position that is no longer the parent's.
     pub at: Lsn,
+    /// When the child was promoted, by its server's clock; only Patroni notes it, and only of its own promotions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub promoted_at: Option<Timestamp>,
 }
 
 /// The ancestors of a timeline, oldest first.
@@ -67,6 +71,7 @@ impl History {
                 Ok(Fork {
                     timeline: Timeline(timeline),
                     at,
+                    promoted_at: None,
                 })
             })
             .collect::<Result<_, _>>()
@@ -92,6 +97,10 @@ impl History {
                 Ok(Fork {
                     timeline: Timeline(timeline),
                     at: Lsn::from_bytes(at),
+                    promoted_at: row
+                        .get(3)
+                        .and_then(Value::as_str)
+                        .and_then(|time| time.parse().ok()),
                 })
             })
             .collect::<Result<_, _>>()
@@ -100,10 +109,12 @@ impl History {
 
     /// Where the child of this timeline forked off, when the timeline is an ancestor.
     pub fn fork_of(&self, timeline: Timeline) -> Option<Lsn> {
-        self.0
-            .iter()
-            .find(|fork| fork.timeline == timeline)
-            .map(|fork| fork.at)
+        self.line_of(timeline).map(|fork| fork.at)
+    }
+
+    /// The line of this timeline, when it is an ancestor.
+    pub fn line_of(&self, timeline: Timeline) -> Option<&Fork> {
+        self.0.iter().find(|fork| fork.timeline == timeline)
     }
 }
 
@@ -134,6 +145,10 @@ mod tests {
         assert_eq!(
             history.fork_of(Timeline(1)),
             Some("0/50000A0".parse().unwrap())
+        );
+        assert_eq!(
+            history.line_of(Timeline(1)).unwrap().promoted_at,
+            Some("2026-08-20T08:00:00.1Z".parse().unwrap())
         );
         assert_eq!(History::from_patroni("[]").unwrap(), History::default());
     }
