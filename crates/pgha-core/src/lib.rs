@@ -1,1 +1,14 @@
 //! Typed primitives over Kubernetes, Patroni and Postgres for moving a service between sites.
+//!
+//! Reads go to the API server itself and come back as facts of [`pgha_model`]; what to make of them is decided there.
+//! Nothing here reads the environment, prints, or chooses a context.
+
+pub mod client;
+pub mod clock;
+pub mod diagnose;
+pub mod exec;
+pub mod k8s;
+pub mod operator;
+pub mod patch;
+pub mod settle;
+pub mod survey;

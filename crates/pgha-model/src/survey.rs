@@ -58,10 +58,17 @@ pub struct ClusterObject {
     pub pending_switchover: Option<String>,
     /// A standby section in the operator's free-form Patroni configuration: it survives promotion (PGO never deletes it).
     pub hidden_standby_section: bool,
+    /// The id of the manual backup that was last asked for. Other than [`ManualBackup::id`]: it was not accepted yet,
+    /// and on a standby it starts by itself after the promotion.
+    pub requested_backup: Option<String>,
     /// The last manual backup, as the object's status has it.
     pub manual_backup: Option<ManualBackup>,
     /// The newest scheduled or manual backup that completed, in the object's own text.
     pub last_backup: Option<String>,
+    /// The repositories, as the object's status has them.
+    pub repos: Vec<BackupRepo>,
+    /// The object's conditions.
+    pub conditions: Vec<Condition>,
     /// The system identifier as the object's status has it.
     pub system_identifier: Option<String>,
 }
@@ -80,6 +87,36 @@ pub struct ManualBackup {
     pub failed: u32,
     /// When it ended well.
     pub completed_at: Option<String>,
+}
+
+/// A backup repository, as the operator reports it. On a cluster that was never primary nothing of it is there, which
+/// is normal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BackupRepo {
+    /// `repo1` to `repo4`.
+    pub name: String,
+    /// Whether the repository was prepared for this cluster.
+    pub stanza_created: bool,
+    /// Whether the backup from which replicas are made is there; until then no manual backup starts.
+    pub replica_create_backup_complete: bool,
+}
+
+/// A condition of the object (Kubernetes API conventions, "Typical status properties").
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    /// Its type, `PGBackRestReplicaRepoReady`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// `True`, `False` or `Unknown`.
+    pub status: String,
+    /// One word of why.
+    pub reason: String,
+    /// A sentence of why.
+    pub message: String,
+    /// The generation it was computed for.
+    pub observed_generation: Option<i64>,
 }
 
 /// Patroni's lock, as its Kubernetes object has it (Patroni `dcs/kubernetes.py`).

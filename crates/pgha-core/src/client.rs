@@ -1,0 +1,149 @@
+//! One client for each *named* kubeconfig context, and what can go wrong when it is used.
+
+mod call;
+mod kubeconfig;
+
+use std::time::Duration;
+
+use http::Request;
+use kube::client::Body;
+use kube::config::KubeConfigOptions;
+use kube::{Api, Client, Config};
+use pgha_model::site::Place;
+use tokio::time::timeout;
+
+pub use self::call::{CallError, CallKind, DeadlinePassed};
+pub use self::kubeconfig::{Kubeconfig, KubeconfigSource, OpenError};
+use crate::k8s::{ApiResource, DynamicObject};
+
+/// Our name in `managedFields`. Never one that begins with `kubectl`: Flux takes the fields of such managers over and
+/// then removes what is not in git (kustomize-controller, `kustomization_controller.go`).
+pub const FIELD_MANAGER: &str = "pgha";
+
+/// What we call ourselves in the API server's audit log.
+pub const USER_AGENT: &str = concat!("pgha/", env!("CARGO_PKG_VERSION"));
+
+/// How long a request may take when nobody said.
+pub const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A Kubernetes place that was named, and the client that speaks to its API server.
+///
+/// Each request has a deadline for the head of its answer. No request is repeated by itself: a repeated write could take
+/// hold twice, and a repeated read hides that a site is hard to reach.
+#[derive(Clone)]
+pub struct SiteClient {
+    /// Name of the kubeconfig context.
+    pub context: String,
+    /// Kubernetes namespace.
+    pub namespace: String,
+    /// The client. Use it through [`Api`]; wrap its errors with [`CallError::new`].
+    pub client: Client,
+    /// How long one request may take.
+    pub request_timeout: Duration,
+}
+
+impl SiteClient {
+    /// Opens the named context, or the kubeconfig's current one; without a namespace, the context's own.
+    ///
+    /// Nothing is sent: a server that is not there is noticed by the first request.
+    pub async fn open(
+        kubeconfig: &Kubeconfig,
+        context: Option<&str>,
+        namespace: Option<&str>,
+        request_timeout: Duration,
+    ) -> Result<Self, OpenError> {
+        let context = kubeconfig.known_context(context)?.to_owned();
+        let options = KubeConfigOptions {
+            context: Some(context.clone()),
+            ..KubeConfigOptions::default()
+        };
+        let mut config = Config::from_custom_kubeconfig(kubeconfig.parsed().clone(), &options)
+            .await
+            .map_err(|error| OpenError::unusable(&context, &error))?;
+        config.default_retry = false;
+        config.connect_timeout = Some(request_timeout);
+        let agent = http::HeaderValue::from_static(USER_AGENT);
+        config.headers.push((http::header::USER_AGENT, agent));
+        let namespace = namespace.map_or_else(|| config.default_namespace.clone(), str::to_owned);
+        let client =
+            Client::try_from(config).map_err(|error| OpenError::unusable(&context, &error))?;
+        Ok(Self::from_client(
+            context,
+            namespace,
+            client,
+            request_timeout,
+        ))
+    }
+
+    /// A site over a client that is there already.
+    pub fn from_client(
+        context: impl Into<String>,
+        namespace: impl Into<String>,
+        client: Client,
+        request_timeout: Duration,
+    ) -> Self {
+        Self {
+            context: context.into(),
+            namespace: namespace.into(),
+            client: with_deadline(client, request_timeout),
+            request_timeout,
+        }
+    }
+
+    /// The same API server, another namespace.
+    #[must_use]
+    pub fn in_namespace(&self, namespace: impl Into<String>) -> Self {
+        Self {
+            namespace: namespace.into(),
+            ..self.clone()
+        }
+    }
+
+    /// Where an operator's cluster of this name would be.
+    pub fn place(&self, cluster: &str) -> Place {
+        Place {
+            context: self.context.clone(),
+            namespace: self.namespace.clone(),
+            cluster: cluster.to_owned(),
+        }
+    }
+
+    /// The objects of a resource in the site's namespace.
+    pub fn objects(&self, resource: &ApiResource) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), &self.namespace, resource)
+    }
+
+    /// Awaits one request to its end, body included, within the request timeout.
+    pub async fn call<T>(
+        &self,
+        verb: &'static str,
+        object: &str,
+        request: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, CallError> {
+        let late = || {
+            kube::Error::Service(Box::new(DeadlinePassed {
+                limit: self.request_timeout,
+            }))
+        };
+        let answer = timeout(self.request_timeout, request).await;
+        answer
+            .unwrap_or_else(|_elapsed| Err(late()))
+            .map_err(|error| CallError::new(self, verb, object, error))
+    }
+}
+
+/// The same client, each of whose requests must be answered, as far as the answer's head, in time. What comes after the
+/// head is not bounded here: an exec or a followed log lives as long as it wants.
+fn with_deadline(client: Client, limit: Duration) -> Client {
+    let namespace = client.default_namespace().to_owned();
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let client = client.clone();
+        async move {
+            let answer = timeout(limit, client.send(request)).await;
+            answer.unwrap_or_else(|_elapsed| {
+                Err(kube::Error::Service(Box::new(DeadlinePassed { limit })))
+            })
+        }
+    });
+    Client::new(service, namespace)
+}

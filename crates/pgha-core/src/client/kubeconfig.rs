@@ -1,0 +1,217 @@
+//! Reading kubeconfig files, and why a context of one cannot be opened.
+
+use std::io;
+use std::path::PathBuf;
+
+use kube::config::{Kubeconfig as Parsed, KubeconfigError};
+use pgha_model::effect::Effect;
+
+use crate::diagnose::{Diagnose, sanitised};
+
+/// Where the kubeconfig comes from; the process that reads the environment decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KubeconfigSource {
+    /// The file named on the command line: it must be there.
+    Flag(PathBuf),
+    /// The files that `KUBECONFIG` lists: the first to set a value wins, missing ones are skipped as kubectl does.
+    List(Vec<PathBuf>),
+    /// The file in the home folder.
+    Home(PathBuf),
+}
+
+impl KubeconfigSource {
+    fn paths(&self) -> &[PathBuf] {
+        match self {
+            Self::Flag(path) | Self::Home(path) => std::slice::from_ref(path),
+            Self::List(paths) => paths,
+        }
+    }
+}
+
+/// A kubeconfig that was read and is YAML of the right shape.
+#[derive(Clone, Debug)]
+pub struct Kubeconfig {
+    parsed: Parsed,
+}
+
+/// Why a context could not be opened. Nothing was sent to any API server.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// None of the files exists.
+    #[error("there is no kubeconfig at {}", listed(paths))]
+    Missing {
+        /// The files that were looked for.
+        paths: Vec<PathBuf>,
+    },
+    /// A file exists and cannot be read.
+    #[error("cannot read the kubeconfig {}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A file is not YAML, or not the YAML of a kubeconfig.
+    #[error("{} is not a kubeconfig: {reason}", path.display())]
+    NotKubeconfig {
+        /// The file.
+        path: PathBuf,
+        /// What the parser said, in one line.
+        reason: String,
+    },
+    /// No context was named, and the kubeconfig has no current one.
+    #[error("no context is named, and the kubeconfig has no current context")]
+    NoCurrentContext {
+        /// The contexts that there are.
+        known: Vec<String>,
+    },
+    /// The named context is not in the kubeconfig.
+    #[error("the kubeconfig has no context `{context}`")]
+    UnknownContext {
+        /// The context that was asked for.
+        context: String,
+        /// The contexts that there are.
+        known: Vec<String>,
+    },
+    /// The context's server, certificates, credentials or proxy cannot be used.
+    #[error("the context `{context}` cannot be used: {reason}")]
+    Unusable {
+        /// The context.
+        context: String,
+        /// What is wrong with it, in one line.
+        reason: String,
+    },
+}
+
+impl OpenError {
+    pub(super) fn unusable(context: &str, error: &dyn std::error::Error) -> Self {
+        Self::Unusable {
+            context: sanitised(context),
+            reason: sanitised(&error.to_string()),
+        }
+    }
+}
+
+impl Diagnose for OpenError {
+    fn effect(&self) -> Effect {
+        Effect::None
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Missing { .. } => {
+                Some("Name one with `--kubeconfig` or `KUBECONFIG`.".to_owned())
+            }
+            Self::NoCurrentContext { known } | Self::UnknownContext { known, .. } => {
+                Some(if known.is_empty() {
+                    "The kubeconfig has no contexts at all.".to_owned()
+                } else {
+                    format!("Known contexts: {}.", known.join(", "))
+                })
+            }
+            Self::Unreadable { .. } | Self::NotKubeconfig { .. } | Self::Unusable { .. } => None,
+        }
+    }
+}
+
+impl Kubeconfig {
+    /// Reads and merges the files.
+    pub fn read(source: &KubeconfigSource) -> Result<Self, OpenError> {
+        let mut merged: Option<Parsed> = None;
+        for path in source.paths() {
+            let Some(next) = read_file(path)? else {
+                continue;
+            };
+            let whole = match merged {
+                Some(before) => before
+                    .merge(next)
+                    .map_err(|error| not_kubeconfig(path, &error))?,
+                None => next,
+            };
+            merged = Some(whole);
+        }
+        let parsed = merged.ok_or_else(|| OpenError::Missing {
+            paths: source.paths().to_vec(),
+        })?;
+        Ok(Self { parsed })
+    }
+
+    /// The names of its contexts, in the order of the file.
+    pub fn contexts(&self) -> impl Iterator<Item = &str> {
+        self.parsed
+            .contexts
+            .iter()
+            .map(|context| context.name.as_str())
+    }
+
+    /// The context that is used when none is named.
+    pub fn current_context(&self) -> Option<&str> {
+        self.parsed
+            .current_context
+            .as_deref()
+            .filter(|name| !name.is_empty())
+    }
+
+    pub(super) fn parsed(&self) -> &Parsed {
+        &self.parsed
+    }
+
+    /// The named context, or the current one, when the kubeconfig has it.
+    pub(super) fn known_context<'a>(
+        &'a self,
+        named: Option<&'a str>,
+    ) -> Result<&'a str, OpenError> {
+        let known = || self.contexts().map(sanitised).collect();
+        let Some(context) = named.or(self.current_context()) else {
+            return Err(OpenError::NoCurrentContext { known: known() });
+        };
+        if self.contexts().any(|name| name == context) {
+            return Ok(context);
+        }
+        Err(OpenError::UnknownContext {
+            context: sanitised(context),
+            known: known(),
+        })
+    }
+}
+
+/// Reads one file; `None` when there is none.
+fn read_file(path: &PathBuf) -> Result<Option<Parsed>, OpenError> {
+    match Parsed::read_from(path) {
+        Ok(parsed) => Ok(Some(parsed)),
+        Err(KubeconfigError::ReadConfig(error, _)) if error.kind() == io::ErrorKind::NotFound => {
+            Ok(None)
+        }
+        Err(KubeconfigError::ReadConfig(error, _))
+            if error.kind() != io::ErrorKind::InvalidData =>
+        {
+            Err(OpenError::Unreadable {
+                path: path.clone(),
+                source: error,
+            })
+        }
+        Err(error) => Err(not_kubeconfig(path, &error)),
+    }
+}
+
+fn not_kubeconfig(path: &PathBuf, error: &KubeconfigError) -> OpenError {
+    let reason = match error {
+        KubeconfigError::ReadConfig(error, _) => error.to_string(),
+        other => other.to_string(),
+    };
+    // The parser shows the place in the file over several lines; the first one says what is wrong.
+    let first_line = reason.lines().next().unwrap_or_default();
+    OpenError::NotKubeconfig {
+        path: path.clone(),
+        reason: sanitised(first_line),
+    }
+}
+
+fn listed(paths: &[PathBuf]) -> String {
+    let paths: Vec<String> = paths
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    paths.join(", ")
+}

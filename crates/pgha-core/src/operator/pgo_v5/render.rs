@@ -1,0 +1,221 @@
+//! What PGO v5 renders, and the patches that ask for it.
+//!
+//! Source of the shapes: PGO v5.8.9 `internal/patroni/config.go` (`DynamicConfiguration`) and
+//! `internal/pgbackrest/postgres.go`. PGO replaces Patroni's whole configuration with its own rendering at its next
+//! reconcile; whatever is written here is either that same content or temporary.
+
+use serde_json::{Map, Value, json};
+
+use super::store_name;
+use crate::patch::{ObjectPatch, PatchBuilder};
+
+const KIND: &str = "postgrescluster";
+
+/// Asks the operator to leave the cluster alone, or to work again; rests on the hold and the standby section as seen.
+pub fn hold(object: &Value, name: &str, paused: bool) -> ObjectPatch {
+    let seen = object.pointer("/spec/paused");
+    let standby = object.pointer("/spec/standby");
+    let mut patch = PatchBuilder::default();
+    if let Some(standby) = standby {
+        patch = patch.test(&["spec", "standby"], standby.clone());
+    }
+    patch.set(&["spec", "paused"], seen, json!(paused)).of(KIND, name)
+}
+
+/// Takes back a hold, as if there had been none.
+pub fn unhold(object: &Value, name: &str, before: Option<&Value>) -> ObjectPatch {
+    let seen = object.pointer("/spec/paused");
+    let patch = PatchBuilder::default();
+    match before {
+        Some(before) => patch.set(&["spec", "paused"], seen, before.clone()),
+        None => patch.remove(&["spec", "paused"], seen),
+    }
+    .of(KIND, name)
+}
+
+/// Asks the operator for a standby, or for a primary; rests on the standby section and the hold as seen.
+///
+/// `section` is the section to have; its `enabled` is set here and always written out, because a section without it means
+/// enabled (the CRD's default).
+pub fn standby(object: &Value, name: &str, section: &Map<String, Value>, enabled: bool) -> ObjectPatch {
+    let mut wanted = section.clone();
+    wanted.insert("enabled".to_owned(), json!(enabled));
+    let mut patch = PatchBuilder::default();
+    if let Some(paused) = object.pointer("/spec/paused") {
+        patch = patch.test(&["spec", "paused"], paused.clone());
+    }
+    let seen = object.pointer("/spec/standby");
+    patch.set(&["spec", "standby"], seen, Value::Object(wanted)).of(KIND, name)
+}
+
+/// Replaces Patroni's configuration; rests on the text as seen.
+pub fn store(cluster: &str, seen: &str, wanted: &Value) -> ObjectPatch {
+    PatchBuilder::default()
+        .set(&["metadata", "annotations", "config"], Some(&json!(seen)), json!(wanted.to_string()))
+        .of("endpoints", store_name(cluster))
+}
+
+/// Patroni's configuration of a primary, made into that of a standby.
+pub fn config_as_standby(config: &Value, section: &Map<String, Value>) -> Value {
+    let mut config = config.clone();
+    let base = base_restore_command(&config);
+    let mut standby = Map::new();
+    let mut methods = Vec::new();
+    if let Some(host) = section.get("host") {
+        standby.insert("host".to_owned(), host.clone());
+        if let Some(port) = section.get("port") {
+            standby.insert("port".to_owned(), port.clone());
+        }
+    }
+    let repo = section.get("repoName").and_then(Value::as_str);
+    if let Some(number) = repo.and_then(|name| name.strip_prefix("repo")) {
+        let command = format!("{base} --repo={number}");
+        methods.push("pgbackrest");
+        standby.insert("restore_command".to_owned(), json!(command));
+        set_restore_command(&mut config, &command);
+    }
+    if section.contains_key("host") {
+        methods.push("basebackup");
+    }
+    standby.insert("create_replica_methods".to_owned(), json!(methods));
+    if let Some(config) = config.as_object_mut() {
+        config.insert("standby_cluster".to_owned(), Value::Object(standby));
+    }
+    config
+}
+
+/// Patroni's configuration of a standby, made into that of a primary.
+pub fn config_as_primary(config: &Value) -> Value {
+    let mut config = config.clone();
+    let base = base_restore_command(&config);
+    if let Some(config) = config.as_object_mut() {
+        config.remove("standby_cluster");
+    }
+    set_restore_command(&mut config, &base);
+    config
+}
+
+/// Sets, or with `None` removes, one of Postgres' parameters in Patroni's configuration.
+pub fn set_parameter(config: &mut Value, name: &str, value: Option<&str>) {
+    let parameters = config.pointer_mut("/postgresql/parameters").and_then(Value::as_object_mut);
+    if let Some(parameters) = parameters {
+        match value {
+            Some(value) => parameters.insert(name.to_owned(), json!(value)),
+            None => parameters.remove(name),
+        };
+    }
+}
+
+/// Sets the command with which a standby asks the archive, in both places that Patroni reads.
+pub fn set_restore_command(config: &mut Value, command: &str) {
+    set_parameter(config, "restore_command", Some(command));
+    if let Some(standby) = config.pointer_mut("/standby_cluster/restore_command") {
+        *standby = json!(command);
+    }
+}
+
+/// The command that pushes one segment now, and not through a queue, made from the archive command; `None` when that is
+/// not pgBackRest's.
+///
+/// Under `archive-async` pgBackRest pushes only segments that Postgres marked ready, and the segment of the shutdown
+/// checkpoint never is (pgBackRest `src/command/archive/push/push.c`).
+pub fn push_command(archive_command: &str, segment: &str) -> Option<String> {
+    let arguments = archive_command.strip_prefix("pgbackrest ")?;
+    let path = format!("\"$PGDATA/pg_wal/{segment}\"");
+    let arguments = arguments.replace("\"%p\"", "%p");
+    arguments
+        .contains("%p")
+        .then(|| format!("pgbackrest --no-archive-async {}", arguments.replace("%p", &path)))
+}
+
+/// The restore command without the choice of a repository.
+fn base_restore_command(config: &Value) -> String {
+    let command = config.pointer("/postgresql/parameters/restore_command").and_then(Value::as_str);
+    let command = command.unwrap_or(r#"pgbackrest --stanza=db archive-get %f "%p""#);
+    match command.rsplit_once(" --repo=") {
+        Some((base, number)) if number.bytes().all(|b| b.is_ascii_digit()) => base.to_owned(),
+        _ => command.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn primary() -> Value {
+        json!({"loop_wait": 10, "ttl": 30, "postgresql": {"use_slots": false, "parameters": {
+            "archive_mode": "on",
+            "restore_command": "pgbackrest --stanza=db archive-get %f \"%p\""}}})
+    }
+
+    fn section(json: Value) -> Map<String, Value> {
+        json.as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn an_archive_standby_is_rendered_as_the_operator_does() {
+        let config = config_as_standby(&primary(), &section(json!({"repoName": "repo1", "enabled": true})));
+        assert_eq!(
+            config["standby_cluster"],
+            json!({"create_replica_methods": ["pgbackrest"],
+                "restore_command": "pgbackrest --stanza=db archive-get %f \"%p\" --repo=1"})
+        );
+        assert_eq!(
+            config["postgresql"]["parameters"]["restore_command"],
+            "pgbackrest --stanza=db archive-get %f \"%p\" --repo=1"
+        );
+    }
+
+    #[test]
+    fn a_streaming_standby_is_rendered_as_the_operator_does() {
+        let config = config_as_standby(
+            &primary(),
+            &section(json!({"host": "10.0.0.1", "port": 5432, "repoName": "repo2"})),
+        );
+        assert_eq!(
+            config["standby_cluster"],
+            json!({"create_replica_methods": ["pgbackrest", "basebackup"], "host": "10.0.0.1", "port": 5432,
+                "restore_command": "pgbackrest --stanza=db archive-get %f \"%p\" --repo=2"})
+        );
+    }
+
+    #[test]
+    fn there_and_back_is_the_same() {
+        let standby = config_as_standby(&primary(), &section(json!({"repoName": "repo1"})));
+        assert_eq!(config_as_primary(&standby), primary());
+    }
+
+    #[test]
+    fn the_standby_section_always_says_whether_it_is_enabled() {
+        let object = json!({"spec": {"paused": true, "standby": {"repoName": "repo1"}}});
+        let patch = standby(&object, "zitadel", &section(json!({"repoName": "repo1"})), false);
+        assert_eq!(
+            serde_json::to_value(patch.operations).unwrap(),
+            json!([
+                {"op": "test", "path": "/spec/paused", "value": true},
+                {"op": "test", "path": "/spec/standby", "value": {"repoName": "repo1"}},
+                {"op": "replace", "path": "/spec/standby", "value": {"repoName": "repo1", "enabled": false}},
+            ])
+        );
+    }
+
+    #[test]
+    fn the_push_goes_past_the_queue() {
+        assert_eq!(
+            push_command(r#"pgbackrest --stanza=db archive-push "%p""#, "000000010000000000000005").unwrap(),
+            r#"pgbackrest --no-archive-async --stanza=db archive-push "$PGDATA/pg_wal/000000010000000000000005""#
+        );
+        assert_eq!(push_command("/bin/true", "000000010000000000000005"), None);
+    }
+
+    #[test]
+    fn a_hold_is_taken_back_as_it_was_found() {
+        let object = json!({"spec": {"paused": true}});
+        let operations = |patch: ObjectPatch| serde_json::to_value(patch.operations).unwrap();
+        assert_eq!(
+            operations(unhold(&object, "z", None)),
+            json!([{"op": "test", "path": "/spec/paused", "value": true}, {"op": "remove", "path": "/spec/paused"}])
+        );
+        assert_eq!(operations(unhold(&object, "z", Some(&json!(false))))[1]["value"], json!(false));
+    }
+}

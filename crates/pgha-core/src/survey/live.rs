@@ -1,0 +1,88 @@
+//! Asking a member itself, through the API server: Patroni's `GET /patroni` behind `pods/proxy`.
+//!
+//! The API server does not verify the pod's certificate: the answer is evidence of whoever holds the pod's port, and no
+//! proof. Unsafe verbs stay closed, since Patroni asks a client certificate for them (Patroni `docs/rest_api.rst`).
+
+use futures::AsyncReadExt as _;
+use http::Request;
+use pgha_model::member::{InvalidMemberStatus, MemberStatus};
+use pgha_model::observed::Observed;
+use pgha_model::survey::Member;
+
+use super::member::clean_status;
+use super::said;
+use crate::client::{CallError, SiteClient};
+
+/// The longest answer that is read. Patroni's are below 4 KiB; a pod must not fill our memory.
+const LONGEST_ANSWER_BYTES: u64 = 1 << 20;
+
+/// Why a member's own word could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum LiveError {
+    /// The request did not end well; [`crate::client::CallKind::Forbidden`] where `pods/proxy` is not permitted.
+    #[error(transparent)]
+    Call(CallError),
+    /// What answered is not Patroni.
+    #[error("the answer of {pod} is not Patroni's")]
+    NotPatroni {
+        /// The pod.
+        pod: String,
+        /// What is wrong with the answer.
+        #[source]
+        source: InvalidMemberStatus,
+    },
+}
+
+/// Asks Patroni in a pod what its member is, in one request.
+pub async fn fetch_live_status(
+    site: &SiteClient,
+    pod: &str,
+    port: u16,
+) -> Result<MemberStatus, LiveError> {
+    let path = format!(
+        "/api/v1/namespaces/{}/pods/https:{pod}:{port}/proxy/patroni",
+        site.namespace
+    );
+    let request = async {
+        let request = Request::get(path)
+            .body(Vec::new())
+            .map_err(kube::Error::HttpError)?;
+        let answer = site.client.request_stream(request).await?;
+        let mut bytes = Vec::new();
+        let mut answer = answer.take(LONGEST_ANSWER_BYTES);
+        answer
+            .read_to_end(&mut bytes)
+            .await
+            .map_err(kube::Error::ReadEvents)?;
+        Ok(bytes)
+    };
+    let object = format!("pods/proxy of {pod}");
+    let bytes = site
+        .call("get", &object, request)
+        .await
+        .map_err(LiveError::Call)?;
+    let status = MemberStatus::from_json(&String::from_utf8_lossy(&bytes));
+    status
+        .map(clean_status)
+        .map_err(|source| LiveError::NotPatroni {
+            pod: pod.to_owned(),
+            source,
+        })
+}
+
+/// The member's own word as a fact of the survey.
+///
+/// Where `pods/proxy` is not permitted, `Unseen` says so; asking by exec instead is the caller's to decide.
+pub(super) async fn observe(
+    site: &SiteClient,
+    member: &Member,
+    port: u16,
+) -> Observed<MemberStatus> {
+    if member.phase != "Running" {
+        return Observed::unseen(format!("the pod is {}", member.phase));
+    }
+    match fetch_live_status(site, &member.pod, port).await {
+        Ok(status) => Observed::Seen(status),
+        Err(error) => Observed::unseen(said(&error)),
+    }
+}

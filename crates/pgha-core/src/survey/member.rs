@@ -1,0 +1,98 @@
+//! Reading a member's pod.
+
+use kube::ResourceExt as _;
+use pgha_model::member::{MemberStatus, Receiver, Role};
+use pgha_model::observed::Observed;
+use pgha_model::survey::Member;
+use serde::Deserialize;
+
+use super::said;
+use crate::diagnose::sanitised;
+use crate::k8s::Object;
+use crate::operator::pgo_v5::ROLE_LABEL;
+
+/// A pod with the few fields that a survey needs: whole pods cost memory and time.
+pub(super) type Pod = Object<PodSpec, PodStatus>;
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PodSpec {
+    node_name: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(super) struct PodStatus {
+    phase: Option<String>,
+    #[serde(default)]
+    conditions: Vec<PodCondition>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+struct PodCondition {
+    #[serde(rename = "type")]
+    kind: String,
+    status: String,
+}
+
+/// Reads a pod into a member that nobody has asked yet.
+pub(super) fn read_pod(pod: &Pod) -> Member {
+    let status = pod.status.as_ref();
+    let phase = status
+        .and_then(|status| status.phase.as_deref())
+        .unwrap_or("Unknown");
+    Member {
+        pod: sanitised(&pod.name_any()),
+        uid: sanitised(pod.metadata.uid.as_deref().unwrap_or_default()),
+        node: pod.spec.node_name.as_deref().map(sanitised),
+        phase: sanitised(phase),
+        ready: status.is_some_and(is_ready),
+        terminating: pod.metadata.deletion_timestamp.is_some(),
+        role_label: pod.labels().get(ROLE_LABEL).map(|label| sanitised(label)),
+        status: annotated_status(pod),
+        live: Observed::unseen("it was not asked"),
+    }
+}
+
+fn is_ready(status: &PodStatus) -> bool {
+    status
+        .conditions
+        .iter()
+        .any(|condition| condition.kind == "Ready" && condition.status == "True")
+}
+
+fn annotated_status(pod: &Pod) -> Observed<MemberStatus> {
+    let Some(json) = pod.annotations().get("status") else {
+        return Observed::unseen("the pod has no status annotation");
+    };
+    match MemberStatus::from_json(json) {
+        Ok(status) => Observed::Seen(clean_status(status)),
+        Err(error) => Observed::unseen(said(&error)),
+    }
+}
+
+/// The status with every text of the member's own made fit for a terminal.
+pub(super) fn clean_status(status: MemberStatus) -> MemberStatus {
+    let clean = |text: Option<String>| text.as_deref().map(sanitised);
+    let role = match status.role {
+        Role::Other(word) => Role::Other(sanitised(&word)),
+        known @ (Role::Primary | Role::StandbyLeader | Role::Replica) => known,
+    };
+    let receivers = status.receivers.iter().map(clean_receiver).collect();
+    MemberStatus {
+        state: sanitised(&status.state),
+        role,
+        replication_state: clean(status.replication_state),
+        system_identifier: clean(status.system_identifier),
+        postmaster_start_time: clean(status.postmaster_start_time),
+        receivers,
+        ..status
+    }
+}
+
+fn clean_receiver(receiver: &Receiver) -> Receiver {
+    Receiver {
+        application_name: sanitised(&receiver.application_name),
+        state: sanitised(&receiver.state),
+        sync_state: sanitised(&receiver.sync_state),
+    }
+}
