@@ -65,7 +65,9 @@ impl Kubectl {
     pub fn apply_folder(self, folder: &Path) -> Result<()> {
         let mut command = self.command();
         command.args(["apply", "--server-side", "--force-conflicts"]);
-        command.args(["--field-manager", FIELD_MANAGER, "--filename"]).arg(folder);
+        command
+            .args(["--field-manager", FIELD_MANAGER, "--filename"])
+            .arg(folder);
         program::output(&mut command)
             .with_context(|| format!("cannot apply {} in {}", folder.display(), self.site))
             .map(drop)
@@ -83,12 +85,17 @@ impl Kubectl {
     /// One named object, or `None` when there is no such object.
     pub fn find(self, args: &[&str]) -> Result<Option<Value>> {
         let mut command = self.command();
-        command.arg("get").args(args).args(["--ignore-not-found", "-o", "json"]);
+        command
+            .arg("get")
+            .args(args)
+            .args(["--ignore-not-found", "-o", "json"]);
         let text = program::output(&mut command)?;
         if text.trim().is_empty() {
             return Ok(None);
         }
-        serde_json::from_str(&text).map(Some).context("kubectl did not print JSON")
+        serde_json::from_str(&text)
+            .map(Some)
+            .context("kubectl did not print JSON")
     }
 
     /// Gets `args` again and again until `condition` holds for what came back, and returns that.
@@ -104,7 +111,11 @@ impl Kubectl {
     ) -> Result<Value> {
         wait::until(&format!("{what} in {}", self.site), deadline, || {
             let seen = self.get(args)?;
-            ensure!(condition(&seen), "`get {}` shows it is not so yet", args.join(" "));
+            ensure!(
+                condition(&seen),
+                "`get {}` shows it is not so yet",
+                args.join(" ")
+            );
             Ok(seen)
         })
     }
@@ -115,7 +126,9 @@ impl Kubectl {
     /// It failed; the error holds its stderr.
     pub fn exec(self, pod: &str, container: &str, command: &[&str]) -> Result<String> {
         let mut kubectl = self.command();
-        kubectl.args(["exec", pod, "--container", container, "--"]).args(command);
+        kubectl
+            .args(["exec", pod, "--container", container, "--"])
+            .args(command);
         program::output(&mut kubectl)
     }
 }

@@ -11,7 +11,10 @@ use anyhow::{Context as _, Result, bail};
 /// A command that will run in a network namespace, with everything else (mounts, `/sys`) as it is here.
 pub fn in_netns(netns: &str, program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("nsenter");
-    command.arg(format!("--net=/run/netns/{netns}")).arg("--").arg(program);
+    command
+        .arg(format!("--net=/run/netns/{netns}"))
+        .arg("--")
+        .arg(program);
     command
 }
 
@@ -21,21 +24,29 @@ pub fn in_netns(netns: &str, program: impl AsRef<OsStr>) -> Command {
 /// It cannot be started, or ends with another status than 0; the error holds the command line and its stderr.
 pub fn output(command: &mut Command) -> Result<String> {
     command.stdin(Stdio::null());
-    let output = command.output().with_context(|| format!("cannot start {}", line(command)))?;
+    let output = command
+        .output()
+        .with_context(|| format!("cannot start {}", line(command)))?;
     check(command, &output)?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// As [`output`], with `input` given on stdin.
 pub fn output_with_input(command: &mut Command, input: &[u8]) -> Result<String> {
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().with_context(|| format!("cannot start {}", line(command)))?;
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command
+        .spawn()
+        .with_context(|| format!("cannot start {}", line(command)))?;
     if let Some(mut stdin) = child.stdin.take() {
         // A program that ends without reading its input says why on stderr, which is the better error.
         drop(stdin.write_all(input));
     }
-    let output =
-        child.wait_with_output().with_context(|| format!("cannot wait for {}", line(command)))?;
+    let output = child
+        .wait_with_output()
+        .with_context(|| format!("cannot wait for {}", line(command)))?;
     check(command, &output)?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
@@ -57,7 +68,11 @@ pub fn logged(command: &mut Command, log: &Path) -> Result<()> {
         .status()
         .with_context(|| format!("cannot start {}", line(command)))?;
     if !status.success() {
-        bail!("{} ended with {status}\n{}", line(command), last_lines(log, 15));
+        bail!(
+            "{} ended with {status}\n{}",
+            line(command),
+            last_lines(log, 15)
+        );
     }
     Ok(())
 }
@@ -79,7 +94,11 @@ pub fn last_lines(log: &Path, count: usize) -> String {
         Ok(text) => {
             let lines: Vec<&str> = text.lines().collect();
             let from = lines.len().saturating_sub(count);
-            format!("the end of {}:\n  {}", log.display(), lines[from..].join("\n  "))
+            format!(
+                "the end of {}:\n  {}",
+                log.display(),
+                lines[from..].join("\n  ")
+            )
         }
         Err(error) => format!("its log {} cannot be read: {error}", log.display()),
     }
@@ -119,6 +138,9 @@ mod tests {
 
     #[test]
     fn input_is_given_and_output_returned() {
-        assert_eq!(output_with_input(&mut Command::new("cat"), b"abc").unwrap(), "abc");
+        assert_eq!(
+            output_with_input(&mut Command::new("cat"), b"abc").unwrap(),
+            "abc"
+        );
     }
 }

@@ -12,11 +12,7 @@ const INTERVAL: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// The deadline passed: the error says for what and for how long, and why the last probe failed.
-pub fn until<T>(
-    what: &str,
-    deadline: Duration,
-    mut probe: impl FnMut() -> Result<T>,
-) -> Result<T> {
+pub fn until<T>(what: &str, deadline: Duration, mut probe: impl FnMut() -> Result<T>) -> Result<T> {
     let started = Instant::now();
     loop {
         match probe() {
@@ -49,9 +45,10 @@ mod tests {
 
     #[test]
     fn a_deadline_says_what_was_seen_last() {
-        let error =
-            until("a pod", Duration::ZERO, || -> Result<()> { anyhow::bail!("it is Pending") })
-                .unwrap_err();
+        let error = until("a pod", Duration::ZERO, || -> Result<()> {
+            anyhow::bail!("it is Pending")
+        })
+        .unwrap_err();
         assert_eq!(format!("{error:#}"), "waited 0 s for a pod: it is Pending");
     }
 }

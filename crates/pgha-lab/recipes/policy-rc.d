@@ -1,0 +1,3 @@
+#!/bin/sh
+# No package may start a daemon while it is installed.
+exit 101

@@ -1,0 +1,200 @@
+//! Finds and removes what a lab left on the machine, whoever started it and however it ended.
+//!
+//! Everything that runs in the lab runs in one of its network namespaces, and everything it mounts is below its run
+//! folder or its cache: both can be recognised without any record of the run.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use rustix::mount::{UnmountFlags, unmount};
+use rustix::process::Signal;
+
+use crate::network;
+use crate::paths::{self, Cache};
+use crate::process::Identity;
+use crate::wait;
+
+/// Where kubelet links each container's log, whatever its configuration says.
+const CONTAINER_LOG_LINKS: &str = "/var/log/containers";
+/// Where libcni keeps the result of each pod's network, whatever its configuration says.
+const CNI_RESULTS: &str = "/var/lib/cni/results";
+
+/// Kills every process in the lab's network namespaces, the pods' included.
+pub fn kill_processes() -> Result<()> {
+    wait::until("the lab's processes to end", Duration::from_secs(20), || {
+        let alive = processes()?;
+        for process in &alive {
+            // It may end by itself in between.
+            drop(process.signal(Signal::KILL));
+        }
+        ensure!(alive.is_empty(), "{} still run", alive.len());
+        Ok(())
+    })
+}
+
+/// The processes in the lab's network namespaces.
+pub fn processes() -> Result<Vec<Identity>> {
+    let namespaces = lab_namespaces()?;
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let is_ours = fs::metadata(format!("/proc/{pid}/ns/net"))
+            .is_ok_and(|metadata| namespaces.contains(&metadata.ino()));
+        if is_ours && let Ok(identity) = Identity::of(pid) {
+            found.extend(identity.is_alive().then_some(identity));
+        }
+    }
+    Ok(found)
+}
+
+/// Removes files that the daemons write outside the run folder and the cache.
+pub fn remove_stray_files() -> Result<()> {
+    for entry in entries(CONTAINER_LOG_LINKS) {
+        if fs::read_link(&entry).is_ok_and(|target| target.starts_with(paths::RUN)) {
+            fs::remove_file(&entry)?;
+        }
+    }
+    for entry in entries(CNI_RESULTS) {
+        let name = entry.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with("pgha-") {
+            fs::remove_file(&entry)?;
+        }
+    }
+    for folder in [CONTAINER_LOG_LINKS, CNI_RESULTS, "/var/lib/cni"] {
+        // A folder that others use is not empty.
+        drop(fs::remove_dir(folder));
+    }
+    Ok(())
+}
+
+/// The shims' sockets and the containers' control groups, both outside the run folder, known from containerd's state.
+///
+/// Must run before the state is removed and after the containers have ended.
+pub fn remove_container_traces(state: &Path) -> Result<()> {
+    let tasks = state.join("io.containerd.runtime.v2.task/k8s.io");
+    for task in entries(tasks) {
+        if let Ok(address) = fs::read_to_string(task.join("address"))
+            && let Some(socket) = address.trim().strip_prefix("unix://")
+        {
+            drop(fs::remove_file(socket));
+        }
+    }
+    Ok(())
+}
+
+/// Unmounts everything below a folder, the deepest first.
+pub fn unmount_below(folder: &Path) -> Result<()> {
+    let table = fs::read_to_string("/proc/self/mountinfo").context("cannot list mounts")?;
+    for point in mount_points_below(&table, folder).into_iter().rev() {
+        unmount(&point, UnmountFlags::DETACH)
+            .with_context(|| format!("cannot unmount {}", point.display()))?;
+    }
+    Ok(())
+}
+
+/// Everything of a lab but the cache: processes, namespaces, mounts, stray files. The run folder's own files stay.
+pub fn remove_all(cache: &Cache) -> Result<()> {
+    kill_processes()?;
+    for site in crate::site::Site::ALL {
+        remove_container_traces(&crate::node::containerd_state(site))?;
+        remove_control_groups(site.netns())?;
+    }
+    network::remove()?;
+    for folder in [Path::new(paths::RUN), cache.root()] {
+        unmount_below(folder)?;
+    }
+    remove_stray_files()
+}
+
+/// Removes the control groups below (and with) the one of this name, in each hierarchy. No process may be in them.
+pub fn remove_control_groups(name: &str) -> Result<()> {
+    for hierarchy in control_group_hierarchies() {
+        remove_control_group(&hierarchy.join(name))?;
+    }
+    Ok(())
+}
+
+/// Where control groups are made: a folder for each controller with version 1, one folder with version 2.
+pub(crate) fn control_group_hierarchies() -> Vec<PathBuf> {
+    let root = Path::new("/sys/fs/cgroup");
+    if root.join("cgroup.controllers").exists() {
+        return vec![root.to_owned()];
+    }
+    entries(root).into_iter().filter(|folder| folder.join("cgroup.procs").exists()).collect()
+}
+
+fn remove_control_group(folder: &Path) -> Result<()> {
+    if !folder.exists() {
+        return Ok(());
+    }
+    for entry in entries(folder) {
+        if entry.is_dir() {
+            remove_control_group(&entry)?;
+        }
+    }
+    // The kernel takes a moment to forget a process that has just ended.
+    wait::until("a control group to be empty", Duration::from_secs(10), || {
+        fs::remove_dir(folder).with_context(|| format!("cannot remove {}", folder.display()))
+    })
+}
+
+fn lab_namespaces() -> Result<BTreeSet<u64>> {
+    let table = fs::read_to_string("/proc/self/mountinfo").context("cannot list mounts")?;
+    let mut files: Vec<PathBuf> =
+        network::namespaces().map(|name| Path::new("/run/netns").join(name)).collect();
+    files.extend(mount_points_below(&table, Path::new(paths::RUN)));
+    let own = fs::metadata("/proc/self/ns/net")?.ino();
+    let found: BTreeSet<u64> = files
+        .iter()
+        .filter(|file| file.is_file())
+        .filter_map(|file| fs::metadata(file).ok())
+        .map(|metadata| metadata.ino())
+        .collect();
+    if found.contains(&own) {
+        bail!("this command runs inside the lab's network: run it from outside");
+    }
+    Ok(found)
+}
+
+/// The mount points below a folder in a `mountinfo` (`proc(5)`: field 5, octal escapes), in order of mounting.
+fn mount_points_below(table: &str, folder: &Path) -> Vec<PathBuf> {
+    table
+        .lines()
+        .filter_map(|line| line.split(' ').nth(4))
+        .map(|point| PathBuf::from(point.replace("\\040", " ")))
+        .filter(|point| point.starts_with(folder) && point != folder)
+        .collect()
+}
+
+fn entries(folder: impl AsRef<Path>) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    entries.filter_map(|entry| Some(entry.ok()?.path())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_mounts_below_the_folder_are_found() {
+        let table = "22 1 8:1 / / rw - ext4 /dev/a rw\n\
+                     30 22 0:4 net:[4] /run/pgha-lab/core1/net rw - nsfs nsfs rw\n\
+                     31 22 0:5 / /run/pgha-lab/core1/a\\040b rw - tmpfs tmpfs rw\n\
+                     32 22 0:6 / /run/pgha-labour rw - tmpfs tmpfs rw\n";
+        assert_eq!(
+            mount_points_below(table, Path::new("/run/pgha-lab")),
+            [PathBuf::from("/run/pgha-lab/core1/net"), PathBuf::from("/run/pgha-lab/core1/a b")]
+        );
+    }
+
+    #[test]
+    fn a_process_outside_the_lab_is_not_the_labs() {
+        let own = Identity::of(std::process::id()).unwrap();
+        assert!(!processes().unwrap().contains(&own));
+    }
+}
