@@ -1,0 +1,276 @@
+//! What a person should know of a side of a service.
+
+use serde::Serialize;
+
+use crate::finding::Severity;
+use crate::leader::LeaderVerdict;
+use crate::member::{PatroniVersion, Role};
+use crate::site::Place;
+use crate::survey::{Member, SiteSurvey};
+
+/// Something worth knowing of one side, or of a whole service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Notice {
+    /// Stable name of the check, kebab-case.
+    pub check: &'static str,
+    /// [`Severity::Fail`]: the service is not as it should be. [`Severity::Warn`]: worth knowing before a move.
+    pub severity: Severity,
+    /// The side; `None` when it is about the whole service.
+    pub place: Option<Place>,
+    /// What was seen, as a full sentence.
+    pub seen: String,
+    /// What to do, as a full sentence.
+    pub advice: String,
+}
+
+/// What one side says of itself, by one reading: the leader's evidence first, then what stands in the way of a move.
+pub fn judge_side(survey: &SiteSurvey, leader: &LeaderVerdict<'_>) -> Vec<Notice> {
+    let mut notices = Notices {
+        place: &survey.place,
+        list: Vec::new(),
+    };
+    for disagreement in &leader.disagreements {
+        notices.fail(
+            "leader",
+            disagreement.clone(),
+            "Look again after Patroni's next turn; where it stays, look at its log.",
+        );
+    }
+    judge_object(survey, &mut notices);
+    judge_backups(survey, leader, &mut notices);
+    judge_store(survey, &mut notices);
+    judge_versions(&survey.members, &mut notices);
+    notices.list
+}
+
+struct Notices<'a> {
+    place: &'a Place,
+    list: Vec<Notice>,
+}
+
+impl Notices<'_> {
+    fn fail(&mut self, check: &'static str, seen: String, advice: &str) {
+        self.note(Severity::Fail, check, seen, advice);
+    }
+
+    fn warn(&mut self, check: &'static str, seen: impl Into<String>, advice: &str) {
+        self.note(Severity::Warn, check, seen.into(), advice);
+    }
+
+    fn note(&mut self, severity: Severity, check: &'static str, seen: String, advice: &str) {
+        self.list.push(Notice {
+            check,
+            severity,
+            place: Some(self.place.clone()),
+            seen,
+            advice: advice.to_owned(),
+        });
+    }
+}
+
+fn judge_object(survey: &SiteSurvey, notices: &mut Notices<'_>) {
+    let object = &survey.object;
+    if object.paused {
+        notices.warn(
+            "operator-paused",
+            "The operator is told to leave this cluster alone.",
+            "Unpause the cluster's object before a move.",
+        );
+    }
+    if object.shutdown {
+        notices.warn(
+            "shutdown",
+            "The operator is told to shut this cluster down.",
+            "Start it as a standby, never straight as a primary.",
+        );
+    }
+    if let Some(switchover) = &object.pending_switchover {
+        notices.warn(
+            "pending-switchover",
+            format!(
+                "The operator has not finished a switchover inside this cluster: {switchover}."
+            ),
+            "Until it is finished or taken back, the operator does nothing else here.",
+        );
+    }
+    if object.hidden_standby_section {
+        notices.warn(
+            "hidden-standby-section",
+            "The object's own Patroni configuration has a standby_cluster section, which survives a promotion.",
+            "Move it into the object's standby section.",
+        );
+    }
+    if !object.managed_by.is_empty() {
+        notices.warn(
+            "managed",
+            format!(
+                "{} also writes this object.",
+                object.managed_by.join(" and ")
+            ),
+            "It will take a move back unless it is suspended or its source is changed too.",
+        );
+    }
+}
+
+/// A standby has no backups of its own: both sides share the repository, and the primary side fills it.
+fn judge_backups(survey: &SiteSurvey, leader: &LeaderVerdict<'_>, notices: &mut Notices<'_>) {
+    let object = &survey.object;
+    if leader.role == Some(Role::Primary) && object.last_backup.is_none() {
+        notices.warn(
+            "no-backup",
+            "No finished backup is on record here.",
+            "Take one before a move.",
+        );
+    }
+    let accepted = object.manual_backup.as_ref().map(|backup| &backup.id);
+    if let Some(id) = &object.requested_backup
+        && leader.role == Some(Role::StandbyLeader)
+        && accepted != Some(id)
+    {
+        notices.warn(
+            "pending-backup",
+            format!("Backup {id} was asked for here and waits: a standby makes none."),
+            "It starts by itself after a promotion; take the request back if it should not.",
+        );
+    }
+}
+
+fn judge_store(survey: &SiteSurvey, notices: &mut Notices<'_>) {
+    match survey.store.seen() {
+        Ok(store) if store.paused => notices.warn(
+            "patroni-paused",
+            "Patroni is paused here: nobody would take over from a leader that fails.",
+            "Resume Patroni before a move.",
+        ),
+        Ok(_) => {}
+        Err(because) => notices.warn(
+            "patroni-unseen",
+            format!("Patroni's configuration could not be read: {because}."),
+            "Without it neither the side's role nor its history is known.",
+        ),
+    }
+}
+
+fn judge_versions(members: &[Member], notices: &mut Notices<'_>) {
+    let mut known: Vec<PatroniVersion> = members
+        .iter()
+        .filter_map(|member| member.freshest().ok()?.patroni)
+        .collect();
+    known.sort_unstable();
+    known.dedup();
+    if known.len() > 1 {
+        let versions: Vec<String> = known.iter().map(ToString::to_string).collect();
+        notices.warn(
+            "patroni-mixed",
+            format!(
+                "The members run different Patronis: {}.",
+                versions.join(", ")
+            ),
+            "A move is refused until they run one version.",
+        );
+    }
+    if let Some(oldest) = known
+        .first()
+        .filter(|version| **version < PatroniVersion::FIRST_WITH_CLEAN_DEMOTION)
+    {
+        notices.warn(
+            "patroni-old",
+            format!(
+                "Patroni {oldest} stops a primary at once when its cluster becomes a standby: \
+                 what was not archived or sent stays behind."
+            ),
+            "Never demote this side through its object alone.",
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::leader::judge_leader;
+    use crate::member::MemberStatus;
+    use crate::observed::Observed;
+    use crate::service::samples;
+
+    fn checks(survey: &SiteSurvey) -> Vec<&'static str> {
+        let leader = judge_leader(survey, samples::now());
+        judge_side(survey, &leader)
+            .iter()
+            .map(|notice| notice.check)
+            .collect()
+    }
+
+    #[test]
+    fn a_healthy_side_says_nothing() {
+        assert_eq!(checks(&samples::primary("core1")), [""; 0]);
+        assert_eq!(checks(&samples::standby("core2")), [""; 0]);
+    }
+
+    #[test]
+    fn each_fact_of_the_object_has_its_notice() {
+        let mut survey = samples::primary("core1");
+        survey.object.paused = true;
+        survey.object.shutdown = true;
+        survey.object.pending_switchover = Some("to a-1".to_owned());
+        survey.object.hidden_standby_section = true;
+        survey.object.managed_by = vec!["Helm release db".to_owned()];
+        survey.object.last_backup = None;
+        assert_eq!(
+            checks(&survey),
+            [
+                "operator-paused",
+                "shutdown",
+                "pending-switchover",
+                "hidden-standby-section",
+                "managed",
+                "no-backup"
+            ]
+        );
+    }
+
+    #[test]
+    fn only_a_primary_side_needs_a_backup_of_its_own() {
+        let mut survey = samples::standby("core2");
+        survey.object.last_backup = None;
+        assert_eq!(checks(&survey), [""; 0]);
+        survey.object.requested_backup = Some("b7".to_owned());
+        assert_eq!(checks(&survey), ["pending-backup"]);
+    }
+
+    #[test]
+    fn a_paused_and_an_unseen_patroni_are_told() {
+        let mut survey = samples::primary("core1");
+        if let Observed::Seen(store) = &mut survey.store {
+            store.paused = true;
+        }
+        assert_eq!(checks(&survey), ["patroni-paused"]);
+        survey.store = Observed::unseen("not permitted");
+        assert_eq!(checks(&survey), ["patroni-unseen"]);
+    }
+
+    #[test]
+    fn old_and_mixed_patronis_are_told() {
+        let mut survey = samples::primary("core1");
+        let mut replica = survey.members[0].clone();
+        replica.pod = "core1-1".to_owned();
+        replica.role_label = Some("replica".to_owned());
+        replica.live = Observed::unseen("not asked");
+        replica.status = Observed::Seen(
+            MemberStatus::from_json(r#"{"state":"running","role":"replica","version":"3.3.8"}"#)
+                .unwrap(),
+        );
+        survey.members.push(replica);
+        assert_eq!(checks(&survey), ["patroni-mixed", "patroni-old"]);
+    }
+
+    #[test]
+    fn a_contradiction_at_the_leader_is_a_failure() {
+        let mut survey = samples::primary("core1");
+        survey.members[0].role_label = Some("replica".to_owned());
+        let leader = judge_leader(&survey, samples::now());
+        let notices = judge_side(&survey, &leader);
+        assert_eq!(notices[0].severity, Severity::Fail);
+        assert_eq!(notices[0].place, Some(survey.place.clone()));
+    }
+}
