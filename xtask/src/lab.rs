@@ -1,5 +1,7 @@
 //! `cargo xtask lab`.
 
+mod cluster;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command as Process, ExitStatus};
 
@@ -23,6 +25,9 @@ pub(crate) enum Command {
     Clean,
     /// Show what runs
     Status,
+    /// Make, remove and list Postgres clusters
+    #[command(subcommand)]
+    Cluster(cluster::Command),
     /// Run kubectl against a site
     Kubectl {
         /// The site: core1 or core2
@@ -72,14 +77,22 @@ pub(crate) fn run(command: Command) -> Result<()> {
         Command::Down => lab::down(&progress),
         Command::Clean => lab::clean(&progress),
         Command::Status => show(&status::read()),
-        Command::Kubectl { site, args } => {
-            become_child(Kubectl::new(site).command().args(args))
-        }
-        Command::Shell { site, pod, container } => become_child(
-            Kubectl::new(site)
-                .command()
-                .args(["exec", "--stdin", "--tty", &pod, "--container", &container, "--", "bash"]),
-        ),
+        Command::Cluster(command) => cluster::run(command, &progress),
+        Command::Kubectl { site, args } => become_child(Kubectl::new(site).command().args(args)),
+        Command::Shell {
+            site,
+            pod,
+            container,
+        } => become_child(Kubectl::new(site).command().args([
+            "exec",
+            "--stdin",
+            "--tty",
+            &pod,
+            "--container",
+            &container,
+            "--",
+            "bash",
+        ])),
     }
 }
 
@@ -90,8 +103,13 @@ impl Up {
             None => progress.part("operator stand-in", |_| build_program("pgha-standin"))?,
         };
         Ok(Options {
-            crds: self.crds.unwrap_or_else(|| workspace().join("crates/pgha-lab/recipes/crds")),
-            operator: Operator { program, image: self.image },
+            crds: self
+                .crds
+                .unwrap_or_else(|| workspace().join("crates/pgha-lab/recipes/crds")),
+            operator: Operator {
+                program,
+                image: self.image,
+            },
         })
     }
 }
@@ -100,14 +118,24 @@ impl Up {
 pub(crate) fn build_program(name: &str) -> Result<PathBuf> {
     let mut cargo = Process::new("cargo");
     cargo.current_dir(workspace());
-    cargo.args(["build", "--quiet", "--package", "pgha-lab", "--features", "programs", "--bin"]);
+    cargo.args([
+        "build",
+        "--quiet",
+        "--package",
+        "pgha-lab",
+        "--features",
+        "programs",
+        "--bin",
+    ]);
     ended_well(cargo.arg(name).status(), &format!("the build of {name}"))?;
     Ok(workspace().join("target/debug").join(name))
 }
 
 /// The folder of the workspace that this xtask was built from.
 pub(crate) fn workspace() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap_or(Path::new("."))
 }
 
 /// Runs a command with this terminal, and fails as it does.

@@ -1,0 +1,113 @@
+//! Postgres clusters in the lab: a primary in `core1` and its standby in `core2`, made, removed and listed.
+
+mod certificate;
+mod create;
+mod list;
+mod manifest;
+mod remove;
+mod sql;
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::site::{IMAGE_PATRONI_3_3, IMAGE_PATRONI_4_1};
+
+pub use create::create;
+pub use list::{Row, list};
+pub use remove::remove;
+
+/// User and database of every cluster in the lab.
+pub const USER: &str = "zitadel";
+/// The instance set of every cluster in the lab.
+pub const INSTANCE_SET: &str = "pgha1";
+/// The repository that both sites of a pair share.
+pub const REPO: &str = "repo1";
+
+/// A primary with its standby: what `create` makes.
+#[derive(Clone, Debug)]
+pub struct Pair {
+    /// The name of both `PostgresCluster` objects.
+    pub name: String,
+    /// How the standby gets its WAL.
+    pub standby: Standby,
+    /// Which Patroni runs in both.
+    pub patroni: Patroni,
+    /// Members of each side.
+    pub instances: u32,
+}
+
+/// How a standby gets its WAL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standby {
+    /// From the repository only.
+    Archive,
+    /// From the other site's leader, and from the repository.
+    Streaming,
+}
+
+impl FromStr for Standby {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "archive" => Ok(Self::Archive),
+            "streaming" => Ok(Self::Streaming),
+            _ => Err(format!(
+                "`{text}` is not a kind of standby: archive or streaming"
+            )),
+        }
+    }
+}
+
+/// A line of Patroni for which the lab has an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patroni {
+    /// 3.3: a demotion stops Postgres at once.
+    V3_3,
+    /// 4.1: a demotion stops Postgres cleanly.
+    V4_1,
+}
+
+impl Patroni {
+    /// The image that runs it.
+    pub const fn image(self) -> &'static str {
+        match self {
+            Self::V3_3 => IMAGE_PATRONI_3_3,
+            Self::V4_1 => IMAGE_PATRONI_4_1,
+        }
+    }
+}
+
+impl FromStr for Patroni {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "3.3" => Ok(Self::V3_3),
+            "4.1" => Ok(Self::V4_1),
+            _ => Err(format!("`{text}` is not a Patroni of the lab: 3.3 or 4.1")),
+        }
+    }
+}
+
+impl fmt::Display for Patroni {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V3_3 => "3.3",
+            Self::V4_1 => "4.1",
+        })
+    }
+}
+
+/// The operator's label that every object of a cluster carries.
+fn cluster_label(name: &str) -> String {
+    format!("postgres-operator.crunchydata.com/cluster={name}")
+}
+
+/// Selects the members' pods of a cluster.
+fn member_selector(name: &str) -> String {
+    format!(
+        "{},postgres-operator.crunchydata.com/instance",
+        cluster_label(name)
+    )
+}

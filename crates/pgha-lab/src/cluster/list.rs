@@ -1,0 +1,53 @@
+//! Lists the clusters of both sites.
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+use super::sql::{members, patroni_status, pod_name};
+use crate::kubectl::Kubectl;
+use crate::site::Site;
+
+/// One cluster in one site.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// Where it is.
+    pub site: Site,
+    /// The name of the `PostgresCluster`.
+    pub name: String,
+    /// Each member's pod with the role and state that its Patroni reports.
+    pub members: Vec<String>,
+}
+
+/// What is there now.
+///
+/// # Errors
+/// A site does not answer.
+pub fn list() -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for site in Site::ALL {
+        let kubectl = Kubectl::new(site);
+        let list = kubectl.get(&["postgresclusters"])?;
+        for object in list["items"].as_array().context("a list without items")? {
+            let name = pod_name(object).to_owned();
+            let members = members(kubectl, &name)?.iter().map(describe).collect();
+            rows.push(Row {
+                site,
+                name,
+                members,
+            });
+        }
+    }
+    Ok(rows)
+}
+
+fn describe(pod: &Value) -> String {
+    let status = patroni_status(pod);
+    let field = |key: &str| status[key].as_str().unwrap_or("?").to_owned();
+    format!(
+        "{} {} {} (Patroni {})",
+        pod_name(pod),
+        field("role"),
+        field("state"),
+        field("version")
+    )
+}
