@@ -6,9 +6,11 @@
 pub mod client;
 pub mod clock;
 pub mod diagnose;
+pub mod engine;
 pub mod exec;
 pub mod k8s;
 pub mod operator;
 pub mod patch;
+pub mod postgres;
 pub mod settle;
 pub mod survey;

@@ -81,6 +81,8 @@ pub struct Outcome {
 pub enum Standing {
     /// Everything is as before.
     Unchanged,
+    /// The source is primary as before, and some of the preparation is still in place.
+    Held,
     /// The source is primary again, on a new timeline.
     BackAtSource,
     /// The source is fenced and nobody is primary.
@@ -96,7 +98,7 @@ impl Standing {
     pub const fn effect(self) -> Effect {
         match self {
             Self::Unchanged => Effect::None,
-            Self::BackAtSource | Self::Promoted => Effect::Applied,
+            Self::Held | Self::BackAtSource | Self::Promoted => Effect::Applied,
             Self::Fenced | Self::PromotionUnknown => Effect::Unknown,
         }
     }

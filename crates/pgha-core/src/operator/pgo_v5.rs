@@ -5,6 +5,7 @@
 
 mod owner;
 mod read;
+pub mod render;
 
 pub use self::read::{patroni_port, read_object};
 use crate::k8s::{self, ApiResource};

@@ -19,7 +19,9 @@ pub fn hold(object: &Value, name: &str, paused: bool) -> ObjectPatch {
     if let Some(standby) = standby {
         patch = patch.test(&["spec", "standby"], standby.clone());
     }
-    patch.set(&["spec", "paused"], seen, json!(paused)).of(KIND, name)
+    patch
+        .set(&["spec", "paused"], seen, json!(paused))
+        .of(KIND, name)
 }
 
 /// Takes back a hold, as if there had been none.
@@ -37,7 +39,12 @@ pub fn unhold(object: &Value, name: &str, before: Option<&Value>) -> ObjectPatch
 ///
 /// `section` is the section to have; its `enabled` is set here and always written out, because a section without it means
 /// enabled (the CRD's default).
-pub fn standby(object: &Value, name: &str, section: &Map<String, Value>, enabled: bool) -> ObjectPatch {
+pub fn standby(
+    object: &Value,
+    name: &str,
+    section: &Map<String, Value>,
+    enabled: bool,
+) -> ObjectPatch {
     let mut wanted = section.clone();
     wanted.insert("enabled".to_owned(), json!(enabled));
     let mut patch = PatchBuilder::default();
@@ -45,13 +52,19 @@ pub fn standby(object: &Value, name: &str, section: &Map<String, Value>, enabled
         patch = patch.test(&["spec", "paused"], paused.clone());
     }
     let seen = object.pointer("/spec/standby");
-    patch.set(&["spec", "standby"], seen, Value::Object(wanted)).of(KIND, name)
+    patch
+        .set(&["spec", "standby"], seen, Value::Object(wanted))
+        .of(KIND, name)
 }
 
 /// Replaces Patroni's configuration; rests on the text as seen.
 pub fn store(cluster: &str, seen: &str, wanted: &Value) -> ObjectPatch {
     PatchBuilder::default()
-        .set(&["metadata", "annotations", "config"], Some(&json!(seen)), json!(wanted.to_string()))
+        .set(
+            &["metadata", "annotations", "config"],
+            Some(&json!(seen)),
+            json!(wanted.to_string()),
+        )
         .of("endpoints", store_name(cluster))
 }
 
@@ -97,7 +110,9 @@ pub fn config_as_primary(config: &Value) -> Value {
 
 /// Sets, or with `None` removes, one of Postgres' parameters in Patroni's configuration.
 pub fn set_parameter(config: &mut Value, name: &str, value: Option<&str>) {
-    let parameters = config.pointer_mut("/postgresql/parameters").and_then(Value::as_object_mut);
+    let parameters = config
+        .pointer_mut("/postgresql/parameters")
+        .and_then(Value::as_object_mut);
     if let Some(parameters) = parameters {
         match value {
             Some(value) => parameters.insert(name.to_owned(), json!(value)),
@@ -123,14 +138,31 @@ pub fn push_command(archive_command: &str, segment: &str) -> Option<String> {
     let arguments = archive_command.strip_prefix("pgbackrest ")?;
     let path = format!("\"$PGDATA/pg_wal/{segment}\"");
     let arguments = arguments.replace("\"%p\"", "%p");
-    arguments
-        .contains("%p")
-        .then(|| format!("pgbackrest --no-archive-async {}", arguments.replace("%p", &path)))
+    arguments.contains("%p").then(|| {
+        format!(
+            "pgbackrest --no-archive-async {}",
+            arguments.replace("%p", &path)
+        )
+    })
+}
+
+/// The command that asks the archive for one file, made from the restore command; `None` when that is not pgBackRest's.
+pub fn fetch_command(restore_command: &str, file: &str, destination: &str) -> Option<String> {
+    let arguments = restore_command
+        .strip_prefix("pgbackrest ")?
+        .replace("\"%p\"", "%p");
+    let complete = arguments.contains("%f") && arguments.contains("%p");
+    complete.then(|| {
+        let arguments = arguments.replace("%f", file).replace("%p", destination);
+        format!("pgbackrest --no-archive-async {arguments}")
+    })
 }
 
 /// The restore command without the choice of a repository.
 fn base_restore_command(config: &Value) -> String {
-    let command = config.pointer("/postgresql/parameters/restore_command").and_then(Value::as_str);
+    let command = config
+        .pointer("/postgresql/parameters/restore_command")
+        .and_then(Value::as_str);
     let command = command.unwrap_or(r#"pgbackrest --stanza=db archive-get %f "%p""#);
     match command.rsplit_once(" --repo=") {
         Some((base, number)) if number.bytes().all(|b| b.is_ascii_digit()) => base.to_owned(),
@@ -154,7 +186,10 @@ mod tests {
 
     #[test]
     fn an_archive_standby_is_rendered_as_the_operator_does() {
-        let config = config_as_standby(&primary(), &section(json!({"repoName": "repo1", "enabled": true})));
+        let config = config_as_standby(
+            &primary(),
+            &section(json!({"repoName": "repo1", "enabled": true})),
+        );
         assert_eq!(
             config["standby_cluster"],
             json!({"create_replica_methods": ["pgbackrest"],
@@ -188,7 +223,12 @@ mod tests {
     #[test]
     fn the_standby_section_always_says_whether_it_is_enabled() {
         let object = json!({"spec": {"paused": true, "standby": {"repoName": "repo1"}}});
-        let patch = standby(&object, "zitadel", &section(json!({"repoName": "repo1"})), false);
+        let patch = standby(
+            &object,
+            "zitadel",
+            &section(json!({"repoName": "repo1"})),
+            false,
+        );
         assert_eq!(
             serde_json::to_value(patch.operations).unwrap(),
             json!([
@@ -202,10 +242,27 @@ mod tests {
     #[test]
     fn the_push_goes_past_the_queue() {
         assert_eq!(
-            push_command(r#"pgbackrest --stanza=db archive-push "%p""#, "000000010000000000000005").unwrap(),
+            push_command(
+                r#"pgbackrest --stanza=db archive-push "%p""#,
+                "000000010000000000000005"
+            )
+            .unwrap(),
             r#"pgbackrest --no-archive-async --stanza=db archive-push "$PGDATA/pg_wal/000000010000000000000005""#
         );
         assert_eq!(push_command("/bin/true", "000000010000000000000005"), None);
+    }
+
+    #[test]
+    fn a_file_is_asked_for_with_the_clusters_own_command() {
+        let command = r#"pgbackrest --stanza=db archive-get %f "%p" --repo=1"#;
+        assert_eq!(
+            fetch_command(command, "00000002.history", "/tmp/probe").unwrap(),
+            "pgbackrest --no-archive-async --stanza=db archive-get 00000002.history /tmp/probe --repo=1"
+        );
+        assert_eq!(
+            fetch_command("/bin/false", "00000002.history", "/tmp/probe"),
+            None
+        );
     }
 
     #[test]
@@ -216,6 +273,9 @@ mod tests {
             operations(unhold(&object, "z", None)),
             json!([{"op": "test", "path": "/spec/paused", "value": true}, {"op": "remove", "path": "/spec/paused"}])
         );
-        assert_eq!(operations(unhold(&object, "z", Some(&json!(false))))[1]["value"], json!(false));
+        assert_eq!(
+            operations(unhold(&object, "z", Some(&json!(false))))[1]["value"],
+            json!(false)
+        );
     }
 }

@@ -1,0 +1,134 @@
+//! Carries out a plan, step by step, and takes it back when it cannot be finished.
+
+mod interrupt;
+mod side;
+mod switchover;
+mod undo;
+
+use std::time::Duration;
+
+use pgha_model::event::{Event, Outcome, Standing};
+use pgha_model::plan::Step;
+use pgha_model::proof::NotProved;
+use pgha_model::site::Part;
+
+pub use self::interrupt::{Interrupt, Interrupter, interrupter};
+pub use self::side::{Side, SideError};
+pub use self::switchover::{Switchover, patches};
+use crate::client::CallError;
+use crate::exec::ExecError;
+use crate::postgres::{ControlError, SqlError};
+
+/// Takes what happens. Infallible on purpose: a display that fails must not stop a half-finished move.
+pub type Reporter<'a> = dyn FnMut(&Event) + Send + 'a;
+
+/// How long each wait of a move may last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// For anything outside the write gap.
+    pub step: Duration,
+    /// For the source's clean stop.
+    pub stop: Duration,
+    /// For the target to hold everything, after the source has stopped.
+    pub proof: Duration,
+    /// For the target to take writes, after it was told.
+    pub promotion: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            step: Duration::from_mins(1),
+            stop: Duration::from_mins(1),
+            proof: Duration::from_mins(1),
+            promotion: Duration::from_mins(1),
+        }
+    }
+}
+
+/// Why a step did not settle.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// A request to an API server failed.
+    #[error("a request failed")]
+    Call(#[source] Box<CallError>),
+    /// A command in a container failed.
+    #[error("a command failed")]
+    Exec(#[source] ExecError),
+    /// Postgres could not be asked, or refused.
+    #[error("a statement failed")]
+    Sql(#[source] SqlError),
+    /// Control data could not be read.
+    #[error("the source's end could not be read")]
+    Control(#[source] ControlError),
+    /// The evidence does not suffice.
+    #[error("the proof does not hold")]
+    NotProved(#[source] NotProved),
+    /// The operator did not do what its object says.
+    #[error("the operator of the {part} did not answer within {} s: {seen}", limit.as_secs())]
+    OperatorSilent {
+        /// On which side.
+        part: Part,
+        /// How long was waited.
+        limit: Duration,
+        /// What its object said last.
+        seen: String,
+    },
+    /// Something that was awaited did not come.
+    #[error("{what} did not happen within {} s: {seen}", limit.as_secs())]
+    NotSettled {
+        /// What was awaited, as a noun phrase.
+        what: &'static str,
+        /// How long was waited.
+        limit: Duration,
+        /// What was seen last.
+        seen: String,
+    },
+    /// What the plan rests on is no longer so.
+    #[error("{what}")]
+    BasisChanged {
+        /// What changed, as a fragment.
+        what: String,
+    },
+    /// The user interrupted the move.
+    #[error("interrupted")]
+    Interrupted,
+    /// The user interrupted a second time: nothing is awaited any more.
+    #[error("interrupted twice, the wait was given up")]
+    GivenUp,
+}
+
+impl From<CallError> for StepError {
+    fn from(error: CallError) -> Self {
+        Self::Call(Box::new(error))
+    }
+}
+
+/// A move that did not finish.
+#[derive(Debug, thiserror::Error)]
+#[error("the move stopped at `{}`", step.name())]
+pub struct MoveError {
+    /// At which step.
+    pub step: Step,
+    /// Where it has left things.
+    pub standing: Standing,
+    /// What stopped it.
+    #[source]
+    pub source: Box<StepError>,
+    /// What stopped the way back, when that failed too.
+    pub undo: Option<Box<StepError>>,
+}
+
+impl MoveError {
+    fn new(step: Step, standing: Standing, source: StepError) -> Self {
+        Self {
+            step,
+            standing,
+            source: Box::new(source),
+            undo: None,
+        }
+    }
+}
+
+/// How a move ended.
+pub type MoveResult = Result<Outcome, MoveError>;

@@ -1,0 +1,418 @@
+//! One side of a move: what was seen there, the connections kept to it, and the changes of it.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Endpoints;
+use kube::Api;
+use pgha_model::check::SideFacts;
+use pgha_model::observed::Observed;
+use pgha_model::site::Part;
+use serde_json::{Map, Value};
+
+use super::StepError;
+use crate::client::{CallError, SiteClient};
+use crate::clock;
+use crate::exec::{Container, Shell};
+use crate::operator::pgo_v5::{self, render};
+use crate::patch::{ObjectPatch, patch_endpoints, patch_object};
+use crate::postgres::{ANSWER_TIME, Psql, SqlError};
+use crate::settle::{Look, Settlement, await_until};
+use crate::survey::{Depth, SurveyError, survey_site};
+
+/// Pause between two looks at an API server.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Why a side could not be seen. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum SideError {
+    /// Kubernetes or Patroni could not be read.
+    #[error("could not survey the {part}")]
+    Survey {
+        /// Which side.
+        part: Part,
+        /// Why.
+        #[source]
+        source: SurveyError,
+    },
+    /// The operator's object or Patroni's configuration could not be read.
+    #[error("could not read the {part}")]
+    Call {
+        /// Which side.
+        part: Part,
+        /// Why.
+        #[source]
+        source: CallError,
+    },
+}
+
+/// A side with its kept connections.
+pub struct Side {
+    /// Which side it is.
+    pub part: Part,
+    /// What was seen before the move.
+    pub facts: SideFacts,
+    pub(super) site: SiteClient,
+    pub(super) cluster: String,
+    /// The operator's object as last seen.
+    object: Value,
+    /// Patroni's configuration as last seen, byte for byte.
+    config: String,
+    /// The same as it was before the move.
+    config_before: Value,
+    /// `spec.paused` as it was before the move.
+    paused_before: Option<Value>,
+    /// A `psql` to each member, the leader first.
+    pub(super) members: Vec<Psql>,
+    /// A shell in the leader's database container.
+    pub(super) shell: Option<Shell>,
+}
+
+impl Side {
+    /// Surveys a side and keeps connections to its members. What cannot be connected to becomes a fact that is missing;
+    /// the checks then refuse.
+    pub async fn open(site: SiteClient, cluster: &str, part: Part) -> Result<Self, SideError> {
+        let survey = survey_site(&site, cluster, Depth::Members)
+            .await
+            .map_err(|source| SideError::Survey { part, source })?;
+        let call = |source| SideError::Call { part, source };
+        let object = fetch_object(&site, cluster).await.map_err(call)?;
+        let config = match &survey.store {
+            Observed::Seen(store) => store.config.clone(),
+            Observed::Unseen { .. } => "{}".to_owned(),
+        };
+        let leader = survey.lock_holder().map(|member| member.pod.clone());
+        let mut opened = Self {
+            part,
+            facts: SideFacts {
+                survey,
+                postgres: None,
+            },
+            cluster: cluster.to_owned(),
+            paused_before: object.pointer("/spec/paused").cloned(),
+            config_before: serde_json::from_str(&config).unwrap_or_default(),
+            object,
+            config,
+            members: Vec::new(),
+            shell: None,
+            site,
+        };
+        if let Some(leader) = leader {
+            opened.connect(&leader).await;
+        }
+        Ok(opened)
+    }
+
+    async fn connect(&mut self, leader: &str) {
+        let container = database(leader);
+        let limit = self.site.request_timeout;
+        let containers = self.containers();
+        let opened = futures::future::join_all(
+            containers
+                .iter()
+                .map(|container| Psql::open(&self.site, container, limit)),
+        );
+        let (opened, shell) = tokio::join!(opened, Shell::open(&self.site, &container, limit));
+        let Ok(members) = opened.into_iter().collect::<Result<Vec<_>, SqlError>>() else {
+            return;
+        };
+        self.members = members;
+        self.shell = shell.ok();
+        if let Some(psql) = self.members.first_mut() {
+            self.facts.postgres = psql.facts(limit).await.ok();
+        }
+    }
+
+    /// The database container of every member, the leader's first.
+    fn containers(&self) -> Vec<Container> {
+        let leader = self
+            .facts
+            .survey
+            .lock_holder()
+            .map(|member| member.pod.as_str());
+        let others = self
+            .facts
+            .survey
+            .members
+            .iter()
+            .map(|member| member.pod.as_str());
+        leader
+            .into_iter()
+            .chain(others.filter(|pod| Some(*pod) != leader))
+            .map(database)
+            .collect()
+    }
+
+    /// A connection to the leader's Postgres.
+    pub(super) fn psql(&mut self) -> Result<&mut Psql, StepError> {
+        self.members
+            .first_mut()
+            .ok_or_else(|| StepError::BasisChanged {
+                what: "the leader's Postgres is no longer connected".to_owned(),
+            })
+    }
+
+    /// The shell in the leader's container.
+    pub(super) fn shell(&mut self) -> Result<&mut Shell, StepError> {
+        self.shell.as_mut().ok_or_else(|| StepError::BasisChanged {
+            what: "the leader's container is no longer connected".to_owned(),
+        })
+    }
+
+    /// The same, to be given back or to be used up.
+    pub(super) fn take_shell(&mut self) -> Result<Shell, StepError> {
+        self.shell()?;
+        self.shell.take().ok_or(StepError::Interrupted)
+    }
+
+    /// Connects to every member anew: after a stop, none of the old connections lives.
+    pub(super) async fn reconnect(&mut self, limit: Duration) -> Result<(), StepError> {
+        let containers = self.containers();
+        let deadline = clock::monotonic() + limit;
+        let mut members = Vec::new();
+        for container in containers {
+            let site = &self.site;
+            let opened = await_until(deadline, LOOK, async || {
+                Ok::<_, StepError>(match Psql::open(site, &container, ANSWER_TIME).await {
+                    Ok(psql) => Look::Settled(psql),
+                    Err(error) => Look::NotYet(error.to_string()),
+                })
+            });
+            members.push(settled(
+                "a connection to every member",
+                limit,
+                opened.await?,
+            )?);
+        }
+        self.members = members;
+        Ok(())
+    }
+
+    /// Waits until the leader of the survey answers and is in recovery; `false` when the time is over.
+    pub(super) async fn leader_in_recovery(&mut self, limit: Duration) -> Result<bool, StepError> {
+        let leader: Vec<_> = self.containers().into_iter().take(1).collect();
+        Ok(self.await_recovery("t", &leader, limit).await?.is_some())
+    }
+
+    /// Waits until some member takes writes, and keeps the connection to it.
+    pub(super) async fn await_primary(&mut self, limit: Duration) -> Result<(), StepError> {
+        let primary = self.await_recovery("f", &self.containers(), limit).await?;
+        let primary = primary.ok_or_else(|| StepError::NotSettled {
+            what: "a promotion",
+            limit,
+            seen: format!("no member of the {} takes writes", self.part),
+        })?;
+        self.members = vec![primary];
+        Ok(())
+    }
+
+    /// The first of the containers whose Postgres says this of its recovery; one that does not answer is asked again.
+    async fn await_recovery(
+        &self,
+        word: &str,
+        containers: &[Container],
+        limit: Duration,
+    ) -> Result<Option<Psql>, StepError> {
+        let settlement = await_until(clock::monotonic() + limit, LOOK, async || {
+            for container in containers {
+                let Ok(mut psql) = Psql::open(&self.site, container, ANSWER_TIME).await else {
+                    continue;
+                };
+                let row = psql.query("select pg_is_in_recovery()", ANSWER_TIME).await;
+                if row.is_ok_and(|row| row == word) {
+                    return Ok::<_, StepError>(Look::Settled(psql));
+                }
+            }
+            Ok(Look::NotYet(()))
+        });
+        Ok(match settlement.await? {
+            Settlement::Settled(psql) => Some(psql),
+            Settlement::TimedOut { .. } => None,
+        })
+    }
+
+    /// The section that makes this side a standby: its own, or the other side's repository.
+    pub(super) fn standby_section(&self, other: &Self) -> Map<String, Value> {
+        let own = self
+            .object
+            .pointer("/spec/standby")
+            .and_then(Value::as_object);
+        if let Some(own) = own {
+            return own.clone();
+        }
+        let other = other.object.pointer("/spec/standby/repoName");
+        other
+            .map(|repo| ("repoName".to_owned(), repo.clone()))
+            .into_iter()
+            .collect()
+    }
+
+    /// Patroni's configuration as it was before the move.
+    pub(super) fn config_before(&self) -> &Value {
+        &self.config_before
+    }
+
+    /// Patroni's configuration as last seen.
+    pub(super) fn config(&self) -> Value {
+        serde_json::from_str(&self.config).unwrap_or_default()
+    }
+
+    /// The patch that asks this side's operator to leave the cluster alone.
+    pub(super) fn hold_patch(&self) -> ObjectPatch {
+        render::hold(&self.object, &self.cluster, true)
+    }
+
+    /// The patch that asks this side's operator for a standby or a primary.
+    pub(super) fn standby_patch(&self, section: &Map<String, Value>, enabled: bool) -> ObjectPatch {
+        render::standby(&self.object, &self.cluster, section, enabled)
+    }
+
+    /// The patch that gives Patroni a configuration.
+    pub(super) fn config_patch(&self, wanted: &Value) -> ObjectPatch {
+        render::store(&self.cluster, &self.config, wanted)
+    }
+
+    /// Asks the operator to leave the cluster alone, and waits until it says so: also the proof that there is one.
+    pub(super) async fn hold(&mut self, limit: Duration) -> Result<(), StepError> {
+        self.send_object(&self.hold_patch()).await?;
+        self.await_object(limit, "the hold", pause_acknowledged)
+            .await
+    }
+
+    /// Takes the hold back, and waits until the operator works again.
+    pub(super) async fn unhold(&mut self, limit: Duration) -> Result<(), StepError> {
+        self.refresh().await?;
+        let patch = render::unhold(&self.object, &self.cluster, self.paused_before.as_ref());
+        if !patch.operations.0.is_empty() {
+            self.send_object(&patch).await?;
+        }
+        self.await_object(limit, "the release", |object| !pause_acknowledged(object))
+            .await
+    }
+
+    async fn await_object(
+        &mut self,
+        limit: Duration,
+        what: &'static str,
+        holds: impl Fn(&Value) -> bool,
+    ) -> Result<(), StepError> {
+        let (site, cluster, part) = (self.site.clone(), self.cluster.clone(), self.part);
+        let settlement = await_until(clock::monotonic() + limit, LOOK, async || {
+            let object = fetch_object(&site, &cluster).await?;
+            Ok::<_, StepError>(if holds(&object) {
+                Look::Settled(object)
+            } else {
+                Look::NotYet(())
+            })
+        })
+        .await?;
+        match settlement {
+            Settlement::Settled(object) => {
+                self.object = object;
+                Ok(())
+            }
+            Settlement::TimedOut { .. } => Err(StepError::OperatorSilent {
+                part,
+                limit,
+                seen: format!("{what} of {cluster} is not acknowledged in its conditions"),
+            }),
+        }
+    }
+
+    /// Sends a patch of the operator's object and remembers the object after it.
+    pub(super) async fn send_object(&mut self, patch: &ObjectPatch) -> Result<(), StepError> {
+        let object = patch_object(&self.site, &pgo_v5::resource(), patch).await;
+        let object = object?;
+        self.object = serde_json::to_value(object).unwrap_or_default();
+        Ok(())
+    }
+
+    /// Gives Patroni a configuration, when it is not that already.
+    pub(super) async fn send_config(&mut self, wanted: &Value) -> Result<(), StepError> {
+        if self.config() == *wanted {
+            return Ok(());
+        }
+        let patch = self.config_patch(wanted);
+        let after = patch_endpoints(&self.site, &patch).await?;
+        self.config = config_text(&after).unwrap_or_else(|| wanted.to_string());
+        Ok(())
+    }
+
+    /// Reads the operator's object and Patroni's configuration again.
+    pub(super) async fn refresh(&mut self) -> Result<(), StepError> {
+        self.object = fetch_object(&self.site, &self.cluster).await?;
+        let name = pgo_v5::store_name(&self.cluster);
+        let api: Api<Endpoints> = Api::namespaced(self.site.client.clone(), &self.site.namespace);
+        let store = self
+            .site
+            .call("get", &format!("endpoints {name}"), api.get(&name))
+            .await;
+        if let Some(config) = config_text(&store?) {
+            self.config = config;
+        }
+        Ok(())
+    }
+
+    /// Whether Patroni's configuration makes this a standby, as last seen.
+    pub(super) fn config_says_standby(&self) -> bool {
+        self.config().get("standby_cluster").is_some()
+    }
+
+    /// Whether the object asks for a standby, as last seen.
+    pub(super) fn object_says_standby(&self) -> bool {
+        self.object.pointer("/spec/standby").is_some_and(|section| {
+            section.is_object() && section.get("enabled").and_then(Value::as_bool) != Some(false)
+        })
+    }
+}
+
+/// The evidence of a settlement, or the error that says what did not come.
+pub(super) fn settled<T>(
+    what: &'static str,
+    limit: Duration,
+    settlement: Settlement<T, String>,
+) -> Result<T, StepError> {
+    match settlement {
+        Settlement::Settled(evidence) => Ok(evidence),
+        Settlement::TimedOut { last_seen } => Err(StepError::NotSettled {
+            what,
+            limit,
+            seen: last_seen.unwrap_or_else(|| "nothing was seen".to_owned()),
+        }),
+    }
+}
+
+fn database(pod: &str) -> Container {
+    Container {
+        pod: pod.to_owned(),
+        name: pgo_v5::DATABASE_CONTAINER.to_owned(),
+    }
+}
+
+fn config_text(store: &Endpoints) -> Option<String> {
+    store.metadata.annotations.as_ref()?.get("config").cloned()
+}
+
+async fn fetch_object(site: &SiteClient, cluster: &str) -> Result<Value, CallError> {
+    let api = site.objects(&pgo_v5::resource());
+    let object = site
+        .call(
+            "get",
+            &format!("postgrescluster {cluster}"),
+            api.get(cluster),
+        )
+        .await?;
+    Ok(serde_json::to_value(object).unwrap_or_default())
+}
+
+/// Whether the operator says that it leaves the cluster alone (PGO `controller.go`: condition `Progressing`, reason
+/// `Paused`).
+fn pause_acknowledged(object: &Value) -> bool {
+    let conditions = object
+        .pointer("/status/conditions")
+        .and_then(Value::as_array);
+    conditions.into_iter().flatten().any(|condition| {
+        condition["type"] == "Progressing"
+            && condition["status"] == "False"
+            && condition["reason"] == "Paused"
+    })
+}

@@ -1,0 +1,246 @@
+//! A planned move, from the hold to the last member that follows.
+
+mod after;
+mod before;
+
+use std::time::Duration;
+
+pub(super) use self::before::emit_canary;
+use pgha_model::event::{Event, Outcome, Standing};
+use pgha_model::lsn::Lsn;
+use pgha_model::plan::{Feed, Plan, Step};
+use pgha_model::proof::Closure;
+use pgha_model::site::Part;
+use pgha_model::timeline::Timeline;
+use serde::Serialize;
+use tokio::task::JoinSet;
+
+use super::{Interrupt, Limits, MoveError, MoveResult, Reporter, Side, StepError};
+use crate::clock::{self, Instant};
+use crate::exec::{ExecError, Output};
+use crate::operator::pgo_v5::render;
+use crate::patch::ObjectPatch;
+
+/// A move under way.
+pub struct Switchover<'a> {
+    pub(super) plan: Plan,
+    pub(super) source: Side,
+    pub(super) target: Side,
+    pub(super) limits: Limits,
+    pub(super) interrupt: Interrupt,
+    pub(super) report: &'a mut Reporter<'a>,
+    pub(super) reached: Reached,
+    /// The push of the source's last segment, which may outlast the promotion.
+    pushing: JoinSet<Result<Output, ExecError>>,
+}
+
+/// How far a move has come, for the way back: each is set before its request is sent.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Reached {
+    /// Something of the preparation was changed.
+    pub(super) prepared: bool,
+    /// When the source was told to become a standby.
+    pub(super) fence_sent: Option<Instant>,
+    /// The target was told to become primary.
+    pub(super) promotion_sent: bool,
+}
+
+/// What the source's end and the target's position prove together.
+#[derive(Clone, Debug)]
+pub(super) struct Proof {
+    pub(super) closure: Closure,
+    /// The end of the last record that the target's leader has replayed.
+    pub(super) replayed: Lsn,
+}
+
+/// What the new primary says of itself.
+struct NewPrimary {
+    write_gap: Duration,
+    timeline: Timeline,
+    /// A position on the new timeline: who has replayed it follows.
+    mark: Lsn,
+}
+
+/// A patch of the plan, at its step.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedPatch {
+    /// When it is sent.
+    pub step: Step,
+    /// Where.
+    pub part: Part,
+    /// What.
+    #[serde(flatten)]
+    pub patch: ObjectPatch,
+}
+
+/// The patches that decide a move, as they would be sent now.
+pub fn patches(source: &Side, target: &Side) -> Vec<PlannedPatch> {
+    let planned = |step, side: &Side, patch| PlannedPatch {
+        step,
+        part: side.part,
+        patch,
+    };
+    let section = source.standby_section(target);
+    let fenced = render::config_as_standby(source.config_before(), &section);
+    let promoted = render::config_as_primary(target.config_before());
+    let target_section = target.standby_section(source);
+    vec![
+        planned(Step::Hold, source, source.hold_patch()),
+        planned(Step::Hold, target, target.hold_patch()),
+        planned(Step::Fence, source, source.standby_patch(&section, true)),
+        planned(Step::Fence, source, source.config_patch(&fenced)),
+        planned(
+            Step::Promote,
+            target,
+            target.standby_patch(&target_section, false),
+        ),
+        planned(Step::Promote, target, target.config_patch(&promoted)),
+    ]
+}
+
+impl<'a> Switchover<'a> {
+    /// A move that carries out a plan made from these two sides.
+    pub fn new(
+        plan: Plan,
+        source: Side,
+        target: Side,
+        limits: Limits,
+        interrupt: Interrupt,
+        report: &'a mut Reporter<'a>,
+    ) -> Self {
+        let pushing = JoinSet::new();
+        let reached = Reached::default();
+        Self {
+            plan,
+            source,
+            target,
+            limits,
+            interrupt,
+            report,
+            reached,
+            pushing,
+        }
+    }
+
+    /// Carries the plan out. Before the promotion every failure is taken back to the source; after it, the move goes on.
+    pub async fn run(mut self) -> MoveResult {
+        let proof = match Box::pin(self.until_proved()).await {
+            Ok(proof) => proof,
+            Err((step, error)) => return Err(Box::pin(self.take_back(step, error)).await),
+        };
+        if let Err(error) = self.settle_promotion().await {
+            return Err(Box::pin(self.promotion_failed(error)).await);
+        }
+        Box::pin(self.go_on(proof)).await
+    }
+
+    /// Everything before the promotion, each step stopped by the first interruption.
+    async fn until_proved(&mut self) -> Result<Proof, (Step, StepError)> {
+        Box::pin(self.before(Step::Hold, async |this| this.hold().await)).await?;
+        Box::pin(self.before(Step::Prepare, async |this| this.prepare().await)).await?;
+        Box::pin(self.before(Step::Rehearse, async |this| this.rehearse().await)).await?;
+        let fence = self.before(Step::Fence, async |this| this.fence().await);
+        let closure = Box::pin(fence).await?;
+        Box::pin(self.before(Step::Prove, async move |this| this.prove(closure).await)).await
+    }
+
+    async fn before<T>(
+        &mut self,
+        step: Step,
+        work: impl AsyncFnOnce(&mut Self) -> Result<(T, String), StepError>,
+    ) -> Result<T, (Step, StepError)> {
+        let interrupt = self.interrupt.clone();
+        let begun = self.begin(step);
+        let (result, evidence) = interrupt
+            .stops(work(self))
+            .await
+            .map_err(|error| (step, error))?;
+        self.end(step, begun, evidence);
+        Ok(result)
+    }
+
+    async fn settle_promotion(&mut self) -> Result<(), StepError> {
+        // From here a single interruption no longer stops anything.
+        let interrupt = self.interrupt.clone();
+        self.begin(Step::Promote);
+        interrupt.gives_up(self.send_promotion()).await
+    }
+
+    async fn promotion_failed(self, error: StepError) -> MoveError {
+        if self.reached.promotion_sent {
+            let (step, standing) = (Step::Promote, Standing::PromotionUnknown);
+            return MoveError::new(step, standing, error);
+        }
+        Box::pin(self.take_back(Step::Promote, error)).await
+    }
+
+    /// Everything after the promotion was sent.
+    async fn go_on(mut self, proof: Proof) -> MoveResult {
+        let interrupt = self.interrupt.clone();
+        let sent = self.reached.fence_sent.unwrap_or_else(clock::monotonic);
+        let primary = match interrupt.gives_up(self.await_primary(sent)).await {
+            Ok(primary) => primary,
+            Err(source) => {
+                let (step, standing) = (Step::Promote, Standing::PromotionUnknown);
+                return Err(MoveError::new(step, standing, source));
+            }
+        };
+        let fork = self
+            .after(Step::Verify, async |this| {
+                this.verify(&proof, &primary).await
+            })
+            .await?;
+        self.after(Step::Release, async |this| this.release().await)
+            .await?;
+        self.after(Step::Rejoin, async |this| this.rejoin(primary.mark).await)
+            .await?;
+        Ok(Outcome {
+            source: self.plan.source,
+            target: self.plan.target,
+            write_gap: primary.write_gap,
+            closure: proof.closure,
+            replayed: proof.replayed,
+            timeline: primary.timeline,
+            fork,
+        })
+    }
+
+    async fn after<T>(
+        &mut self,
+        step: Step,
+        work: impl AsyncFnOnce(&mut Self) -> Result<(T, String), StepError>,
+    ) -> Result<T, MoveError> {
+        let interrupt = self.interrupt.clone();
+        let begun = self.begin(step);
+        match interrupt.gives_up(Box::pin(work(self))).await {
+            Ok((result, evidence)) => {
+                self.end(step, begun, evidence);
+                Ok(result)
+            }
+            Err(source) => Err(MoveError::new(step, Standing::Promoted, source)),
+        }
+    }
+
+    pub(super) fn begin(&mut self, step: Step) -> Instant {
+        (self.report)(&Event::Started { step });
+        clock::monotonic()
+    }
+
+    pub(super) fn end(&mut self, step: Step, begun: Instant, evidence: String) {
+        let took = clock::monotonic() - begun;
+        (self.report)(&Event::Settled {
+            step,
+            took,
+            evidence,
+        });
+    }
+
+    pub(super) fn note(&mut self, step: Step, text: String) {
+        (self.report)(&Event::Noted { step, text });
+    }
+
+    fn is_archive_only(&self) -> bool {
+        self.plan.feed == Feed::Archive
+    }
+}

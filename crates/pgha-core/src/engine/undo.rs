@@ -1,0 +1,99 @@
+//! The way back to the source, open until the promotion was sent.
+
+use pgha_model::event::{Event, Standing};
+use pgha_model::plan::Step;
+
+use super::switchover::Switchover;
+use super::{MoveError, StepError};
+use crate::operator::pgo_v5::render;
+
+impl Switchover<'_> {
+    /// Takes everything back and says where that has led.
+    pub(super) async fn take_back(mut self, step: Step, because: StepError) -> MoveError {
+        if !self.reached.prepared {
+            return MoveError::new(step, Standing::Unchanged, because);
+        }
+        let text = format!("{because}; going back to the source.");
+        (self.report)(&Event::Undoing { because: text });
+        let interrupt = self.interrupt.clone();
+        let fenced = self.reached.fence_sent.is_some();
+        match interrupt.gives_up(Box::pin(self.undo())).await {
+            Ok((standing, evidence)) => {
+                (self.report)(&Event::Undone { evidence });
+                MoveError::new(step, standing, because)
+            }
+            Err(undo) => {
+                let standing = if fenced {
+                    Standing::Fenced
+                } else {
+                    Standing::Held
+                };
+                MoveError {
+                    step,
+                    standing,
+                    source: Box::new(because),
+                    undo: Some(Box::new(undo)),
+                }
+            }
+        }
+    }
+
+    async fn undo(&mut self) -> Result<(Standing, String), StepError> {
+        self.source.refresh().await?;
+        self.target.refresh().await?;
+        // What was sent and refused has fenced nothing; what was sent and not answered may have.
+        let fenced = self.reached.fence_sent.is_some()
+            && (self.source.object_says_standby() || self.source.config_says_standby());
+        let result = if fenced {
+            self.unfence().await?;
+            let at = self.source_writes().await?;
+            (
+                Standing::BackAtSource,
+                format!("The source committed at {at} on a new timeline."),
+            )
+        } else {
+            (
+                Standing::Unchanged,
+                "The source was never told to stop.".to_owned(),
+            )
+        };
+        self.restore().await?;
+        Ok(result)
+    }
+
+    /// The source becomes primary by a promotion, never by a restart on the same timeline: the segment of its shutdown
+    /// checkpoint may be in the archive already, and would be filled again under the same name. So its demotion is
+    /// awaited before it is taken back.
+    async fn unfence(&mut self) -> Result<(), StepError> {
+        let limit = self.limits.stop;
+        if !self.source.leader_in_recovery(limit).await? {
+            let text = "the source's leader did not come back in recovery; it is told to be primary all the same";
+            self.note(Step::Fence, format!("While going back, {text}."));
+        }
+        let section = self.source.standby_section(&self.target);
+        let object = self.source.standby_patch(&section, false);
+        self.source.send_object(&object).await?;
+        let config = render::config_as_primary(&self.source.config());
+        self.source.send_config(&config).await
+    }
+
+    async fn source_writes(&mut self) -> Result<String, StepError> {
+        let limit = self.limits.promotion;
+        self.source.await_primary(limit).await?;
+        let at = super::switchover::emit_canary(self.source.psql()?).await?;
+        Ok(at.to_string())
+    }
+
+    /// Both sides' settings are as they were, and both operators work again.
+    async fn restore(&mut self) -> Result<(), StepError> {
+        let limit = self.limits.step;
+        let (source, target) = (
+            self.source.config_before().clone(),
+            self.target.config_before().clone(),
+        );
+        self.source.send_config(&source).await?;
+        self.target.send_config(&target).await?;
+        tokio::try_join!(self.source.unhold(limit), self.target.unhold(limit))?;
+        Ok(())
+    }
+}

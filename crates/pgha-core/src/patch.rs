@@ -1,0 +1,180 @@
+//! Writes that name the values they rest on.
+//!
+//! Every write is a JSON patch whose `test` operations fail when the object is no longer what was seen. resourceVersion
+//! is no help here: operators and Patroni move it all the time.
+
+use json_patch::{
+    AddOperation, Patch, PatchOperation, RemoveOperation, ReplaceOperation, TestOperation,
+};
+use jsonptr::PointerBuf;
+use k8s_openapi::api::core::v1::Endpoints;
+use kube::Api;
+use kube::api::{ApiResource, DynamicObject, PatchParams};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::client::{CallError, FIELD_MANAGER, SiteClient};
+
+/// A change of one object, ready to be shown or sent.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectPatch {
+    /// What is changed, `postgrescluster`, `endpoints`.
+    pub kind: &'static str,
+    /// Its name.
+    pub name: String,
+    /// The operations, tests first.
+    pub operations: Patch,
+}
+
+/// Builds the operations of a patch from what an object says now and what it is to say.
+#[derive(Clone, Debug, Default)]
+pub struct PatchBuilder {
+    tests: Vec<PatchOperation>,
+    changes: Vec<PatchOperation>,
+}
+
+impl PatchBuilder {
+    /// Rests the patch on the value at a path.
+    #[must_use]
+    pub fn test(mut self, path: &[&str], value: Value) -> Self {
+        self.tests.push(PatchOperation::Test(TestOperation {
+            path: pointer(path),
+            value,
+        }));
+        self
+    }
+
+    /// Sets what is at a path from what was seen there, and rests the patch on that when there was something.
+    ///
+    /// A JSON patch cannot test that something is absent; `add` then overwrites what came in between, so the caller
+    /// tests another value that tells the object's state.
+    #[must_use]
+    pub fn set(mut self, path: &[&str], seen: Option<&Value>, wanted: Value) -> Self {
+        let at = pointer(path);
+        match seen {
+            Some(seen) => {
+                self = self.test(path, seen.clone());
+                self.changes.push(PatchOperation::Replace(ReplaceOperation {
+                    path: at,
+                    value: wanted,
+                }));
+            }
+            None => self.changes.push(PatchOperation::Add(AddOperation {
+                path: at,
+                value: wanted,
+            })),
+        }
+        self
+    }
+
+    /// Removes what was seen at a path; nothing when nothing was seen.
+    #[must_use]
+    pub fn remove(mut self, path: &[&str], seen: Option<&Value>) -> Self {
+        if let Some(seen) = seen {
+            self = self.test(path, seen.clone());
+            self.changes.push(PatchOperation::Remove(RemoveOperation {
+                path: pointer(path),
+            }));
+        }
+        self
+    }
+
+    /// The patch of one object.
+    pub fn of(self, kind: &'static str, name: impl Into<String>) -> ObjectPatch {
+        let operations = self.tests.into_iter().chain(self.changes).collect();
+        ObjectPatch {
+            kind,
+            name: name.into(),
+            operations: Patch(operations),
+        }
+    }
+}
+
+fn pointer(path: &[&str]) -> PointerBuf {
+    PointerBuf::from_tokens(path.iter().copied())
+}
+
+/// Sends a patch of an operator's object; returns the object after it.
+pub async fn patch_object(
+    site: &SiteClient,
+    resource: &ApiResource,
+    patch: &ObjectPatch,
+) -> Result<DynamicObject, CallError> {
+    let api: Api<DynamicObject> =
+        Api::namespaced_with(site.client.clone(), &site.namespace, resource);
+    api.patch(
+        &patch.name,
+        &params(),
+        &kube::api::Patch::Json::<()>(patch.operations.clone()),
+    )
+    .await
+    .map_err(|error| CallError::new(site, "patch", described(patch), error))
+}
+
+/// Sends a patch of an Endpoints object; returns the object after it.
+pub async fn patch_endpoints(
+    site: &SiteClient,
+    patch: &ObjectPatch,
+) -> Result<Endpoints, CallError> {
+    let api: Api<Endpoints> = Api::namespaced(site.client.clone(), &site.namespace);
+    api.patch(
+        &patch.name,
+        &params(),
+        &kube::api::Patch::Json::<()>(patch.operations.clone()),
+    )
+    .await
+    .map_err(|error| CallError::new(site, "patch", described(patch), error))
+}
+
+fn params() -> PatchParams {
+    PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    }
+}
+
+fn described(patch: &ObjectPatch) -> String {
+    format!("{} {}", patch.kind, patch.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn tests_come_before_changes_and_keys_are_escaped() {
+        let patch = PatchBuilder::default()
+            .set(&["spec", "paused"], None, json!(true))
+            .set(
+                &["metadata", "annotations", "a/b~c"],
+                Some(&json!("x")),
+                json!("y"),
+            )
+            .remove(&["spec", "gone"], None)
+            .of("postgrescluster", "zitadel");
+        assert_eq!(
+            serde_json::to_value(&patch.operations).unwrap(),
+            json!([
+                {"op": "test", "path": "/metadata/annotations/a~1b~0c", "value": "x"},
+                {"op": "add", "path": "/spec/paused", "value": true},
+                {"op": "replace", "path": "/metadata/annotations/a~1b~0c", "value": "y"},
+            ])
+        );
+    }
+
+    #[test]
+    fn a_patch_on_a_changed_object_fails_as_a_whole() {
+        let patch = PatchBuilder::default()
+            .set(
+                &["spec", "standby", "enabled"],
+                Some(&json!(false)),
+                json!(true),
+            )
+            .of("postgrescluster", "zitadel");
+        let mut object = json!({"spec": {"standby": {"enabled": true}}});
+        assert!(json_patch::patch(&mut object, &patch.operations).is_err());
+    }
+}
