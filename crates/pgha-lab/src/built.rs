@@ -66,7 +66,10 @@ mod tests {
         let other = Key::default().with("a", "x").with("b", "yz");
         assert_ne!(one.text(), other.text());
         assert_eq!(one.text().len(), 16);
-        assert_eq!(one.text(), Key::default().with("a", "xy").with("b", "z").text());
+        assert_eq!(
+            one.text(),
+            Key::default().with("a", "xy").with("b", "z").text()
+        );
     }
 
     #[test]
@@ -80,11 +83,17 @@ mod tests {
         };
         assert!(ensure(&cache, "thing", &key, half).is_err());
         let built = ensure(&cache, "thing", &key, |folder| {
-            assert!(fs::read_dir(folder)?.next().is_none(), "the failed build's files are there");
+            assert!(
+                fs::read_dir(folder)?.next().is_none(),
+                "the failed build's files are there"
+            );
             Ok(fs::write(folder.join("whole"), "")?)
         });
         assert!(built.unwrap().join("whole").exists());
-        ensure(&cache, "thing", &key, |_| anyhow::bail!("it is built twice")).unwrap();
+        ensure(&cache, "thing", &key, |_| {
+            anyhow::bail!("it is built twice")
+        })
+        .unwrap();
         fs::remove_dir_all(root).unwrap();
     }
 }

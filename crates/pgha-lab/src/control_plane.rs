@@ -30,18 +30,33 @@ pub fn start(site: Site, cache: &Cache) -> Result<()> {
 
     let kubeconfig = paths::site_kubeconfig(site).display().to_string();
     let pki = |file: &str| pki.join(file).display().to_string();
-    Daemon::new(site.place(), "kube-controller-manager", paths::program("kube-controller-manager"))
-        .arg(format!("--kubeconfig={kubeconfig}"))
-        .arg(format!("--service-account-private-key-file={}", pki("sa.key")))
-        .arg(format!("--root-ca-file={}", pki("ca.crt")))
-        .arg(format!("--cluster-cidr={}", site.pod_range()))
-        .args(["--allocate-node-cidrs=false", "--leader-elect=false", "--bind-address=127.0.0.1"])
-        .args(["--kube-api-qps=100", "--kube-api-burst=200"])
-        .start()?;
-    Daemon::new(site.place(), "kube-scheduler", paths::program("kube-scheduler"))
-        .arg(format!("--kubeconfig={kubeconfig}"))
-        .args(["--leader-elect=false", "--bind-address=127.0.0.1"])
-        .start()
+    Daemon::new(
+        site.place(),
+        "kube-controller-manager",
+        paths::program("kube-controller-manager"),
+    )
+    .arg(format!("--kubeconfig={kubeconfig}"))
+    .arg(format!(
+        "--service-account-private-key-file={}",
+        pki("sa.key")
+    ))
+    .arg(format!("--root-ca-file={}", pki("ca.crt")))
+    .arg(format!("--cluster-cidr={}", site.pod_range()))
+    .args([
+        "--allocate-node-cidrs=false",
+        "--leader-elect=false",
+        "--bind-address=127.0.0.1",
+    ])
+    .args(["--kube-api-qps=100", "--kube-api-burst=200"])
+    .start()?;
+    Daemon::new(
+        site.place(),
+        "kube-scheduler",
+        paths::program("kube-scheduler"),
+    )
+    .arg(format!("--kubeconfig={kubeconfig}"))
+    .args(["--leader-elect=false", "--bind-address=127.0.0.1"])
+    .start()
 }
 
 /// Succeeds when the site's API server says that it is ready.
@@ -99,7 +114,12 @@ fn etcd(site: Site, cache: &Cache) -> Result<Daemon> {
     Ok(Daemon::new(site.place(), "etcd", "etcd")
         .arg("--data-dir")
         .arg(data.display().to_string())
-        .args(["--listen-client-urls", ETCD_URL, "--advertise-client-urls", ETCD_URL])
+        .args([
+            "--listen-client-urls",
+            ETCD_URL,
+            "--advertise-client-urls",
+            ETCD_URL,
+        ])
         .args(["--listen-peer-urls", "http://127.0.0.1:2380"])
         // A lab that loses power is made anew.
         .args(["--unsafe-no-fsync", "--log-level", "warn"]))
@@ -107,28 +127,50 @@ fn etcd(site: Site, cache: &Cache) -> Result<Daemon> {
 
 fn apiserver(site: Site, pki: &Path) -> Daemon {
     let file = |name: &str| pki.join(name).display().to_string();
-    Daemon::new(site.place(), "kube-apiserver", paths::program("kube-apiserver"))
-        .arg(format!("--etcd-servers={ETCD_URL}"))
-        .arg(format!("--advertise-address={}", site.node_ip()))
-        .args(["--bind-address=0.0.0.0", "--secure-port=6443"])
-        .arg(format!("--service-cluster-ip-range={}", site.service_range()))
-        .arg(format!("--client-ca-file={}", file("ca.crt")))
-        .arg(format!("--tls-cert-file={}", file("apiserver.crt")))
-        .arg(format!("--tls-private-key-file={}", file("apiserver.key")))
-        .arg(format!("--service-account-key-file={}", file("sa.pub")))
-        .arg(format!("--service-account-signing-key-file={}", file("sa.key")))
-        .arg("--service-account-issuer=https://kubernetes.default.svc")
-        .arg("--authorization-mode=Node,RBAC")
-        .arg(format!("--kubelet-client-certificate={}", file("kubelet-client.crt")))
-        .arg(format!("--kubelet-client-key={}", file("kubelet-client.key")))
-        .args(["--kubelet-preferred-address-types=InternalIP", "--allow-privileged=true"])
-        .arg("--endpoint-reconciler-type=master-count")
-        .arg(format!(
-            "--audit-policy-file={}",
-            paths::place(site.place()).join("audit.yaml").display()
-        ))
-        .arg(format!("--audit-log-path={}", paths::audit_log(site).display()))
-        .args(["--audit-log-maxsize=200", "--audit-log-maxbackup=1"])
+    Daemon::new(
+        site.place(),
+        "kube-apiserver",
+        paths::program("kube-apiserver"),
+    )
+    .arg(format!("--etcd-servers={ETCD_URL}"))
+    .arg(format!("--advertise-address={}", site.node_ip()))
+    .args(["--bind-address=0.0.0.0", "--secure-port=6443"])
+    .arg(format!(
+        "--service-cluster-ip-range={}",
+        site.service_range()
+    ))
+    .arg(format!("--client-ca-file={}", file("ca.crt")))
+    .arg(format!("--tls-cert-file={}", file("apiserver.crt")))
+    .arg(format!("--tls-private-key-file={}", file("apiserver.key")))
+    .arg(format!("--service-account-key-file={}", file("sa.pub")))
+    .arg(format!(
+        "--service-account-signing-key-file={}",
+        file("sa.key")
+    ))
+    .arg("--service-account-issuer=https://kubernetes.default.svc")
+    .arg("--authorization-mode=Node,RBAC")
+    .arg(format!(
+        "--kubelet-client-certificate={}",
+        file("kubelet-client.crt")
+    ))
+    .arg(format!(
+        "--kubelet-client-key={}",
+        file("kubelet-client.key")
+    ))
+    .args([
+        "--kubelet-preferred-address-types=InternalIP",
+        "--allow-privileged=true",
+    ])
+    .arg("--endpoint-reconciler-type=master-count")
+    .arg(format!(
+        "--audit-policy-file={}",
+        paths::place(site.place()).join("audit.yaml").display()
+    ))
+    .arg(format!(
+        "--audit-log-path={}",
+        paths::audit_log(site).display()
+    ))
+    .args(["--audit-log-maxsize=200", "--audit-log-maxbackup=1"])
 }
 
 #[cfg(test)]
@@ -140,7 +182,13 @@ mod tests {
         let text = kubeconfig(&Site::ALL).unwrap();
         let config: serde_json::Value = serde_yaml_ng::from_str(&text).unwrap();
         assert_eq!(config["contexts"][1]["name"], "core2");
-        assert_eq!(config["contexts"][1]["context"]["namespace"], SERVICE_NAMESPACE);
-        assert_eq!(config["clusters"][0]["cluster"]["server"], "https://10.101.0.2:6443");
+        assert_eq!(
+            config["contexts"][1]["context"]["namespace"],
+            SERVICE_NAMESPACE
+        );
+        assert_eq!(
+            config["clusters"][0]["cluster"]["server"],
+            "https://10.101.0.2:6443"
+        );
     }
 }

@@ -52,7 +52,10 @@ impl Daemon {
     pub fn load(place: Place, name: &str) -> Result<Self> {
         let file = paths::pids(place).join(format!("{name}.json"));
         let Ok(text) = fs::read_to_string(&file) else {
-            bail!("{place} has no daemon `{name}`; it has {}", names(place)?.join(", "));
+            bail!(
+                "{place} has no daemon `{name}`; it has {}",
+                names(place)?.join(", ")
+            );
         };
         serde_json::from_str(&text).with_context(|| format!("{} is damaged", file.display()))
     }
@@ -103,7 +106,10 @@ impl Daemon {
         let place = self.place()?;
         fs::create_dir_all(paths::pids(place))?;
         fs::create_dir_all(paths::logs(place))?;
-        let log = File::options().create(true).append(true).open(self.log()?)?;
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.log()?)?;
         let mut command = self.command(place);
         command
             .env_clear()
@@ -119,7 +125,10 @@ impl Daemon {
         // Every program in front of the daemon's own replaces itself, so the child's pid is the daemon's.
         let identity = Identity::of(child.id())?;
         let base = paths::pids(place).join(&self.name);
-        fs::write(base.with_extension("json"), serde_json::to_vec_pretty(self)?)?;
+        fs::write(
+            base.with_extension("json"),
+            serde_json::to_vec_pretty(self)?,
+        )?;
         fs::write(base.with_extension("pid"), format!("{identity}\n"))?;
         Ok(())
     }
@@ -140,9 +149,16 @@ impl Daemon {
             Err(_) if !identity.is_alive() => Ok(false),
             Err(error) => Err(error),
         })
-        .and_then(|ready| if ready { Ok(()) } else { bail!("{} has ended", self.name) })
+        .and_then(|ready| {
+            if ready {
+                Ok(())
+            } else {
+                bail!("{} has ended", self.name)
+            }
+        })
         .with_context(|| {
-            self.log().map_or_else(|_| what.clone(), |log| program::last_lines(&log, 12))
+            self.log()
+                .map_or_else(|_| what.clone(), |log| program::last_lines(&log, 12))
         })
     }
 
@@ -195,7 +211,9 @@ impl Daemon {
         if let Some(file) = &self.resolv_conf {
             command = program::in_netns(place.netns(), "unshare");
             command.args(["--mount", "--", "sh", "-c"]);
-            command.arg("mount --bind \"$0\" /etc/resolv.conf && exec setsid \"$@\"").arg(file);
+            command
+                .arg("mount --bind \"$0\" /etc/resolv.conf && exec setsid \"$@\"")
+                .arg(file);
         } else {
             command = program::in_netns(place.netns(), "setsid");
         }
@@ -209,7 +227,9 @@ pub fn names(place: Place) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(paths::pids(place)).with_context(|| format!("{place} is not up"))? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "json")
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "json")
             && let Some(name) = path.file_stem()
         {
             names.push(name.to_string_lossy().into_owned());

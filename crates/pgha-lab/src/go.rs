@@ -91,8 +91,14 @@ impl Recipe {
     }
 
     fn linker_flags(&self) -> String {
-        let module = self.files.iter().find(|(name, _)| *name == "go.mod").map_or("", |f| f.1);
-        format!("-s -w {}", (self.version_flags)(module)).trim_end().to_owned()
+        let module = self
+            .files
+            .iter()
+            .find(|(name, _)| *name == "go.mod")
+            .map_or("", |f| f.1);
+        format!("-s -w {}", (self.version_flags)(module))
+            .trim_end()
+            .to_owned()
     }
 
     fn build(&self, source: &Path, folder: &Path, flags: &str, part: &Part) -> Result<()> {
@@ -104,9 +110,20 @@ impl Recipe {
         part.expect(u64::try_from(steps)?);
 
         let mut build = go(source);
-        build.args(["build", "-v", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o"]);
+        build.args([
+            "build",
+            "-v",
+            "-trimpath",
+            "-buildvcs=false",
+            "-ldflags",
+            flags,
+            "-o",
+        ]);
         build.arg(folder).args(self.packages);
-        let mut child = build.stderr(Stdio::piped()).spawn().context("cannot start go")?;
+        let mut child = build
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("cannot start go")?;
         let mut written = String::new();
         if let Some(stderr) = child.stderr.take() {
             let mut lines = BufReader::new(stderr);

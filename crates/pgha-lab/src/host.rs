@@ -66,12 +66,16 @@ fn install(part: &Part, missing: &[&str]) -> Result<()> {
 
 fn apt(args: &[&str]) -> Result<()> {
     let mut command = Command::new("apt-get");
-    command.env("DEBIAN_FRONTEND", "noninteractive").args(["-o", "DPkg::Lock::Timeout=120"]);
+    command
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .args(["-o", "DPkg::Lock::Timeout=120"]);
     program::output(command.args(args)).map(drop)
 }
 
 fn lists_are_fresh() -> bool {
-    let Ok(entries) = fs::read_dir("/var/lib/apt/lists") else { return false };
+    let Ok(entries) = fs::read_dir("/var/lib/apt/lists") else {
+        return false;
+    };
     entries
         .filter_map(|entry| entry.ok()?.metadata().ok())
         .filter(fs::Metadata::is_file)
@@ -91,7 +95,9 @@ impl Policy {
             fs::write(POLICY_FILE, POLICY).context("cannot write the policy for apt")?;
             fs::set_permissions(POLICY_FILE, fs::Permissions::from_mode(0o755))?;
         }
-        Ok(Self { is_ours: !is_foreign })
+        Ok(Self {
+            is_ours: !is_foreign,
+        })
     }
 }
 

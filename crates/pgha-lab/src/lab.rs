@@ -75,7 +75,9 @@ pub fn down(progress: &Progress) -> Result<()> {
     let lock = Lock::take()?;
     let cache = Cache::of_user()?;
     progress.part("containers", |_| remove_containers())?;
-    progress.part("processes, network, mounts", |_| leftover::remove_all(&cache))?;
+    progress.part("processes, network, mounts", |_| {
+        leftover::remove_all(&cache)
+    })?;
     progress.part("files", |_| {
         remove_data(&cache)?;
         lock.remove_run_folder()
@@ -97,7 +99,10 @@ pub fn verify() -> Result<()> {
     ensure!(network::is_made(), "a network namespace is missing");
     for place in Place::ALL {
         for name in daemon::names(place)? {
-            ensure!(Daemon::load(place, &name)?.is_alive(), "{name} of {place} does not run");
+            ensure!(
+                Daemon::load(place, &name)?.is_alive(),
+                "{name} of {place} does not run"
+            );
         }
     }
     store::answers()?;
@@ -130,7 +135,11 @@ fn build(cache: &Cache, progress: &Progress) -> Result<Parts> {
     for folder in programs.iter().chain(&images) {
         key = key.with("built", folder.display().to_string());
     }
-    Ok(Parts { programs, images, key: key.text() })
+    Ok(Parts {
+        programs,
+        images,
+        key: key.text(),
+    })
 }
 
 fn prepare_run_folder(parts: &Parts) -> Result<()> {
@@ -146,15 +155,17 @@ fn prepare_run_folder(parts: &Parts) -> Result<()> {
         fs::create_dir_all(paths::pids(place))?;
         fs::create_dir_all(paths::logs(place))?;
     }
-    Ok(fs::write(paths::kubeconfig(), control_plane::kubeconfig(&Site::ALL)?)?)
+    Ok(fs::write(
+        paths::kubeconfig(),
+        control_plane::kubeconfig(&Site::ALL)?,
+    )?)
 }
 
 fn start(cache: &Cache, parts: &Parts, options: &Options, progress: &Progress) -> Result<()> {
     thread::scope(|scope| {
         let edge = scope.spawn(|| progress.part("edge: S3", |_| store::start(cache)));
-        let sites = Site::ALL.map(|site| {
-            scope.spawn(move || start_site(site, cache, parts, options, progress))
-        });
+        let sites = Site::ALL
+            .map(|site| scope.spawn(move || start_site(site, cache, parts, options, progress)));
         join(edge)?;
         for site in sites {
             join(site)?;
@@ -176,7 +187,9 @@ fn start_site(
                 node::start_containerd(site, cache, &parts.images)
             })
         });
-        progress.part(&format!("{site}: control plane"), |_| control_plane::start(site, cache))?;
+        progress.part(&format!("{site}: control plane"), |_| {
+            control_plane::start(site, cache)
+        })?;
         join(containerd)
     })?;
     progress.part(&format!("{site}: node"), |_| {
@@ -197,7 +210,9 @@ fn start_site(
 
 fn start_operators(options: &Options, progress: &Progress) -> Result<()> {
     for site in Site::ALL {
-        progress.part(&format!("{site}: operator"), |_| start_operator(site, options))?;
+        progress.part(&format!("{site}: operator"), |_| {
+            start_operator(site, options)
+        })?;
     }
     Ok(())
 }
@@ -205,22 +220,36 @@ fn start_operators(options: &Options, progress: &Progress) -> Result<()> {
 fn start_operator(site: Site, options: &Options) -> Result<()> {
     let kubectl = Kubectl::new(site);
     kubectl.apply_folder(&options.crds)?;
-    kubectl.run(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"])?;
+    kubectl.run(&[
+        "wait",
+        "--for=condition=Established",
+        "crd",
+        "--all",
+        "--timeout=30s",
+    ])?;
     options.operator.ensure(site).map(drop)
 }
 
 /// While containerd still runs it can forget its containers, which saves the next `up` a restart of it.
 fn remove_containers() -> Result<()> {
     for site in Site::ALL {
-        let Ok(containerd) = Daemon::load(site.place(), "containerd") else { continue };
+        let Ok(containerd) = Daemon::load(site.place(), "containerd") else {
+            continue;
+        };
         if !containerd.is_alive() {
             continue;
         }
         for name in ["kubelet", crate::operator::DAEMON] {
             if let Ok(daemon) = Daemon::load(site.place(), name) {
-                daemon.signal(rustix::process::Signal::KILL).or_else(|error| {
-                    if daemon.is_alive() { Err(error) } else { Ok(()) }
-                })?;
+                daemon
+                    .signal(rustix::process::Signal::KILL)
+                    .or_else(|error| {
+                        if daemon.is_alive() {
+                            Err(error)
+                        } else {
+                            Ok(())
+                        }
+                    })?;
             }
         }
         node::kill_containers(site)?;
@@ -252,5 +281,7 @@ fn remove_folder(folder: &Path) -> Result<()> {
 }
 
 fn join<T>(handle: thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
-    handle.join().map_err(|_| anyhow!("a part of the lab panicked"))?
+    handle
+        .join()
+        .map_err(|_| anyhow!("a part of the lab panicked"))?
 }

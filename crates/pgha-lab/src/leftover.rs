@@ -25,15 +25,19 @@ const CNI_RESULTS: &str = "/var/lib/cni/results";
 
 /// Kills every process in the lab's network namespaces, the pods' included.
 pub fn kill_processes() -> Result<()> {
-    wait::until("the lab's processes to end", Duration::from_secs(20), || {
-        let alive = processes()?;
-        for process in &alive {
-            // It may end by itself in between.
-            drop(process.signal(Signal::KILL));
-        }
-        ensure!(alive.is_empty(), "{} still run", alive.len());
-        Ok(())
-    })
+    wait::until(
+        "the lab's processes to end",
+        Duration::from_secs(20),
+        || {
+            let alive = processes()?;
+            for process in &alive {
+                // It may end by itself in between.
+                drop(process.signal(Signal::KILL));
+            }
+            ensure!(alive.is_empty(), "{} still run", alive.len());
+            Ok(())
+        },
+    )
 }
 
 /// The processes in the lab's network namespaces.
@@ -42,7 +46,9 @@ pub fn processes() -> Result<Vec<Identity>> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();
-        let Some(pid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let Some(pid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
         let is_ours = fs::metadata(format!("/proc/{pid}/ns/net"))
             .is_ok_and(|metadata| namespaces.contains(&metadata.ino()));
         if is_ours && let Ok(identity) = Identity::of(pid) {
@@ -125,7 +131,10 @@ pub(crate) fn control_group_hierarchies() -> Vec<PathBuf> {
     if root.join("cgroup.controllers").exists() {
         return vec![root.to_owned()];
     }
-    entries(root).into_iter().filter(|folder| folder.join("cgroup.procs").exists()).collect()
+    entries(root)
+        .into_iter()
+        .filter(|folder| folder.join("cgroup.procs").exists())
+        .collect()
 }
 
 fn remove_control_group(folder: &Path) -> Result<()> {
@@ -138,15 +147,18 @@ fn remove_control_group(folder: &Path) -> Result<()> {
         }
     }
     // The kernel takes a moment to forget a process that has just ended.
-    wait::until("a control group to be empty", Duration::from_secs(10), || {
-        fs::remove_dir(folder).with_context(|| format!("cannot remove {}", folder.display()))
-    })
+    wait::until(
+        "a control group to be empty",
+        Duration::from_secs(10),
+        || fs::remove_dir(folder).with_context(|| format!("cannot remove {}", folder.display())),
+    )
 }
 
 fn lab_namespaces() -> Result<BTreeSet<u64>> {
     let table = fs::read_to_string("/proc/self/mountinfo").context("cannot list mounts")?;
-    let mut files: Vec<PathBuf> =
-        network::namespaces().map(|name| Path::new("/run/netns").join(name)).collect();
+    let mut files: Vec<PathBuf> = network::namespaces()
+        .map(|name| Path::new("/run/netns").join(name))
+        .collect();
     files.extend(mount_points_below(&table, Path::new(paths::RUN)));
     let own = fs::metadata("/proc/self/ns/net")?.ino();
     let found: BTreeSet<u64> = files
@@ -172,8 +184,12 @@ fn mount_points_below(table: &str, folder: &Path) -> Vec<PathBuf> {
 }
 
 fn entries(folder: impl AsRef<Path>) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    entries.filter_map(|entry| Some(entry.ok()?.path())).collect()
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -188,7 +204,10 @@ mod tests {
                      32 22 0:6 / /run/pgha-labour rw - tmpfs tmpfs rw\n";
         assert_eq!(
             mount_points_below(table, Path::new("/run/pgha-lab")),
-            [PathBuf::from("/run/pgha-lab/core1/net"), PathBuf::from("/run/pgha-lab/core1/a b")]
+            [
+                PathBuf::from("/run/pgha-lab/core1/net"),
+                PathBuf::from("/run/pgha-lab/core1/a b")
+            ]
         );
     }
 

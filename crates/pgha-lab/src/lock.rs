@@ -26,13 +26,15 @@ impl Lock {
         }
         let path = Path::new(paths::RUN).join("lock");
         loop {
-            fs::create_dir_all(paths::RUN).with_context(|| format!("cannot make {}", paths::RUN))?;
+            fs::create_dir_all(paths::RUN)
+                .with_context(|| format!("cannot make {}", paths::RUN))?;
             let file = File::options().create(true).append(true).open(&path)?;
             if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
                 bail!("another `lab` command is at work on this machine");
             }
             // `down` removes the file: a lock on a removed file keeps nobody out.
-            if fs::metadata(&path).is_ok_and(|now| file.metadata().is_ok_and(|m| m.ino() == now.ino()))
+            if fs::metadata(&path)
+                .is_ok_and(|now| file.metadata().is_ok_and(|m| m.ino() == now.ino()))
             {
                 return Ok(Self { file });
             }

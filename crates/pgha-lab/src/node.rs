@@ -51,7 +51,9 @@ pub fn start_containerd(site: Site, cache: &Cache, images: &[PathBuf]) -> Result
 
 fn start_and_wait(site: Site, daemon: &Daemon) -> Result<()> {
     daemon.start()?;
-    daemon.await_ready(Duration::from_secs(30), || ctr(site, &["version"]).map(drop))
+    daemon.await_ready(Duration::from_secs(30), || {
+        ctr(site, &["version"]).map(drop)
+    })
 }
 
 /// Removes the containers that an earlier run left in containerd's store; says whether there were any.
@@ -79,7 +81,10 @@ pub fn start_kubelet(site: Site) -> Result<()> {
         .arg(format!("--kubeconfig={kubeconfig}"))
         .arg(format!("--config={}", config.display()))
         .arg(format!("--root-dir={}", folder.join("kubelet").display()))
-        .arg(format!("--cert-dir={}", folder.join("kubelet-pki").display()))
+        .arg(format!(
+            "--cert-dir={}",
+            folder.join("kubelet-pki").display()
+        ))
         .arg(format!("--hostname-override={}", site.node_name()))
         .arg(format!("--node-ip={}", site.node_ip()))
         .start()?;
@@ -89,8 +94,14 @@ pub fn start_kubelet(site: Site) -> Result<()> {
         .arg(format!("--cluster-cidr={}", site.pod_range()))
         .args(["--proxy-mode=iptables", "--conntrack-max-per-core=0"])
         // The kernel's limits belong to the machine, not to a site.
-        .args(["--conntrack-tcp-timeout-established=0", "--conntrack-tcp-timeout-close-wait=0"])
-        .args(["--healthz-bind-address=127.0.0.1:10256", "--metrics-bind-address=127.0.0.1:10249"])
+        .args([
+            "--conntrack-tcp-timeout-established=0",
+            "--conntrack-tcp-timeout-close-wait=0",
+        ])
+        .args([
+            "--healthz-bind-address=127.0.0.1:10256",
+            "--metrics-bind-address=127.0.0.1:10249",
+        ])
         .start()
 }
 
@@ -98,10 +109,9 @@ pub fn start_kubelet(site: Site) -> Result<()> {
 pub fn start_dns(site: Site) -> Result<()> {
     let file = paths::place(site.place()).join("Corefile");
     let config = format!(
-        ".:53 {{\n  bind {}\n  errors\n  ready 127.0.0.1:8181\n  cache 5\n  hosts {{\n    {} {S3_HOST}\n    \
+        ".:53 {{\n  errors\n  ready 127.0.0.1:8181\n  cache 5\n  hosts {{\n    {} {S3_HOST}\n    \
          fallthrough\n  }}\n  kubernetes cluster.local in-addr.arpa {{\n    kubeconfig {} {site}\n    \
          pods insecure\n    endpoint_pod_names\n  }}\n}}\n",
-        site.dns_ip(),
         Place::Edge.ip(),
         paths::site_kubeconfig(site).display(),
     );
@@ -112,22 +122,30 @@ pub fn start_dns(site: Site) -> Result<()> {
     daemon.start()?;
     daemon.await_ready(Duration::from_secs(30), || {
         let mut curl = program::in_netns(site.netns(), "curl");
-        curl.args(["--silent", "--fail", "--max-time", "2", "http://127.0.0.1:8181/ready"]);
+        curl.args([
+            "--silent",
+            "--fail",
+            "--max-time",
+            "2",
+            "http://127.0.0.1:8181/ready",
+        ]);
         program::output(&mut curl).map(drop)
     })
 }
 
 /// Waits until the node can take pods.
 pub fn await_ready(site: Site) -> Result<()> {
-    Daemon::load(site.place(), "kubelet")?
-        .await_ready(Duration::from_secs(90), || is_ready(site))
+    Daemon::load(site.place(), "kubelet")?.await_ready(Duration::from_secs(90), || is_ready(site))
 }
 
 /// Succeeds when the node can take pods.
 pub fn is_ready(site: Site) -> Result<()> {
     let path = "jsonpath={.status.conditions[?(@.type==\"Ready\")].status}";
     let status = Kubectl::new(site).run(&["get", "node", &site.node_name(), "-o", path])?;
-    ensure!(status == "True", "{site}: the node's condition Ready is `{status}`");
+    ensure!(
+        status == "True",
+        "{site}: the node's condition Ready is `{status}`"
+    );
     Ok(())
 }
 
@@ -151,7 +169,10 @@ fn resolv_conf(site: Site) -> String {
 
 fn ctr(site: Site, args: &[&str]) -> Result<String> {
     let mut command = Command::new("ctr");
-    command.arg("--address").arg(containerd_socket(site)).args(["--namespace", "k8s.io"]);
+    command
+        .arg("--address")
+        .arg(containerd_socket(site))
+        .args(["--namespace", "k8s.io"]);
     program::output(command.args(args))
 }
 

@@ -44,7 +44,10 @@ impl Operator {
         Ok(Daemon::new(site.place(), DAEMON, program)
             .version(content)
             .resolv_conf(paths::resolv_conf(site))
-            .env("KUBECONFIG", paths::site_kubeconfig(site).display().to_string())
+            .env(
+                "KUBECONFIG",
+                paths::site_kubeconfig(site).display().to_string(),
+            )
             .env("PGO_NAMESPACE", "default")
             .env("PGO_TARGET_NAMESPACES", SERVICE_NAMESPACE)
             .env("RELATED_IMAGE_POSTGRES_15", &self.image)

@@ -31,7 +31,12 @@ pub fn write_site(site: Site, folder: &Path) -> Result<()> {
         "kubernetes.default.svc.cluster.local".to_owned(),
     ];
     authority.issue("apiserver", "kube-apiserver", None, &names)?;
-    authority.issue("kubelet-client", "apiserver-kubelet", Some("system:masters"), &[])?;
+    authority.issue(
+        "kubelet-client",
+        "apiserver-kubelet",
+        Some("system:masters"),
+        &[],
+    )?;
     authority.issue("admin", "admin", Some("system:masters"), &[])?;
     let key = KeyPair::generate().context("cannot make a key")?;
     fs::write(folder.join("sa.key"), key.serialize_pem())?;
@@ -51,11 +56,17 @@ impl<'a> Authority<'a> {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, name);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
+        params.key_usages = vec![
+            KeyUsagePurpose::KeyCertSign,
+            KeyUsagePurpose::DigitalSignature,
+        ];
         let key = KeyPair::generate().context("cannot make a key")?;
         let certificate = params.self_signed(&key).context("cannot sign a CA")?;
         fs::write(folder.join("ca.crt"), certificate.pem())?;
-        Ok(Self { issuer: Issuer::new(params, key), folder })
+        Ok(Self {
+            issuer: Issuer::new(params, key),
+            folder,
+        })
     }
 
     /// A certificate without names is a client's; Kubernetes reads user and group from its subject.
@@ -63,14 +74,19 @@ impl<'a> Authority<'a> {
         let mut params = CertificateParams::new(names).context("a name is not valid")?;
         params.distinguished_name.push(DnType::CommonName, user);
         if let Some(group) = group {
-            params.distinguished_name.push(DnType::OrganizationName, group);
+            params
+                .distinguished_name
+                .push(DnType::OrganizationName, group);
         }
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages =
-            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ];
         let key = KeyPair::generate().context("cannot make a key")?;
-        let certificate =
-            params.signed_by(&key, &self.issuer).context("cannot sign a certificate")?;
+        let certificate = params
+            .signed_by(&key, &self.issuer)
+            .context("cannot sign a certificate")?;
         fs::write(self.folder.join(format!("{file}.crt")), certificate.pem())?;
         fs::write(self.folder.join(format!("{file}.key")), key.serialize_pem())?;
         Ok(())

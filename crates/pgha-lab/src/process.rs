@@ -28,14 +28,19 @@ impl Identity {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat"))
             .with_context(|| format!("there is no process {pid}"))?;
         let (_, started) = state_and_start(&stat)?;
-        Ok(Self { pid: i32::try_from(pid)?, started, boot: boot_id()? })
+        Ok(Self {
+            pid: i32::try_from(pid)?,
+            started,
+            boot: boot_id()?,
+        })
     }
 
     /// What a pid file says.
     pub fn read(file: &Path) -> Result<Self> {
         let text =
             fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-        text.parse().with_context(|| format!("{} is not a pid file", file.display()))
+        text.parse()
+            .with_context(|| format!("{} is not a pid file", file.display()))
     }
 
     /// The pid.
@@ -71,9 +76,10 @@ impl Identity {
                 Ok(())
             })
         };
-        for (signal, deadline) in
-            [(Signal::TERM, grace), (Signal::KILL, Duration::from_secs(10))]
-        {
+        for (signal, deadline) in [
+            (Signal::TERM, grace),
+            (Signal::KILL, Duration::from_secs(10)),
+        ] {
             if self.is_alive() {
                 // It may end by itself in between.
                 drop(self.signal(signal));
@@ -97,7 +103,11 @@ impl FromStr for Identity {
 
     fn from_str(text: &str) -> Result<Self> {
         let mut words = text.split_whitespace();
-        let mut next = || words.next().ok_or_else(|| anyhow!("expected `PID START BOOT`"));
+        let mut next = || {
+            words
+                .next()
+                .ok_or_else(|| anyhow!("expected `PID START BOOT`"))
+        };
         Ok(Self {
             pid: next()?.parse()?,
             started: next()?.parse()?,
@@ -110,7 +120,10 @@ impl FromStr for Identity {
 fn state_and_start(stat: &str) -> Result<(char, u64)> {
     let (_, rest) = stat.rsplit_once(')').context("no command name in stat")?;
     let fields: Vec<&str> = rest.split_whitespace().collect();
-    let state = fields.first().and_then(|field| field.chars().next()).context("no state")?;
+    let state = fields
+        .first()
+        .and_then(|field| field.chars().next())
+        .context("no state")?;
     let started = fields.get(19).context("no start time")?.parse()?;
     Ok((state, started))
 }
@@ -129,7 +142,10 @@ mod tests {
 
     #[test]
     fn a_command_name_with_parentheses_does_not_shift_the_fields() {
-        let fields = (4..=22).map(|n| n.to_string()).collect::<Vec<_>>().join(" ");
+        let fields = (4..=22)
+            .map(|n| n.to_string())
+            .collect::<Vec<_>>()
+            .join(" ");
         let (state, started) = state_and_start(&format!("7 (a) b (c) S {fields} 23")).unwrap();
         assert_eq!((state, started), ('S', 22));
     }

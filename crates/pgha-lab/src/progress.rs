@@ -15,7 +15,9 @@ pub struct Progress {
 impl Progress {
     /// Bars when stderr is a terminal, else a line for each part that ends.
     pub fn to_stderr() -> Self {
-        Self { bars: std::io::stderr().is_terminal().then(MultiProgress::new) }
+        Self {
+            bars: std::io::stderr().is_terminal().then(MultiProgress::new),
+        }
     }
 
     /// Runs one part and shows how long it took.
@@ -37,7 +39,10 @@ impl Progress {
         let outcome = if result.is_ok() { "" } else { " FAILED" };
         let message = part.bar.message();
         let took = started.elapsed().as_secs_f64();
-        self.line(&format!("{took:7.1} s  {name}{outcome}{}{message}", gap(&message)));
+        self.line(&format!(
+            "{took:7.1} s  {name}{outcome}{}{message}",
+            gap(&message)
+        ));
         result.with_context(|| name.to_owned())
     }
 

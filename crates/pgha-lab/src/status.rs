@@ -23,7 +23,10 @@ pub fn read() -> Status {
             daemons.push((place, name, alive));
         }
     }
-    Status { daemons, wrong: lab::verify().err().map(|error| format!("{error:#}")) }
+    Status {
+        daemons,
+        wrong: lab::verify().err().map(|error| format!("{error:#}")),
+    }
 }
 
 impl Status {

@@ -51,6 +51,9 @@ pub fn answers() -> Result<()> {
         "%{http_code}",
         &format!("https://{}:{S3_PORT}/", Place::Edge.ip()),
     ]))?;
-    ensure!(status == "403", "S3 answered {status} instead of asking for a signature");
+    ensure!(
+        status == "403",
+        "S3 answered {status} instead of asking for a signature"
+    );
     Ok(())
 }

@@ -49,7 +49,12 @@ pub fn reset_released(site: Site, cache: &Cache) -> Result<usize> {
         .as_array()
         .into_iter()
         .flatten()
-        .filter(|volume| matches!(volume["status"]["phase"].as_str(), Some("Released" | "Failed")))
+        .filter(|volume| {
+            matches!(
+                volume["status"]["phase"].as_str(),
+                Some("Released" | "Failed")
+            )
+        })
         .filter_map(|volume| volume["metadata"]["name"].as_str())
         .collect();
     for name in &released {
@@ -66,7 +71,10 @@ pub fn reset_released(site: Site, cache: &Cache) -> Result<usize> {
 /// The pods' users differ, and what a pod asks for (`fsGroup`) does not reach a folder of the machine.
 fn make_folder(folder: &PathBuf) -> Result<()> {
     fs::create_dir_all(folder)?;
-    Ok(fs::set_permissions(folder, fs::Permissions::from_mode(0o777))?)
+    Ok(fs::set_permissions(
+        folder,
+        fs::Permissions::from_mode(0o777),
+    )?)
 }
 
 fn volume(site: Site, cache: &Cache, name: &str) -> Value {

@@ -39,15 +39,22 @@ pub(super) fn write(root: &Path, images: &[Image], to: &Path) -> Result<()> {
             "Config": name, "RepoTags": [image.name], "Layers": ["layer/layer.tar"],
         }));
     }
-    append(&mut archive, "manifest.json", &serde_json::to_vec(&manifest)?)?;
+    append(
+        &mut archive,
+        "manifest.json",
+        &serde_json::to_vec(&manifest)?,
+    )?;
     archive.append_path_with_name(&layer, "layer/layer.tar")?;
     archive.into_inner()?.flush()?;
     Ok(fs::remove_file(layer)?)
 }
 
 fn config(image: &Image, layer_digest: &str) -> Value {
-    let env: Vec<String> =
-        image.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let env: Vec<String> = image
+        .env
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
     json!({
         "architecture": "amd64",
         "os": "linux",
@@ -57,7 +64,10 @@ fn config(image: &Image, layer_digest: &str) -> Value {
 }
 
 fn write_layer(root: &Path, to: &Path) -> Result<String> {
-    let writer = Hashing { inner: BufWriter::new(File::create(to)?), hash: Sha256::new() };
+    let writer = Hashing {
+        inner: BufWriter::new(File::create(to)?),
+        hash: Sha256::new(),
+    };
     let mut layer = Builder::new(writer);
     layer.follow_symlinks(false);
     append_folder(&mut layer, root, Path::new(""))?;

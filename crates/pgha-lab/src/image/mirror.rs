@@ -27,7 +27,9 @@ pub(super) fn sources() -> Result<Vec<Source>> {
         files.extend(entries.filter_map(|entry| Some(entry.ok()?.path())));
     }
     for file in files {
-        let Ok(text) = fs::read_to_string(&file) else { continue };
+        let Ok(text) = fs::read_to_string(&file) else {
+            continue;
+        };
         match file.extension().and_then(|extension| extension.to_str()) {
             Some("list") => found.extend(one_line(&text)),
             Some("sources") => found.extend(deb822(&text)),
@@ -48,24 +50,30 @@ pub(super) fn sources() -> Result<Vec<Source>> {
 fn one_line(text: &str) -> Vec<Source> {
     let mut found = Vec::new();
     for line in text.lines() {
-        let Some(rest) = line.trim().strip_prefix("deb ") else { continue };
+        let Some(rest) = line.trim().strip_prefix("deb ") else {
+            continue;
+        };
         let rest = match rest.trim_start().strip_prefix('[') {
             Some(options) => options.split_once(']').map_or("", |(_, rest)| rest),
             None => rest,
         };
         let mut words = rest.split_whitespace();
-        if let (Some(uri), Some(suite), true) =
-            (words.next(), words.next(), words.clone().any(|word| word == "main"))
-        {
-            found.push(Source { uri: uri.to_owned(), suite: suite.to_owned() });
+        if let (Some(uri), Some(suite), true) = (
+            words.next(),
+            words.next(),
+            words.clone().any(|word| word == "main"),
+        ) {
+            found.push(Source {
+                uri: uri.to_owned(),
+                suite: suite.to_owned(),
+            });
         }
     }
     found
 }
 
 fn deb822(text: &str) -> Vec<Source> {
-    let without_comments: Vec<&str> =
-        text.lines().filter(|line| !line.starts_with('#')).collect();
+    let without_comments: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
     let mut found = Vec::new();
     for stanza in without_comments.join("\n").split("\n\n") {
         let field = |name: &str| {
@@ -80,10 +88,10 @@ fn deb822(text: &str) -> Vec<Source> {
             && field("Enabled").all(|word| word != "no");
         if is_wanted {
             for suite in field("Suites") {
-                found.extend(
-                    field("URIs")
-                        .map(|uri| Source { uri: uri.to_owned(), suite: suite.to_owned() }),
-                );
+                found.extend(field("URIs").map(|uri| Source {
+                    uri: uri.to_owned(),
+                    suite: suite.to_owned(),
+                }));
             }
         }
     }
@@ -95,7 +103,10 @@ mod tests {
     use super::*;
 
     fn source(uri: &str, suite: &str) -> Source {
-        Source { uri: uri.to_owned(), suite: suite.to_owned() }
+        Source {
+            uri: uri.to_owned(),
+            suite: suite.to_owned(),
+        }
     }
 
     #[test]
@@ -114,7 +125,10 @@ mod tests {
                     Components: main\nEnabled: no\n";
         assert_eq!(
             deb822(text),
-            [source("http://m/debian", "bookworm"), source("http://m/debian", "bookworm-updates")]
+            [
+                source("http://m/debian", "bookworm"),
+                source("http://m/debian", "bookworm-updates")
+            ]
         );
     }
 }

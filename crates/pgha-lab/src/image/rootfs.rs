@@ -30,8 +30,10 @@ pub(super) const RECIPE: [(&str, &str); 5] = [
 ];
 
 /// The programs of Patroni, with the module and function that each runs (its `entry_points.txt`).
-const ENTRY_POINTS: [(&str, &str, &str); 2] =
-    [("patroni", "patroni.__main__", "main"), ("patronictl", "patroni.ctl", "ctl")];
+const ENTRY_POINTS: [(&str, &str, &str); 2] = [
+    ("patroni", "patroni.__main__", "main"),
+    ("patronictl", "patroni.ctl", "ctl"),
+];
 
 /// Makes it, and returns the packages with their versions, one a line.
 pub(super) fn make(root: &Path, log: &Path, part: &Part) -> Result<String> {
@@ -47,7 +49,10 @@ pub(super) fn make(root: &Path, log: &Path, part: &Part) -> Result<String> {
     )?;
     configure(root, &sources)?;
     part.note("apt-get install");
-    let packages: Vec<&str> = PACKAGES.lines().filter(|line| !line.starts_with('#')).collect();
+    let packages: Vec<&str> = PACKAGES
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .collect();
     let install = format!(
         "export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 && apt-get update && apt-get install \
          --yes --no-install-recommends {}",
@@ -67,8 +72,12 @@ pub(super) fn make(root: &Path, log: &Path, part: &Part) -> Result<String> {
         "${Package} ${Version}\n",
     ]))?;
     for (version, requirements) in PATRONI {
-        let exact = requirements.lines().find_map(|line| line.strip_prefix("patroni=="));
-        let exact = exact.and_then(|rest| rest.split_whitespace().next()).unwrap_or("unknown");
+        let exact = requirements
+            .lines()
+            .find_map(|line| line.strip_prefix("patroni=="));
+        let exact = exact
+            .and_then(|rest| rest.split_whitespace().next())
+            .unwrap_or("unknown");
         versions.push_str(&format!("patroni-{version} {exact}\n"));
     }
     clean(root, log)?;
@@ -76,8 +85,10 @@ pub(super) fn make(root: &Path, log: &Path, part: &Part) -> Result<String> {
 }
 
 fn configure(root: &Path, sources: &[mirror::Source]) -> Result<()> {
-    let list: Vec<String> =
-        sources.iter().map(|source| format!("deb {} {} main\n", source.uri, source.suite)).collect();
+    let list: Vec<String> = sources
+        .iter()
+        .map(|source| format!("deb {} {} main\n", source.uri, source.suite))
+        .collect();
     let policy = root.join("usr/sbin/policy-rc.d");
     fs::write(&policy, host::POLICY)?;
     fs::set_permissions(&policy, fs::Permissions::from_mode(0o755))?;
@@ -106,13 +117,44 @@ fn install_patroni(root: &Path, version: &str, requirements: &str, log: &Path) -
     fs::write(&list, requirements)?;
     // The machine's Python may be another one than the image's, so the wheels are chosen for the image's.
     let mut pip = Command::new("python3");
-    pip.args(["-m", "pip", "install", "--no-deps", "--require-hashes", "--only-binary", ":all:"]);
-    pip.args(["--no-compile", "--disable-pip-version-check", "--root-user-action", "ignore"]);
-    pip.args(["--python-version", "3.11", "--implementation", "cp", "--abi", "cp311"]);
+    pip.args([
+        "-m",
+        "pip",
+        "install",
+        "--no-deps",
+        "--require-hashes",
+        "--only-binary",
+        ":all:",
+    ]);
+    pip.args([
+        "--no-compile",
+        "--disable-pip-version-check",
+        "--root-user-action",
+        "ignore",
+    ]);
+    pip.args([
+        "--python-version",
+        "3.11",
+        "--implementation",
+        "cp",
+        "--abi",
+        "cp311",
+    ]);
     pip.args(["--abi", "abi3", "--platform", "manylinux2014_x86_64"]);
-    pip.args(["--platform", "manylinux_2_17_x86_64", "--platform", "manylinux_2_28_x86_64"]);
-    program::logged(pip.arg("--target").arg(&lib).arg("--requirement").arg(&list), log)
-        .context("cannot install Patroni's wheels")?;
+    pip.args([
+        "--platform",
+        "manylinux_2_17_x86_64",
+        "--platform",
+        "manylinux_2_28_x86_64",
+    ]);
+    program::logged(
+        pip.arg("--target")
+            .arg(&lib)
+            .arg("--requirement")
+            .arg(&list),
+        log,
+    )
+    .context("cannot install Patroni's wheels")?;
     for (name, module, function) in ENTRY_POINTS {
         let script = WRAPPER
             .replace("@LIB@", &format!("/opt/patroni-{version}/lib"))
