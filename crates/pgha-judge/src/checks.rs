@@ -1,7 +1,8 @@
 //! Each assumption and each promise, with what it rests on.
 
 use crate::{
-    Account, Check, Handover, HandoverKind, Ledger, Overlap, Question, Side, State, WalFinding,
+    Account, Check, Handover, HandoverKind, Ledger, Overlap, Question, Side, State, Unread,
+    WalFinding,
 };
 
 fn check(id: &str, holds: bool, rests_on: String) -> Check {
@@ -117,7 +118,7 @@ pub(crate) fn moves_measured(handovers: &[Handover], question: &Question) -> Che
     check("moves-measured", poor.is_none() && is_expected, says)
 }
 
-pub(crate) fn same_service(sides: &[Side], unread: &[String]) -> Check {
+pub(crate) fn same_service(sides: &[Side], unread: &[Unread]) -> Check {
     let mut identifiers: Vec<&str> = sides
         .iter()
         .map(|side| side.system_identifier.as_str())
@@ -139,39 +140,44 @@ pub(crate) fn same_service(sides: &[Side], unread: &[String]) -> Check {
     }
 }
 
-pub(crate) fn one_primary(primaries: &[&Side], unread: &[String]) -> Check {
+pub(crate) fn one_primary(primaries: &[&Side], unread: &[Unread]) -> Check {
     let id = "one-primary";
     match (primaries, unread) {
         ([only], []) => check(
             id,
             true,
             format!(
-                "{} alone is out of recovery, timeline {}",
-                only.site, only.timeline
+                "only {} is out of recovery, on timeline {}",
+                name(only),
+                only.timeline
             ),
         ),
         ([only], [unread, ..]) => unjudged(
             id,
-            &format!("{} is out of recovery, but {unread}", only.site),
+            &format!("{} is out of recovery, but {unread}", name(only)),
         ),
-        ([], [unread, ..]) => unjudged(id, unread),
+        ([], [unread, ..]) => unjudged(id, &unread.to_string()),
         ([], []) => check(
             id,
             false,
-            "every side is in recovery: nobody takes writes".to_owned(),
+            "every member is in recovery: nobody takes writes".to_owned(),
         ),
         (several, _) => {
-            let sites: Vec<_> = several
+            let names: Vec<_> = several
                 .iter()
-                .map(|side| format!("{} (timeline {})", side.site, side.timeline))
+                .map(|side| format!("{} (timeline {})", name(side), side.timeline))
                 .collect();
             check(
                 id,
                 false,
-                format!("out of recovery at the same time: {}", sites.join(", ")),
+                format!("out of recovery at the same time: {}", names.join(", ")),
             )
         }
     }
+}
+
+fn name(side: &Side) -> String {
+    format!("{} {}", side.site, side.member)
 }
 
 pub(crate) fn one_writer(overlaps: &[Overlap], ledger: &Ledger) -> Check {
@@ -229,47 +235,74 @@ pub(crate) fn row_checks(account: Option<&Account>) -> Vec<Check> {
     ]
 }
 
-pub(crate) fn old_side_follows(
+pub(crate) fn follow_checks(
     ledger: &Ledger,
     sides: &[Side],
     primary: Option<&Side>,
-    unread: &[String],
-) -> Check {
-    let id = "old-side-follows";
+    unread: &[Unread],
+) -> Vec<Check> {
+    let (old, replicas) = ("old-side-follows", "replicas-follow");
     let Some(primary) = primary else {
-        return unjudged(id, "there is no single primary to follow");
+        return [old, replicas]
+            .map(|id| unjudged(id, "there is no single primary to follow"))
+            .into();
     };
-    if let Some(unread) = unread.first() {
-        return check(id, false, unread.clone());
+    let is_here = |site: &str| site == primary.site;
+    let follows = |id, here: bool| {
+        let silent = unread.iter().find(|unread| is_here(&unread.site) == here);
+        let others: Vec<&Side> = sides
+            .iter()
+            .filter(|side| is_here(&side.site) == here && !std::ptr::eq(*side, primary))
+            .collect();
+        follows(id, ledger, primary, &others, silent)
+    };
+    let is_alone = !sides.iter().any(|side| !is_here(&side.site))
+        && !unread.iter().any(|one| !is_here(&one.site));
+    let old = if is_alone {
+        unjudged(old, "only the primary's site was looked at")
+    } else {
+        follows(old, false)
+    };
+    vec![old, follows(replicas, true)]
+}
+
+fn follows(
+    id: &str,
+    ledger: &Ledger,
+    primary: &Side,
+    others: &[&Side],
+    silent: Option<&Unread>,
+) -> Check {
+    if let Some(silent) = silent {
+        return check(id, false, silent.to_string());
     }
-    let others: Vec<&Side> = sides
-        .iter()
-        .filter(|side| side.site != primary.site)
-        .collect();
-    if others.is_empty() {
-        return unjudged(id, "only the primary's side was looked at");
-    }
-    for other in &others {
+    for other in others {
         let missing = ledger
             .acknowledged()
             .filter(|row| !other.rows.contains_key(&row.id))
             .count();
-        if other.timeline != primary.timeline || missing > 0 {
+        if !other.in_recovery || other.timeline != primary.timeline || missing > 0 {
+            let role = if other.in_recovery {
+                "replays"
+            } else {
+                "writes"
+            };
             let says = format!(
-                "{} replays timeline {} at {} and lacks {missing} acknowledged rows; {} is on timeline {}",
-                other.site, other.timeline, other.lsn, primary.site, primary.timeline
+                "{} {role} timeline {} at {} and lacks {missing} acknowledged rows; the primary is on timeline {}",
+                name(other),
+                other.timeline,
+                other.lsn,
+                primary.timeline
             );
             return check(id, false, says);
         }
     }
-    check(
-        id,
-        true,
-        format!(
-            "every acknowledged row was replayed there too, on timeline {}",
-            primary.timeline
-        ),
-    )
+    let says = format!(
+        "{} members replayed every acknowledged row, on timeline {}",
+        others.len(),
+        primary.timeline
+    );
+    check(id, true, says)
 }
 
 pub(crate) fn wal_checks(wal: &WalFinding) -> Vec<Check> {

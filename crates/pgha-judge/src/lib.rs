@@ -24,9 +24,9 @@ pub use ledger::{Lane, Ledger, LedgerError, Outcome, Row, RowId, Server};
 pub use lsn::{Lsn, LsnError, SEGMENT_BYTES, SegmentName, TimelineId};
 pub use record::{FORMAT, Purpose, Record};
 pub use rows::{Account, account};
-pub use side::{Side, SideRows};
+pub use side::{Side, SideRows, Unread};
 pub use tenure::{Overlap, Tenure, overlaps, tenures};
-pub use verdict::{Check, Evidence, Question, Ruling, State, Verdict, judge};
+pub use verdict::{Check, Evidence, Question, Ruling, State, Verdict, WalReading, judge};
 pub use wal::{
     Fork, HistoryError, Scan, Stray, TimelineHistory, WalEvidence, WalFinding, WalKind, WalRecord,
     judge_wal,

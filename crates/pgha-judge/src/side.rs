@@ -1,22 +1,23 @@
-//! What one side holds, as the auditor read it.
+//! What the members of each side hold, as the auditor read them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Lsn, RowId, TimelineId};
 
-/// How often each row of the run is in a side's table.
+/// How often each row of the run is in a member's table.
 pub type SideRows = BTreeMap<RowId, u32>;
 
-/// One site's database as the auditor read it, after the move.
+/// One member's database as the auditor read it, after the move.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Side {
     /// The site.
     pub site: String,
-    /// The member that was asked.
+    /// The member.
     pub member: String,
-    /// `pg_control_system()`'s identifier: the same on both sides of one service.
+    /// The cluster's system identifier: the same on both sides of one service.
     pub system_identifier: String,
     /// `pg_is_in_recovery()`.
     pub in_recovery: bool,
@@ -27,6 +28,27 @@ pub struct Side {
     /// The run's rows. Not part of a printed verdict.
     #[serde(skip)]
     pub rows: SideRows,
+}
+
+/// A member that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unread {
+    /// The site.
+    pub site: String,
+    /// The member; empty where the site's members could not even be listed.
+    pub member: String,
+    /// Why.
+    pub why: String,
+}
+
+impl fmt::Display for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} {} could not be read: {}",
+            self.site, self.member, self.why
+        )
+    }
 }
 
 impl Side {

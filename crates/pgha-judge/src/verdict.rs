@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::checks::{
-    clock_monotonic, ledger_complete, moves_measured, old_side_follows, one_primary, one_writer,
+    clock_monotonic, follow_checks, ledger_complete, moves_measured, one_primary, one_writer,
     row_checks, same_service, wal_checks, writer_ran_through,
 };
 use crate::{
-    Account, Handover, HandoverKind, Ledger, Overlap, Purpose, Side, Silence, TimelineId,
+    Account, Handover, HandoverKind, Ledger, Overlap, Purpose, Side, Silence, TimelineId, Unread,
     WalEvidence, WalFinding, account, handovers, judge_wal, longest_silence, longest_stall_us,
     overlaps, tenures,
 };
@@ -41,12 +41,23 @@ impl Default for Question {
 pub struct Evidence<'a> {
     /// What the writer knew.
     pub ledger: &'a Ledger,
-    /// What each side holds.
+    /// What each member of each site holds.
     pub sides: &'a [Side],
-    /// The sides that could not be read, in words.
-    pub unread: &'a [String],
-    /// What the logs say, where they were read.
-    pub wal: Option<&'a WalEvidence>,
+    /// The members that could not be read.
+    pub unread: &'a [Unread],
+    /// What the logs say.
+    pub wal: WalReading<'a>,
+}
+
+/// What is known of the write-ahead logs.
+#[derive(Clone, Copy, Debug)]
+pub enum WalReading<'a> {
+    /// Nobody asked: the verdict has no promise that rests on them.
+    NotAsked,
+    /// They were asked for and could not be read, with the reason.
+    Unreadable(&'a str),
+    /// What they say.
+    Read(&'a WalEvidence),
 }
 
 /// Whether something holds.
@@ -95,9 +106,9 @@ pub struct Verdict {
     pub assumptions: Vec<Check>,
     /// The promises.
     pub checks: Vec<Check>,
-    /// The sides as they were read.
+    /// The members as they were read.
     pub sides: Vec<Side>,
-    /// The rows on the side that is the primary now.
+    /// The rows on the member that is the primary now.
     pub account: Option<Account>,
     /// Changes of primary.
     pub handovers: Vec<Handover>,
@@ -152,7 +163,11 @@ pub fn judge(evidence: Evidence<'_>, question: &Question) -> Verdict {
     let handovers = handovers(ledger);
     let overlaps = overlaps(ledger);
     let longest_stall_us = longest_stall_us(ledger);
-    let wal = wal.map(|wal| judge_wal(wal, &sources(ledger)));
+    let wal = match wal {
+        WalReading::NotAsked => None,
+        WalReading::Unreadable(why) => Some(WalFinding::unreadable(why)),
+        WalReading::Read(wal) => Some(judge_wal(wal, &sources(ledger))),
+    };
     let assumptions = vec![
         ledger_complete(ledger, question),
         clock_monotonic(ledger),
@@ -165,7 +180,7 @@ pub fn judge(evidence: Evidence<'_>, question: &Question) -> Verdict {
         one_writer(&overlaps, ledger),
     ];
     checks.extend(row_checks(account.as_ref()));
-    checks.push(old_side_follows(ledger, sides, primary, unread));
+    checks.extend(follow_checks(ledger, sides, primary, unread));
     checks.extend(wal.as_ref().map(wal_checks).into_iter().flatten());
     Verdict {
         ruling: rule(&assumptions, &checks),

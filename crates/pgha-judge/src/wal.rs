@@ -174,6 +174,16 @@ pub struct WalFinding {
     pub uncovered: Vec<String>,
 }
 
+impl WalFinding {
+    /// Says that no log could be read.
+    pub fn unreadable(why: &str) -> Self {
+        Self {
+            uncovered: vec![why.to_owned()],
+            ..Self::default()
+        }
+    }
+}
+
 /// Judges the logs. `sources` names, for each timeline on which the run's rows were acknowledged, the site and server
 /// address that took them; older timelines are other runs' business.
 pub fn judge_wal(evidence: &WalEvidence, sources: &[(TimelineId, String, String)]) -> WalFinding {

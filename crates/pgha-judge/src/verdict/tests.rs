@@ -11,7 +11,7 @@ struct Run {
     script: Script,
     rows: Vec<RowId>,
     sides: Vec<Side>,
-    unread: Vec<String>,
+    unread: Vec<Unread>,
     wal: Option<WalEvidence>,
     question: Question,
 }
@@ -65,11 +65,15 @@ impl Run {
 
     fn verdict(&self) -> Verdict {
         let ledger = self.script.ledger();
+        let wal = self
+            .wal
+            .as_ref()
+            .map_or(WalReading::NotAsked, WalReading::Read);
         let evidence = Evidence {
             ledger: &ledger,
             sides: &self.sides,
             unread: &self.unread,
-            wal: self.wal.as_ref(),
+            wal,
         };
         judge(evidence, &self.question)
     }
@@ -139,11 +143,12 @@ fn a_killed_writer_leaves_no_conclusion() {
     let text = run.script.text();
     let without_end = text.rsplit_once("{\"k\":\"end\"").unwrap().0.to_owned();
     let ledger = Ledger::parse(&without_end).unwrap();
+    let wal = WalReading::Read(run.wal.as_ref().unwrap());
     let evidence = Evidence {
         ledger: &ledger,
         sides: &run.sides,
         unread: &[],
-        wal: run.wal.as_ref(),
+        wal,
     };
     let verdict = judge(evidence, &run.question);
     assert_eq!(verdict.ruling, Ruling::Inconclusive);
@@ -313,13 +318,43 @@ fn an_old_side_that_lacks_rows_or_stays_behind_has_not_followed() {
 fn a_side_that_cannot_be_read_is_not_taken_for_a_standby() {
     let mut run = Run::good();
     run.sides.remove(0);
-    run.unread.push("core1 does not answer".into());
+    let (site, member, why) = (SOURCE.into(), "core1-a".into(), "it does not answer".into());
+    run.unread.push(Unread { site, member, why });
     let verdict = run.verdict();
     assert_eq!(verdict.check("one-primary").unwrap().state, State::Unjudged);
     assert_eq!(
         verdict.check("old-side-follows").unwrap().state,
         State::Broken
     );
+}
+
+#[test]
+fn a_replica_beside_the_primary_that_lacks_rows_does_not_follow() {
+    let mut run = Run::good();
+    let mut replica = run.side(TARGET, true);
+    replica.rows.clear();
+    run.sides.push(replica);
+    run.shows("replicas-follow", State::Broken, Ruling::Fail);
+}
+
+#[test]
+fn logs_that_were_not_asked_for_make_no_promise() {
+    let mut run = Run::good();
+    run.wal = None;
+    let verdict = run.verdict();
+    assert_eq!(
+        (verdict.ruling, verdict.check("no-commit-outside-history")),
+        (Ruling::Pass, None)
+    );
+    let ledger = run.script.ledger();
+    let wal = WalReading::Unreadable("no history");
+    let evidence = Evidence {
+        ledger: &ledger,
+        sides: &run.sides,
+        unread: &[],
+        wal,
+    };
+    assert_eq!(judge(evidence, &run.question).ruling, Ruling::Inconclusive);
 }
 
 #[test]
