@@ -1,4 +1,4 @@
-//! Postgres clusters in the lab: a primary in `core1` and its standby in `core2`, made, removed and listed.
+//! Postgres clusters in the lab: a primary in `core1` and, mostly, its standby in `core2`; made, removed, listed.
 
 mod certificate;
 mod create;
@@ -23,7 +23,7 @@ pub const INSTANCE_SET: &str = "pgha1";
 /// The repository that both sites of a pair share.
 pub const REPO: &str = "repo1";
 
-/// A primary with its standby: what `create` makes.
+/// A primary with its standby, or alone: what `create` makes.
 #[derive(Clone, Debug)]
 pub struct Pair {
     /// The name of both `PostgresCluster` objects.
@@ -39,6 +39,8 @@ pub struct Pair {
 /// How a standby gets its WAL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standby {
+    /// There is none: a primary alone, in `core1`.
+    None,
     /// From the repository only.
     Archive,
     /// From the other site's leader, and from the repository.
@@ -50,10 +52,11 @@ impl FromStr for Standby {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
+            "none" => Ok(Self::None),
             "archive" => Ok(Self::Archive),
             "streaming" => Ok(Self::Streaming),
             _ => Err(format!(
-                "`{text}` is not a kind of standby: archive or streaming"
+                "`{text}` is not a kind of standby: archive, streaming or none"
             )),
         }
     }

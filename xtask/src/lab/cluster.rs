@@ -13,7 +13,7 @@ pub(crate) enum Command {
     Create {
         /// The name of the cluster in both sites
         name: String,
-        /// How the standby gets its WAL: archive or streaming
+        /// How the standby gets its WAL: archive or streaming; none makes a primary alone
         #[arg(long, value_name = "KIND")]
         standby: Standby,
         /// Which Patroni runs: 4.1 or 3.3

@@ -46,13 +46,16 @@ pub fn create(pair: &Pair, progress: &Progress) -> Result<()> {
         )?;
         await_ready(one, pair, PRIMARY_DEADLINE)
     })?;
+    if pair.standby == Standby::None {
+        return Ok(());
+    }
     // Before the standby exists: whoever finds a Secret keeps its password and verifier.
     progress.part("core2: the users' passwords of core1", |_| {
         copy_user_secret(pair)
     })?;
     progress.part("core2: a standby", |_| {
         let peer = match pair.standby {
-            Standby::Archive => None,
+            Standby::Archive | Standby::None => None,
             Standby::Streaming => Some(service_address(one, pair)?),
         };
         apply(
