@@ -1,6 +1,7 @@
 //! `cargo xtask lab`.
 
 mod cluster;
+mod writer;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command as Process, ExitStatus};
@@ -28,6 +29,9 @@ pub(crate) enum Command {
     /// Make, remove and list Postgres clusters
     #[command(subcommand)]
     Cluster(cluster::Command),
+    /// Write rows to a cluster, and judge afterwards what became of them
+    #[command(subcommand)]
+    Writer(writer::Command),
     /// Run kubectl against a site
     Kubectl {
         /// The site: core1 or core2
@@ -78,6 +82,7 @@ pub(crate) fn run(command: Command) -> Result<()> {
         Command::Clean => lab::clean(&progress),
         Command::Status => show(&status::read()),
         Command::Cluster(command) => cluster::run(command, &progress),
+        Command::Writer(command) => writer::run(command, &progress),
         Command::Kubectl { site, args } => become_child(Kubectl::new(site).command().args(args)),
         Command::Shell {
             site,

@@ -25,7 +25,9 @@ async fn main() -> ExitCode {
 /// `pgha-writer --config FILE`.
 fn config() -> Result<Config> {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
-    let [flag, path] = arguments.as_slice() else { bail!("usage: pgha-writer --config FILE") };
+    let [flag, path] = arguments.as_slice() else {
+        bail!("usage: pgha-writer --config FILE")
+    };
     if flag != "--config" {
         bail!("usage: pgha-writer --config FILE");
     }

@@ -72,7 +72,9 @@ fn start_service_lanes(shared: &Arc<Shared>, tasks: &mut JoinSet<Result<()>>) {
         let address = shared.config.sites[site].service.clone();
         tasks.spawn(Lane::new(shared, Purpose::Probe, site, address, PROBE).run());
     }
-    let Some(interval) = load_interval(&shared.config) else { return };
+    let Some(interval) = load_interval(&shared.config) else {
+        return;
+    };
     for _ in 0..shared.config.connections {
         for site in sites.clone() {
             let address = shared.config.sites[site].service.clone();

@@ -74,9 +74,18 @@ impl Connector {
             .with_custom_certificate_verifier(Arc::new(AnyServer(provider)))
             .with_no_client_auth();
         let mut login = tokio_postgres::Config::new();
-        login.user(&config.user).password(&config.password).dbname(&config.database);
-        login.ssl_mode(SslMode::Require).application_name("pgha-writer").connect_timeout(CONNECT);
-        Ok(Self { tls: MakeRustlsConnect::new(tls), login })
+        login
+            .user(&config.user)
+            .password(&config.password)
+            .dbname(&config.database);
+        login
+            .ssl_mode(SslMode::Require)
+            .application_name("pgha-writer")
+            .connect_timeout(CONNECT);
+        Ok(Self {
+            tls: MakeRustlsConnect::new(tls),
+            login,
+        })
     }
 
     /// Connects to `address` (host and port).
@@ -93,8 +102,13 @@ impl Connector {
     async fn connect_patiently(&self, address: &str) -> Result<Link, String> {
         let (host, port) = address.rsplit_once(':').ok_or("the address has no port")?;
         let mut login = self.login.clone();
-        login.host(host).port(port.parse().map_err(|_| "the port is no number")?);
-        let (client, connection) = login.connect(self.tls.clone()).await.map_err(|e| words(&e))?;
+        login
+            .host(host)
+            .port(port.parse().map_err(|_| "the port is no number")?);
+        let (client, connection) = login
+            .connect(self.tls.clone())
+            .await
+            .map_err(|e| words(&e))?;
         let mut driver = JoinSet::new();
         driver.spawn(async move {
             // How it ended is told by the statement that it ended under.
@@ -106,7 +120,15 @@ impl Connector {
         let insert = client.prepare(INSERT).await.ok();
         let (server, started): (Option<String>, String) = (text(&who, 0)?, text(&who, 1)?);
         let (server, is_in_recovery) = (server.unwrap_or_default(), text(&who, 2)?);
-        Ok(Link { client, _driver: driver, in_recovery, insert, server, started, is_in_recovery })
+        Ok(Link {
+            client,
+            _driver: driver,
+            in_recovery,
+            insert,
+            server,
+            started,
+            is_in_recovery,
+        })
     }
 }
 
@@ -131,7 +153,10 @@ impl Link {
         };
         let row = in_time(self.client.query_one(&statement, &[&run, &lane, &seq])).await?;
         self.insert = Some(statement);
-        Ok((text(&row, 0).map_err(Refusal::Lost)?, text(&row, 1).map_err(Refusal::Lost)?))
+        Ok((
+            text(&row, 0).map_err(Refusal::Lost)?,
+            text(&row, 1).map_err(Refusal::Lost)?,
+        ))
     }
 
     /// Runs statements without parameters.
@@ -202,7 +227,12 @@ impl ServerCertVerifier for AnyServer {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+        verify_tls12_signature(
+            message,
+            cert,
+            dss,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -211,7 +241,12 @@ impl ServerCertVerifier for AnyServer {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+        verify_tls13_signature(
+            message,
+            cert,
+            dss,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

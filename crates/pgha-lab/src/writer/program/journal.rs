@@ -47,13 +47,25 @@ impl Journal {
     /// # Errors
     /// The file cannot be made.
     pub(super) fn create(path: &Path) -> Result<Self> {
-        let file =
-            File::create(path).with_context(|| format!("cannot make {}", path.display()))?;
+        let file = File::create(path).with_context(|| format!("cannot make {}", path.display()))?;
         let (started, wall_us) = (Instant::now(), wall_us());
         let run = format!("{wall_us:x}");
-        let inner = Inner { file, line: Vec::new(), lanes: 0, counts: Counts::default() };
-        let journal = Self { run: run.clone(), started, inner: Mutex::new(inner) };
-        journal.lock().append(&Record::Start { format: FORMAT, run, wall_us })?;
+        let inner = Inner {
+            file,
+            line: Vec::new(),
+            lanes: 0,
+            counts: Counts::default(),
+        };
+        let journal = Self {
+            run: run.clone(),
+            started,
+            inner: Mutex::new(inner),
+        };
+        journal.lock().append(&Record::Start {
+            format: FORMAT,
+            run,
+            wall_us,
+        })?;
         Ok(journal)
     }
 
@@ -68,7 +80,12 @@ impl Journal {
         inner.lanes += 1;
         let (site, address) = (site.to_owned(), address.to_owned());
         let lane = inner.lanes;
-        inner.append(&Record::Lane { lane, purpose, site, address })?;
+        inner.append(&Record::Lane {
+            lane,
+            purpose,
+            site,
+            address,
+        })?;
         Ok(lane)
     }
 
@@ -83,13 +100,19 @@ impl Journal {
 
     /// Writes that the writer runs.
     pub(super) fn beat(&self) -> Result<()> {
-        self.note(|at_us| Record::Beat { at_us, wall_us: wall_us() })
+        self.note(|at_us| Record::Beat {
+            at_us,
+            wall_us: wall_us(),
+        })
     }
 
     /// Writes the last line and waits until the disk has everything.
     pub(super) fn finish(&self) -> Result<()> {
         self.note(|at_us| Record::End { at_us })?;
-        self.lock().file.sync_all().context("cannot flush the ledger")
+        self.lock()
+            .file
+            .sync_all()
+            .context("cannot flush the ledger")
     }
 
     /// What the ledger says so far.
@@ -114,7 +137,9 @@ impl Inner {
         self.line.clear();
         serde_json::to_writer(&mut self.line, record).context("cannot write a record")?;
         self.line.push(b'\n');
-        self.file.write_all(&self.line).context("cannot write the ledger")
+        self.file
+            .write_all(&self.line)
+            .context("cannot write the ledger")
     }
 
     fn count(&mut self, record: &Record) {

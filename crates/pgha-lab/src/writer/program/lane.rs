@@ -46,7 +46,14 @@ impl Lane {
         interval: Duration,
     ) -> Self {
         let shared = Arc::clone(shared);
-        Self { shared, purpose, site, address, interval, retired: None }
+        Self {
+            shared,
+            purpose,
+            site,
+            address,
+            interval,
+            retired: None,
+        }
     }
 
     /// Ends the lane once this is true and its connection is gone.
@@ -62,9 +69,18 @@ impl Lane {
     /// The ledger cannot be written; without it nothing may be sent.
     pub(super) async fn run(self) -> Result<()> {
         let site = &self.shared.config.sites[self.site].site;
-        let number = self.shared.journal.open_lane(self.purpose, site, &self.address)?;
+        let number = self
+            .shared
+            .journal
+            .open_lane(self.purpose, site, &self.address)?;
         let (link, last_complaint) = (None, String::new());
-        let mut state = State { number, seq: 0, link, next_attempt: Instant::now(), last_complaint };
+        let mut state = State {
+            number,
+            seq: 0,
+            link,
+            next_attempt: Instant::now(),
+            last_complaint,
+        };
         let mut stopped = self.shared.stopped.clone();
         let mut ticks = interval(self.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -81,12 +97,16 @@ impl Lane {
     }
 
     fn is_retired(&self) -> bool {
-        self.retired.as_ref().is_some_and(|retired| *retired.borrow())
+        self.retired
+            .as_ref()
+            .is_some_and(|retired| *retired.borrow())
     }
 
     /// One turn: connect if need be, then a question to a standby or a row to a primary.
     async fn turn(&self, state: &mut State) -> Result<()> {
-        let Some(mut link) = self.linked(state).await? else { return Ok(()) };
+        let Some(mut link) = self.linked(state).await? else {
+            return Ok(());
+        };
         if link.is_in_recovery {
             match link.ask().await {
                 Ok(true) if self.shared.is_writable_elsewhere(self.site, &link.server) => {
@@ -109,16 +129,24 @@ impl Lane {
         if state.link.is_some() || Instant::now() < state.next_attempt {
             return Ok(state.link.take());
         }
-        let pause = if self.purpose == Purpose::Load { RECONNECT_LOAD } else { RECONNECT };
+        let pause = if self.purpose == Purpose::Load {
+            RECONNECT_LOAD
+        } else {
+            RECONNECT
+        };
         state.next_attempt = Instant::now() + pause;
         match self.shared.connector.connect(&self.address).await {
             Ok(link) => {
                 state.last_complaint.clear();
                 let (lane, in_recovery) = (state.number, link.is_in_recovery);
                 let (server, started) = (link.server.clone(), link.started.clone());
-                self.shared
-                    .journal
-                    .note(|at_us| Record::Up { at_us, lane, server, started, in_recovery })?;
+                self.shared.journal.note(|at_us| Record::Up {
+                    at_us,
+                    lane,
+                    server,
+                    started,
+                    in_recovery,
+                })?;
                 Ok(Some(link))
             }
             Err(why) => self.disconnected(state, &why).map(|()| None),
@@ -134,14 +162,25 @@ impl Lane {
         match link.insert(journal.run(), i64::from(lane), sent).await {
             Ok((timeline, lsn)) => {
                 let (tli, lsn) = position(&timeline, &lsn)?;
-                journal.note(|at_us| Record::Ack { at_us, lane, seq, tli, lsn })?;
+                journal.note(|at_us| Record::Ack {
+                    at_us,
+                    lane,
+                    seq,
+                    tli,
+                    lsn,
+                })?;
                 self.shared.tell_writable(self.site, &link.server);
                 link.is_in_recovery = false;
                 state.link = Some(link);
                 Ok(())
             }
             Err(Refusal::Said(code)) => {
-                journal.note(|at_us| Record::No { at_us, lane, seq, code })?;
+                journal.note(|at_us| Record::No {
+                    at_us,
+                    lane,
+                    seq,
+                    code,
+                })?;
                 self.shared.tell_not_writable(self.site, &link.server);
                 // Whatever the reason, the next turn asks before it writes again.
                 link.is_in_recovery = true;
@@ -149,7 +188,12 @@ impl Lane {
                 Ok(())
             }
             Err(Refusal::Lost(why)) => {
-                journal.note(|at_us| Record::Lost { at_us, lane, seq, why: why.clone() })?;
+                journal.note(|at_us| Record::Lost {
+                    at_us,
+                    lane,
+                    seq,
+                    why: why.clone(),
+                })?;
                 self.shared.tell_not_writable(self.site, &link.server);
                 self.disconnected(state, &why)
             }
@@ -163,7 +207,9 @@ impl Lane {
         }
         why.clone_into(&mut state.last_complaint);
         let (lane, why) = (state.number, why.to_owned());
-        self.shared.journal.note(|at_us| Record::Down { at_us, lane, why })
+        self.shared
+            .journal
+            .note(|at_us| Record::Down { at_us, lane, why })
     }
 }
 

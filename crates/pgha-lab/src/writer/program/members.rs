@@ -50,7 +50,13 @@ async fn follow_site(shared: Arc<Shared>, site: usize) -> Result<()> {
     let mut stopped = shared.stopped.clone();
     let running = JoinSet::new();
     let (retire, pods) = (HashMap::new(), HashMap::new());
-    let mut lanes = Lanes { shared, site, running, retire, pods };
+    let mut lanes = Lanes {
+        shared,
+        site,
+        running,
+        retire,
+        pods,
+    };
     for address in endpoint.members {
         lanes.ensure(address);
     }
@@ -72,11 +78,15 @@ async fn follow_site(shared: Arc<Shared>, site: usize) -> Result<()> {
 }
 
 /// The pods that match, as the API server tells of them; failures are tried again for ever.
-async fn watch_pods(watch: &PodWatch) -> Result<futures::stream::BoxStream<'static, watcher::Event<Pod>>> {
+async fn watch_pods(
+    watch: &PodWatch,
+) -> Result<futures::stream::BoxStream<'static, watcher::Event<Pod>>> {
     let kubeconfig = Kubeconfig::read_from(&watch.kubeconfig)
         .with_context(|| format!("cannot read {}", watch.kubeconfig.display()))?;
-    let options =
-        KubeConfigOptions { context: Some(watch.context.clone()), ..KubeConfigOptions::default() };
+    let options = KubeConfigOptions {
+        context: Some(watch.context.clone()),
+        ..KubeConfigOptions::default()
+    };
     let config = ClientConfig::from_custom_kubeconfig(kubeconfig, &options)
         .await
         .with_context(|| format!("cannot use the context {}", watch.context))?;
@@ -113,7 +123,13 @@ impl Lanes {
             return;
         }
         let (retire, retired) = watch::channel(false);
-        let lane = Lane::new(&self.shared, Purpose::Member, self.site, address.clone(), MEMBER);
+        let lane = Lane::new(
+            &self.shared,
+            Purpose::Member,
+            self.site,
+            address.clone(),
+            MEMBER,
+        );
         self.running.spawn(lane.until_retired(retired).run());
         self.retire.insert(address, retire);
     }

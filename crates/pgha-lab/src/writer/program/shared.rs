@@ -24,8 +24,18 @@ impl Shared {
         journal: Journal,
         stopped: watch::Receiver<bool>,
     ) -> Self {
-        let writable = config.sites.iter().map(|_| watch::Sender::new(None)).collect();
-        Self { config, connector, journal, stopped, writable }
+        let writable = config
+            .sites
+            .iter()
+            .map(|_| watch::Sender::new(None))
+            .collect();
+        Self {
+            config,
+            connector,
+            journal,
+            stopped,
+            writable,
+        }
     }
 
     /// Tells that a server of the site took a row.
@@ -52,6 +62,9 @@ impl Shared {
 
     /// Whether another server of the site than this one takes rows.
     pub(super) fn is_writable_elsewhere(&self, site: usize, server: &str) -> bool {
-        self.writable[site].borrow().as_deref().is_some_and(|known| known != server)
+        self.writable[site]
+            .borrow()
+            .as_deref()
+            .is_some_and(|known| known != server)
     }
 }
