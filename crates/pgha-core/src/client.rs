@@ -66,7 +66,7 @@ impl SiteClient {
         config.headers.push((http::header::USER_AGENT, agent));
         let namespace = namespace.map_or_else(|| config.default_namespace.clone(), str::to_owned);
         let client =
-            Client::try_from(config).map_err(|error| OpenError::unusable(&context, &error))?;
+            Client::try_from(config).map_err(|error| OpenError::of_client(&context, &error))?;
         Ok(Self::from_client(
             context,
             namespace,

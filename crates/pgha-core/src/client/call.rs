@@ -109,14 +109,11 @@ impl CallError {
     ///
     /// The API server answers an unknown path in plain text, and an unknown object with a `Status`.
     pub fn is_unknown_resource(&self) -> bool {
-        match &self.cause.original {
-            kube::Error::Api(status) => {
-                status.code == 404
-                    && status.details.is_none()
-                    && status.message.contains("page not found")
-            }
-            _ => false,
-        }
+        status_of(&self.cause.original).is_some_and(|status| {
+            status.code == 404
+                && status.details.is_none()
+                && status.message.contains("page not found")
+        })
     }
 
     fn is_read(&self) -> bool {
@@ -227,15 +224,29 @@ impl Diagnose for CallError {
 }
 
 fn kind_of(error: &kube::Error, verb: &str, namespace: &str) -> CallKind {
-    match error {
-        kube::Error::Api(status) => kind_of_status(status, verb, namespace),
-        kube::Error::Auth(_) => CallKind::Unauthorized,
-        other if in_chain::<DeadlinePassed>(other) => CallKind::Timeout,
-        other if in_chain::<kube::client::AuthError>(other) => CallKind::Unauthorized,
-        kube::Error::Service(_) | kube::Error::HyperError(_) | kube::Error::ReadEvents(_) => {
-            CallKind::Unreachable
-        }
-        _ => CallKind::Other,
+    if let Some(status) = status_of(error) {
+        return kind_of_status(status, verb, namespace);
+    }
+    let is_transport = matches!(
+        error,
+        kube::Error::Service(_) | kube::Error::HyperError(_) | kube::Error::ReadEvents(_)
+    );
+    if is_in_chain::<DeadlinePassed>(error) {
+        CallKind::Timeout
+    } else if is_in_chain::<kube::client::AuthError>(error) {
+        CallKind::Unauthorized
+    } else if is_transport {
+        CallKind::Unreachable
+    } else {
+        CallKind::Other
+    }
+}
+
+fn status_of(error: &kube::Error) -> Option<&kube::core::Status> {
+    if let kube::Error::Api(status) = error {
+        Some(status)
+    } else {
+        None
     }
 }
 
@@ -283,15 +294,21 @@ fn denied(message: &str) -> Option<(&str, &str)> {
 }
 
 fn reached(error: &kube::Error) -> Reached {
-    match error {
-        kube::Error::Api(status) if status.code < 500 => Reached::Refusal,
-        kube::Error::Auth(_) | kube::Error::BuildRequest(_) | kube::Error::HttpError(_) => {
-            Reached::Nothing
-        }
-        other if in_chain::<kube::client::AuthError>(other) || never_connected(other) => {
-            Reached::Nothing
-        }
-        _ => Reached::Perhaps,
+    if let Some(status) = status_of(error) {
+        return if status.code < 500 {
+            Reached::Refusal
+        } else {
+            Reached::Perhaps
+        };
+    }
+    let never_built = matches!(
+        error,
+        kube::Error::BuildRequest(_) | kube::Error::HttpError(_)
+    );
+    if never_built || is_in_chain::<kube::client::AuthError>(error) || never_connected(error) {
+        Reached::Nothing
+    } else {
+        Reached::Perhaps
     }
 }
 
@@ -307,8 +324,8 @@ fn never_connected(error: &kube::Error) -> bool {
     })
 }
 
-fn in_chain<E: Error + 'static>(error: &kube::Error) -> bool {
-    links(error).any(|link| link.is::<E>())
+fn is_in_chain<E: Error + 'static>(error: &kube::Error) -> bool {
+    links(error).any(<dyn Error>::is::<E>)
 }
 
 /// The error and its sources. A boxed source is a link of its own, which `downcast_ref` sees.
@@ -318,13 +335,14 @@ fn links<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
 
 /// What went wrong in one line: the API server's own message, or the innermost cause.
 fn text_of(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) if status.message.is_empty() => {
-            format!("status {} {}", status.code, status.reason)
-        }
-        kube::Error::Api(status) => status.message.clone(),
-        other => links(other)
+    let Some(status) = status_of(error) else {
+        return links(error)
             .last()
-            .map_or_else(|| other.to_string(), ToString::to_string),
+            .map_or_else(|| error.to_string(), ToString::to_string);
+    };
+    if status.message.is_empty() {
+        format!("status {} {}", status.code, status.reason)
+    } else {
+        status.message.clone()
     }
 }

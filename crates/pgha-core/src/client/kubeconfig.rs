@@ -1,7 +1,8 @@
 //! Reading kubeconfig files, and why a context of one cannot be opened.
 
+use std::error::Error;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use kube::config::{Kubeconfig as Parsed, KubeconfigError};
 use pgha_model::effect::Effect;
@@ -74,7 +75,15 @@ pub enum OpenError {
         /// The contexts that there are.
         known: Vec<String>,
     },
-    /// The context's server, certificates, credentials or proxy cannot be used.
+    /// The context's credentials cannot be had: a program that was to bring them failed, or a file is not there.
+    #[error("the credentials of context `{context}` cannot be had: {reason}")]
+    Credentials {
+        /// The context.
+        context: String,
+        /// What went wrong, in one line.
+        reason: String,
+    },
+    /// The context's server, certificates or proxy cannot be used.
     #[error("the context `{context}` cannot be used: {reason}")]
     Unusable {
         /// The context.
@@ -85,8 +94,18 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    pub(super) fn unusable(context: &str, error: &dyn std::error::Error) -> Self {
+    pub(super) fn unusable(context: &str, error: &dyn Error) -> Self {
         Self::Unusable {
+            context: sanitised(context),
+            reason: sanitised(&error.to_string()),
+        }
+    }
+
+    pub(super) fn of_client(context: &str, error: &kube::Error) -> Self {
+        let kube::Error::Auth(error) = error else {
+            return Self::unusable(context, error);
+        };
+        Self::Credentials {
             context: sanitised(context),
             reason: sanitised(&error.to_string()),
         }
@@ -110,6 +129,9 @@ impl Diagnose for OpenError {
                     format!("Known contexts: {}.", known.join(", "))
                 })
             }
+            Self::Credentials { context, .. } => Some(format!(
+                "Renew your login, then try `kubectl --context {context} auth whoami`."
+            )),
             Self::Unreadable { .. } | Self::NotKubeconfig { .. } | Self::Unusable { .. } => None,
         }
     }
@@ -177,33 +199,31 @@ impl Kubeconfig {
 }
 
 /// Reads one file; `None` when there is none.
-fn read_file(path: &PathBuf) -> Result<Option<Parsed>, OpenError> {
-    match Parsed::read_from(path) {
-        Ok(parsed) => Ok(Some(parsed)),
-        Err(KubeconfigError::ReadConfig(error, _)) if error.kind() == io::ErrorKind::NotFound => {
-            Ok(None)
-        }
-        Err(KubeconfigError::ReadConfig(error, _))
-            if error.kind() != io::ErrorKind::InvalidData =>
-        {
-            Err(OpenError::Unreadable {
-                path: path.clone(),
-                source: error,
-            })
-        }
-        Err(error) => Err(not_kubeconfig(path, &error)),
+fn read_file(path: &Path) -> Result<Option<Parsed>, OpenError> {
+    let error = match Parsed::read_from(path) {
+        Ok(parsed) => return Ok(Some(parsed)),
+        Err(error) => error,
+    };
+    let KubeconfigError::ReadConfig(source, _) = error else {
+        return Err(not_kubeconfig(path, &error));
+    };
+    match source.kind() {
+        io::ErrorKind::NotFound => Ok(None),
+        // The file was read, and its bytes are no text.
+        io::ErrorKind::InvalidData => Err(not_kubeconfig(path, &source)),
+        _ => Err(OpenError::Unreadable {
+            path: path.to_owned(),
+            source,
+        }),
     }
 }
 
-fn not_kubeconfig(path: &PathBuf, error: &KubeconfigError) -> OpenError {
-    let reason = match error {
-        KubeconfigError::ReadConfig(error, _) => error.to_string(),
-        other => other.to_string(),
-    };
+fn not_kubeconfig(path: &Path, error: &dyn Error) -> OpenError {
+    let reason = error.to_string();
     // The parser shows the place in the file over several lines; the first one says what is wrong.
     let first_line = reason.lines().next().unwrap_or_default();
     OpenError::NotKubeconfig {
-        path: path.clone(),
+        path: path.to_owned(),
         reason: sanitised(first_line),
     }
 }

@@ -119,10 +119,10 @@ mod tests {
 
     use super::*;
 
-    fn managers(metadata: Value) -> Vec<String> {
-        let mut whole = json!({"name": "zitadel", "namespace": "prod"});
-        json_patch::merge(&mut whole, &metadata);
-        let object = json!({"apiVersion": "a/v1", "kind": "K", "metadata": whole});
+    fn managers(mut metadata: Value) -> Vec<String> {
+        metadata["name"] = json!("zitadel");
+        metadata["namespace"] = json!("prod");
+        let object = json!({"apiVersion": "a/v1", "kind": "K", "metadata": metadata});
         managers_of(&serde_json::from_value(object).unwrap())
     }
 

@@ -1,0 +1,22 @@
+//! The reading half over a fake API server.
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests fail the test that calls them"
+)]
+
+mod call;
+mod open;
+mod survey;
+mod trouble;
+
+use std::time::Duration;
+
+use pgha_core::client::SiteClient;
+use pgha_testkit::FakeCluster;
+
+const NAMESPACE: &str = "prod-iam-zitadel";
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+fn site(cluster: &FakeCluster) -> SiteClient {
+    SiteClient::from_client("core1", NAMESPACE, cluster.client(), TIMEOUT)
+}
