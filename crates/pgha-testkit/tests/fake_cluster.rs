@@ -175,6 +175,17 @@ async fn lists_are_selected_by_label_and_can_be_metadata_only() {
 async fn objects_are_created_once_and_deleted() {
     let cluster = FakeCluster::new();
     let api = endpoints(&cluster);
+    let missing = api
+        .create(
+            &PostParams::default(),
+            &serde_json::from_value(lock("a-0")).unwrap(),
+        )
+        .await
+        .unwrap_err();
+    assert_eq!(api_error(missing).message, "namespaces \"prod\" not found");
+    let namespace =
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}});
+    cluster.insert(namespace);
     let object: DynamicObject = serde_json::from_value(lock("a-0")).unwrap();
     api.create(&PostParams::default(), &object).await.unwrap();
     let again = api

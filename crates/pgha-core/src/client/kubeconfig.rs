@@ -207,15 +207,17 @@ fn read_file(path: &Path) -> Result<Option<Parsed>, OpenError> {
     let KubeconfigError::ReadConfig(source, _) = error else {
         return Err(not_kubeconfig(path, &error));
     };
-    match source.kind() {
-        io::ErrorKind::NotFound => Ok(None),
-        // The file was read, and its bytes are no text.
-        io::ErrorKind::InvalidData => Err(not_kubeconfig(path, &source)),
-        _ => Err(OpenError::Unreadable {
-            path: path.to_owned(),
-            source,
-        }),
+    if source.kind() == io::ErrorKind::NotFound {
+        return Ok(None);
     }
+    if source.kind() == io::ErrorKind::InvalidData {
+        // The file was read, and its bytes are no text.
+        return Err(not_kubeconfig(path, &source));
+    }
+    Err(OpenError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn not_kubeconfig(path: &Path, error: &dyn Error) -> OpenError {

@@ -110,11 +110,7 @@ pub(super) fn conflict(call: &Call) -> Answer {
 }
 
 pub(super) fn forbidden(call: &Call, group: &str) -> Answer {
-    let name = call
-        .name
-        .as_deref()
-        .map(super::fault::bare_name)
-        .unwrap_or_default();
+    let name = call.name.as_deref().unwrap_or_default();
     let object = if name.is_empty() {
         String::new()
     } else {
@@ -171,9 +167,20 @@ pub(super) fn method_not_allowed() -> Answer {
     failure(405, "MethodNotAllowed", message, Some(json!({})))
 }
 
-pub(super) fn unsupported_media_type(content_type: &str) -> Answer {
-    let message = format!("the body of the request was in an unknown format: {content_type}");
-    failure(415, "UnsupportedMediaType", &message, Some(json!({})))
+pub(super) fn unsupported_media_type() -> Answer {
+    let message = "415: Unsupported Media Type";
+    failure(415, "UnsupportedMediaType", message, Some(json!({})))
+}
+
+/// What is left of a deleted object.
+pub(super) fn deleted(resource: &Resource, object: &Value) -> Answer {
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    let mut details = details(name, &resource.group, &resource.plural);
+    details["uid"] = object["metadata"]["uid"].clone();
+    Answer::ok(
+        &json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
+        "details": details}),
+    )
 }
 
 /// A JSON patch that does not apply, a failed `test` included, is answered without naming the operation

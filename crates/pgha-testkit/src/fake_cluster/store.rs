@@ -132,6 +132,16 @@ impl Store {
         (!is_there).then(|| status::not_found(resource, name))
     }
 
+    /// The refusal to create something in a namespace that is not there.
+    pub(super) fn missing_namespace(&self, namespace: &str) -> Option<Answer> {
+        let is_there = namespace.is_empty() || self.object("namespaces", "", namespace).is_some();
+        let resource = self
+            .resources
+            .iter()
+            .find(|resource| resource.plural == "namespaces")?;
+        (!is_there).then(|| status::not_found(resource, namespace))
+    }
+
     pub(super) fn pod_ip(&self, call: &Call, pod: &str) -> String {
         let namespace = call.namespace.as_deref().unwrap_or_default();
         let pod = self.object("pods", namespace, pod);

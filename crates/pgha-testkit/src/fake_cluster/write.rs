@@ -18,6 +18,9 @@ impl Store {
         };
         let name = text(&object, "/metadata/name").to_owned();
         let namespace = call.namespace.clone().unwrap_or_default();
+        if let Some(missing) = self.missing_namespace(&namespace) {
+            return missing;
+        }
         if self.object(&resource.plural, &namespace, &name).is_some() {
             return status::already_exists(&resource, &name);
         }
@@ -42,8 +45,9 @@ impl Store {
         if let Some(missing) = self.missing(call, name) {
             return missing;
         }
-        match self.objects.remove(&Self::key(call)) {
-            Some(object) => Answer::ok(&object),
+        let object = self.objects.remove(&Self::key(call));
+        match self.resource(call).zip(object) {
+            Some((resource, object)) => status::deleted(resource, &object),
             None => status::unknown_path(),
         }
     }
@@ -64,8 +68,8 @@ impl Store {
         let content_type = head.headers.get(header::CONTENT_TYPE);
         match content_type.and_then(|content_type| content_type.to_str().ok()) {
             Some("application/json-patch+json") => self.write(call, |object| {
-                let patch: json_patch::Patch = serde_json::from_slice(body)
-                    .map_err(|error| status::bad_request(&error.to_string()))?;
+                let patch: json_patch::Patch =
+                    serde_json::from_slice(body).map_err(|error| undecodable(&error))?;
                 let mut changed = object.clone();
                 match json_patch::patch(&mut changed, &patch) {
                     Ok(()) => Ok(changed),
@@ -73,13 +77,13 @@ impl Store {
                 }
             }),
             Some("application/merge-patch+json") => self.write(call, |object| {
-                let patch: Value = serde_json::from_slice(body)
-                    .map_err(|error| status::bad_request(&error.to_string()))?;
+                let patch: Value =
+                    serde_json::from_slice(body).map_err(|error| undecodable(&error))?;
                 let mut changed = object.clone();
                 json_patch::merge(&mut changed, &patch);
                 Ok(changed)
             }),
-            other => status::unsupported_media_type(other.unwrap_or_default()),
+            _ => status::unsupported_media_type(),
         }
     }
 
@@ -168,4 +172,8 @@ fn set(object: &mut Value, key: &str, value: Option<Value>) {
             fields.remove(key);
         }
     }
+}
+
+fn undecodable(error: &serde_json::Error) -> Answer {
+    status::bad_request(&format!("error decoding patch: {error}"))
 }
