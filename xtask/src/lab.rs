@@ -1,6 +1,7 @@
 //! `cargo xtask lab`.
 
 mod cluster;
+mod fault;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -32,6 +33,9 @@ pub(crate) enum Command {
     /// Write rows to a cluster, and judge afterwards what became of them
     #[command(subcommand)]
     Writer(writer::Command),
+    /// Break a part of the lab on purpose, and heal it
+    #[command(subcommand)]
+    Fault(fault::Command),
     /// Run kubectl against a site
     Kubectl {
         /// The site: core1 or core2
@@ -73,8 +77,7 @@ pub(crate) fn run(command: Command) -> Result<()> {
     let progress = Progress::to_stderr();
     match command {
         Command::Up(args) => {
-            let options = args.options(&progress)?;
-            lab::up(&options, &progress)?;
+            lab::up(&args.options(&progress)?, &progress)?;
             progress.line("the lab is up: cargo xtask lab status");
             Ok(())
         }
@@ -83,6 +86,7 @@ pub(crate) fn run(command: Command) -> Result<()> {
         Command::Status => show(&status::read()),
         Command::Cluster(command) => cluster::run(command, &progress),
         Command::Writer(command) => writer::run(command, &progress),
+        Command::Fault(command) => fault::run(command),
         Command::Kubectl { site, args } => become_child(Kubectl::new(site).command().args(args)),
         Command::Shell {
             site,
@@ -99,6 +103,16 @@ pub(crate) fn run(command: Command) -> Result<()> {
             "bash",
         ])),
     }
+}
+
+/// Brings the lab up with the operator stand-in of this tree.
+pub(crate) fn up_with_standin(progress: &Progress) -> Result<()> {
+    let up = Up {
+        operator: None,
+        crds: None,
+        image: IMAGE_PATRONI_4_1.to_owned(),
+    };
+    lab::up(&up.options(progress)?, progress)
 }
 
 impl Up {

@@ -1,6 +1,11 @@
 //! The project's own commands: `cargo xtask demo | test | lab | tidy | deny | dist`.
 
+mod demo;
+mod deny;
+mod dist;
 mod lab;
+mod part;
+mod test;
 mod tidy;
 
 use std::process::ExitCode;
@@ -20,6 +25,13 @@ enum Command {
     /// Work with the lab: two real Kubernetes sites on this machine
     #[command(subcommand)]
     Lab(lab::Command),
+    /// Bring the lab up, move a service under live writes, and show what became of every row
+    Demo,
+    Test(test::Args),
+    /// Check licences, bans and sources of every dependency
+    Deny,
+    /// Build the archive that is shipped, and write krew's manifest of it
+    Dist,
     /// Check the arrows between crates, the size of files and the rules of the tree
     Tidy,
 }
@@ -27,6 +39,10 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Args::parse().command {
         Command::Lab(command) => lab::run(command),
+        Command::Demo => demo::run(),
+        Command::Test(args) => test::run(&args),
+        Command::Deny => deny::run(&mut part::Count::default()),
+        Command::Dist => dist::run(),
         Command::Tidy => tidy::run(),
     };
     match result {
@@ -38,7 +54,10 @@ fn main() -> ExitCode {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "the one place where xtask reports a failure")]
+#[expect(
+    clippy::print_stderr,
+    reason = "the one place where xtask reports a failure"
+)]
 fn report(error: &anyhow::Error) {
     eprintln!("error: {error:#}");
 }

@@ -34,28 +34,36 @@ const WRAPPERS: &[(&str, &[&str])] = &[
 
 /// What the pure crates may use directly.
 const PURE: &[(&str, &[&str])] = &[
-    ("pgha-model", &["jiff", "serde", "serde_json", "thiserror", "insta", "proptest"]),
+    (
+        "pgha-model",
+        &[
+            "jiff",
+            "serde",
+            "serde_json",
+            "thiserror",
+            "insta",
+            "proptest",
+        ],
+    ),
     ("pgha-judge", &["serde", "serde_json", "insta", "proptest"]),
 ];
 
 /// Checks the tree and prints what is wrong; errs when anything is.
 pub(crate) fn run() -> Result<()> {
-    let root = workspace_root()?;
+    let root = crate::lab::workspace();
     let mut findings = Vec::new();
-    check_dependencies(&direct_dependencies(&root)?, &mut findings);
-    for path in tracked_files(&root)? {
-        check_file(&root, &path, &mut findings)?;
+    check_dependencies(&direct_dependencies(root)?, &mut findings);
+    for path in tracked_files(root)? {
+        check_file(root, &path, &mut findings)?;
     }
     if findings.is_empty() {
         return Ok(());
     }
-    bail!("tidy found {}:\n  {}", findings.len(), findings.join("\n  "))
-}
-
-/// The folder of the workspace this xtask was built from.
-pub(crate) fn workspace_root() -> Result<PathBuf> {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    Ok(manifest.parent().context("xtask has no parent folder")?.to_path_buf())
+    bail!(
+        "tidy found {}:\n  {}",
+        findings.len(),
+        findings.join("\n  ")
+    )
 }
 
 fn direct_dependencies(root: &Path) -> Result<BTreeMap<String, BTreeSet<String>>> {
@@ -65,10 +73,15 @@ fn direct_dependencies(root: &Path) -> Result<BTreeMap<String, BTreeSet<String>>
         .output()
         .context("run cargo metadata")?;
     if !output.status.success() {
-        bail!("cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr));
+        bail!(
+            "cargo metadata failed: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     let metadata: Value = serde_json::from_slice(&output.stdout)?;
-    let packages = metadata["packages"].as_array().context("cargo metadata has no packages")?;
+    let packages = metadata["packages"]
+        .as_array()
+        .context("cargo metadata has no packages")?;
     Ok(packages
         .iter()
         .map(|package| {
@@ -80,10 +93,7 @@ fn direct_dependencies(root: &Path) -> Result<BTreeMap<String, BTreeSet<String>>
         .collect())
 }
 
-fn check_dependencies(
-    packages: &BTreeMap<String, BTreeSet<String>>,
-    findings: &mut Vec<String>,
-) {
+fn check_dependencies(packages: &BTreeMap<String, BTreeSet<String>>, findings: &mut Vec<String>) {
     for (from, dependencies) in packages {
         for to in dependencies {
             let ours = packages.contains_key(to);
@@ -104,15 +114,28 @@ fn check_dependencies(
 
 fn tracked_files(root: &Path) -> Result<Vec<PathBuf>> {
     let output = Command::new("git")
-        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+        .args([
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+        ])
         .current_dir(root)
         .output()
         .context("run git ls-files")?;
     if !output.status.success() {
-        bail!("git ls-files failed: {}", String::from_utf8_lossy(&output.stderr));
+        bail!(
+            "git ls-files failed: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     let names = String::from_utf8(output.stdout)?;
-    Ok(names.split('\0').filter(|name| !name.is_empty()).map(PathBuf::from).collect())
+    Ok(names
+        .split('\0')
+        .filter(|name| !name.is_empty())
+        .map(PathBuf::from)
+        .collect())
 }
 
 fn check_file(root: &Path, path: &Path, findings: &mut Vec<String>) -> Result<()> {
@@ -143,7 +166,9 @@ mod tests {
         let mut map: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for (from, to) in edges {
             map.entry((*to).to_owned()).or_default();
-            map.entry((*from).to_owned()).or_default().insert((*to).to_owned());
+            map.entry((*from).to_owned())
+                .or_default()
+                .insert((*to).to_owned());
         }
         map
     }
@@ -170,7 +195,10 @@ mod tests {
         check_dependencies(&map, &mut findings);
         assert_eq!(
             findings,
-            ["pgha-model may not use kube directly", "pgha-model is pure and may not use kube"]
+            [
+                "pgha-model may not use kube directly",
+                "pgha-model is pure and may not use kube"
+            ]
         );
     }
 

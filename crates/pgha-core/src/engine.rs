@@ -14,7 +14,7 @@ use pgha_model::site::Part;
 
 pub use self::interrupt::{Interrupt, Interrupter, interrupter};
 pub use self::side::{Side, SideError};
-pub use self::switchover::{Switchover, patches};
+pub use self::switchover::{PlannedPatch, Switchover, patches};
 use crate::client::CallError;
 use crate::exec::ExecError;
 use crate::postgres::{ControlError, SqlError};

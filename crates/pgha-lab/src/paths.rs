@@ -85,6 +85,11 @@ impl Cache {
         &self.root
     }
 
+    /// Where a tool of the project's own is installed; its version is part of the name.
+    pub fn tool(&self, name: &str) -> PathBuf {
+        self.root.join("tools").join(name)
+    }
+
     /// What was built, by content.
     pub fn built(&self) -> PathBuf {
         self.root.join("built")

@@ -1,9 +1,9 @@
 //! Lists the clusters of both sites.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-use super::sql::{members, patroni_status, pod_name};
+use super::sql::{leader, members, patroni_status, pod_name, query};
 use crate::kubectl::Kubectl;
 use crate::site::Site;
 
@@ -38,6 +38,25 @@ pub fn list() -> Result<Vec<Row>> {
         }
     }
     Ok(rows)
+}
+
+/// The site whose leader takes writes, by its Postgres' own word.
+///
+/// # Errors
+/// No site's leader does, or both do.
+pub fn primary_site(name: &str) -> Result<Site> {
+    let takes_writes = |site: &Site| {
+        let kubectl = Kubectl::new(*site);
+        let row = leader(kubectl, name)
+            .and_then(|pod| query(kubectl, &pod, "select pg_is_in_recovery()"));
+        row.is_ok_and(|row| row.trim() == "f")
+    };
+    let primaries: Vec<_> = Site::ALL.into_iter().filter(takes_writes).collect();
+    match primaries[..] {
+        [site] => Ok(site),
+        [] => bail!("no site's leader of {name} takes writes"),
+        _ => bail!("both sites' leaders of {name} take writes"),
+    }
 }
 
 fn describe(pod: &Value) -> String {

@@ -1,0 +1,186 @@
+//! `kubectl pgha switchover`.
+
+use std::io::{BufRead as _, IsTerminal as _};
+use std::pin::pin;
+use std::time::Duration;
+
+use pgha_core::clock;
+use pgha_core::diagnose::causes;
+use pgha_core::engine::{
+    Interrupter, Limits, MoveError, MoveResult, Reporter, Side, StepError, Switchover, interrupter, patches,
+};
+use pgha_model::check::Consent;
+use pgha_model::event::{Event, Standing};
+use pgha_model::plan::{Plan, plan_switchover};
+use pgha_model::site::Part;
+
+use crate::args::SwitchoverArgs;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::interrupt::unless_interrupted;
+use crate::session::Session;
+use crate::settings::Environment;
+use crate::ui::Ui;
+use crate::view::switchover::{EventView, OutcomeView, PlanView, RefusalView};
+
+/// What `--timeout 0`, as long as it takes, means.
+const LONGEST_STEP: Duration = Duration::from_hours(24);
+
+/// Runs the command.
+pub(crate) fn main(args: &SwitchoverArgs, environment: &Environment) -> Exit {
+    super::change(&args.site, &args.output, environment, async |session, ui| {
+        run(args, session, ui).await
+    })
+}
+
+async fn run(args: &SwitchoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, Failure> {
+    if args.from == args.to {
+        return Err(Failure::usage("--from and --to name the same context"));
+    }
+    let (source, target) = unless_interrupted(open(args, session)).await?;
+    let consent = Consent { managed: args.allow_managed };
+    let plan = match plan_switchover(&source.facts, &target.facts, consent, clock::now()) {
+        Ok(plan) => plan,
+        Err(refusal) => {
+            ui.show(&RefusalView::new(&refusal.0))?;
+            let hint = "Nothing was changed. Mend what failed and run the same command again.";
+            let text = format!("{} cannot be moved safely now", args.cluster);
+            ui.complain(&Failure::refused(text).hinting(hint));
+            return Ok(Exit::Refused);
+        }
+    };
+    let planned = patches(&source, &target);
+    let view = PlanView::new(&plan, &planned);
+    if args.dry_run {
+        ui.show(&view)?;
+        return Ok(Exit::Done);
+    }
+    if !args.yes {
+        unless_interrupted(consented(&plan, &view, ui)).await?;
+    }
+    let limit = args.timeout.0.min(LONGEST_STEP);
+    let limits = Limits { step: limit, stop: limit, proof: limit, promotion: limit };
+    let (interrupter, interrupt) = interrupter();
+    let mut report = |event: &Event| show(event, ui);
+    let report: &mut Reporter<'_> = &mut report;
+    let moving = Switchover::new(plan, source, target, limits, interrupt, report).run();
+    match interruptible(moving, &interrupter, ui).await {
+        Ok(outcome) => {
+            show_last(&OutcomeView::new(&outcome), ui)?;
+            Ok(Exit::Done)
+        }
+        Err(error) => Err(failure(&error, args)),
+    }
+}
+
+async fn open(args: &SwitchoverArgs, session: &Session<'_>) -> Result<(Side, Side), Failure> {
+    let (from, to) =
+        tokio::try_join!(session.site(Some(&args.from)), session.site(Some(&args.to)))?;
+    let (source, target) = tokio::join!(
+        Side::open(from, &args.cluster, Part::Source),
+        Side::open(to, &args.cluster, Part::Target)
+    );
+    let opened = source.and_then(|source| target.map(|target| (source, target)));
+    opened.map_err(|error| Failure::from(&error))
+}
+
+/// Asks on the terminal. Without one there is nobody to ask, and silence is no consent.
+async fn consented(plan: &Plan, view: &PlanView<'_>, ui: &Ui) -> Result<(), Failure> {
+    if !std::io::stdin().is_terminal() || !ui.format.is_text() {
+        return Err(Failure::refused("there is no terminal to ask for consent at")
+            .hinting("Look at the plan with --dry-run, then give --yes."));
+    }
+    ui.prompt(&view.summary(), &format!("Move {} now? Type yes: ", plan.source.cluster));
+    let answer = tokio::task::spawn_blocking(|| {
+        let mut line = String::new();
+        std::io::stdin().lock().read_line(&mut line).map(|_| line)
+    });
+    match answer.await {
+        Ok(Ok(line)) if line.trim() == "yes" => Ok(()),
+        _ => Err(Failure::refused("no consent was given")),
+    }
+}
+
+fn show(event: &Event, ui: &Ui) {
+    let view = EventView::new(event);
+    if ui.format.is_text() {
+        if let Some(line) = view.line() {
+            ui.progress(line);
+        }
+    } else {
+        // Whoever closed the pipe does not stop a move.
+        drop(ui.show_next(&view));
+    }
+}
+
+fn show_last(view: &OutcomeView<'_>, ui: &Ui) -> Result<(), Failure> {
+    if ui.format.is_text() || ui.format == crate::args::Format::Name {
+        return ui.show(view);
+    }
+    ui.show_next(view).map(|_closed| ())
+}
+
+/// Carries the move to its end and counts each Ctrl-C on the way.
+async fn interruptible(
+    moving: impl Future<Output = MoveResult>,
+    interrupter: &Interrupter,
+    ui: &Ui,
+) -> MoveResult {
+    let mut moving = pin!(moving);
+    loop {
+        tokio::select! {
+            result = &mut moving => return result,
+            Ok(()) = tokio::signal::ctrl_c() => {
+                interrupter.interrupt();
+                ui.note("Interrupted: going to a safe place. Ctrl-C again gives up waiting.");
+            }
+        }
+    }
+}
+
+fn failure(error: &MoveError, args: &SwitchoverArgs) -> Failure {
+    let mut because = vec![error.source.to_string()];
+    because.extend(causes(&*error.source));
+    if let Some(undo) = &error.undo {
+        because.push(format!("the way back failed: {undo}"));
+        because.extend(causes(&**undo));
+    }
+    let interrupted = matches!(*error.source, StepError::Interrupted);
+    let exit = match error.standing {
+        Standing::Unchanged if interrupted => Exit::Interrupted,
+        Standing::Unchanged | Standing::BackAtSource => Exit::Stopped,
+        Standing::Held | Standing::Fenced | Standing::PromotionUnknown | Standing::Promoted => {
+            Exit::Held
+        }
+    };
+    Failure::stopped(exit, error.to_string(), error.standing.effect())
+        .because(because)
+        .hinting(next(error.standing, args))
+}
+
+/// Where things stand, and the one next command.
+fn next(standing: Standing, args: &SwitchoverArgs) -> String {
+    let (cluster, from, to) = (&args.cluster, &args.from, &args.to);
+    let status = format!("kubectl pgha status {cluster} --context {from} --context {to}");
+    match standing {
+        Standing::Unchanged => format!("{from} is primary as before. The same command may be run again."),
+        Standing::BackAtSource => {
+            format!("{from} is primary again, on a new timeline. Run `{status}`, then the same command again.")
+        }
+        Standing::Held => format!(
+            "{from} is primary as before, and a hold (spec.paused) may be left on either side. Run `{status}`; set \
+             spec.paused to false where it is true."
+        ),
+        Standing::Fenced => format!(
+            "{from} is fenced and nobody is primary. Run `{status}`; to go back, set spec.standby.enabled and \
+             spec.paused to false at {from}."
+        ),
+        Standing::PromotionUnknown => format!(
+            "{from} is fenced and {to} was told to become primary. Run `{status}` before anything else; never make \
+             {from} primary while {to} may be."
+        ),
+        Standing::Promoted => format!(
+            "{to} is primary. Run `{status}`; a hold (spec.paused) may be left on either side."
+        ),
+    }
+}

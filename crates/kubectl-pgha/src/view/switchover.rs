@@ -1,0 +1,207 @@
+//! A move: its plan, what happens, and how it ended.
+
+use pgha_core::engine::PlannedPatch;
+use pgha_model::event::{Event, Outcome};
+use pgha_model::finding::Finding;
+use pgha_model::plan::{Feed, Plan};
+use serde::Serialize;
+
+use super::API_VERSION;
+use crate::ui::{Detail, Page, Span, Style, Table, View};
+
+/// A plan as it would be carried out now.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PlanView<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    #[serde(flatten)]
+    plan: &'a Plan,
+    patches: &'a [PlannedPatch],
+}
+
+impl<'a> PlanView<'a> {
+    pub(crate) fn new(plan: &'a Plan, patches: &'a [PlannedPatch]) -> Self {
+        Self { api_version: API_VERSION, kind: "SwitchoverPlan", plan, patches }
+    }
+
+    /// What a person consents to: the sides and the steps.
+    pub(crate) fn summary(&self) -> Page {
+        let plan = self.plan;
+        let mut page = Page::default();
+        let fed = match plan.feed {
+            Feed::Archive => "from the repository",
+            Feed::Streaming => "by streaming",
+        };
+        page.line([
+            Span::plain("Move "),
+            Span::new(&plan.source.cluster, Style::Strong),
+            Span::plain(format!(" from {} to {}; the target is fed {fed}.", plan.source, plan.target)),
+        ]);
+        page.blank();
+        let mut steps = Table::new(vec!["STEP", "WHAT"]);
+        for step in &plan.steps {
+            steps.row([Span::plain(step.name()), Span::plain(step.purpose())]);
+        }
+        page.table(&steps);
+        for warning in &plan.warnings {
+            page.line([Span::new("warning: ", Style::Warning), Span::plain(&warning.seen)]);
+        }
+        page
+    }
+}
+
+impl View for PlanView<'_> {
+    fn page(&self, _detail: Detail) -> Page {
+        let mut page = self.summary();
+        page.blank();
+        for planned in self.patches {
+            let (patch, part) = (&planned.patch, planned.part);
+            page.line([
+                Span::new(planned.step.name(), Style::Strong),
+                Span::plain(format!(", {part}: patch {} {}", patch.kind, patch.name)),
+            ]);
+            for operation in patch.operations.iter() {
+                let text = serde_json::to_string(operation).unwrap_or_default();
+                page.line([Span::plain("  "), Span::plain(text)]);
+            }
+        }
+        page.blank();
+        page.line([Span::dim(
+            "During the preparation the target's wal_retrieve_retry_interval is set to 200ms as well; everything is put \
+             back afterwards. Nothing was changed.",
+        )]);
+        page
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.plan.steps.iter().map(|step| step.name().to_owned()).collect()
+    }
+}
+
+/// One thing that happened, as a line of JSON.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct EventView<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    #[serde(flatten)]
+    event: &'a Event,
+}
+
+impl<'a> EventView<'a> {
+    pub(crate) fn new(event: &'a Event) -> Self {
+        Self { api_version: API_VERSION, kind: "SwitchoverEvent", event }
+    }
+
+    /// The line that a person sees, if it is one for persons.
+    pub(crate) fn line(&self) -> Option<Vec<Span>> {
+        let word = |text: &str, style| Span::new(format!("{text:<9}"), style);
+        match self.event {
+            Event::Started { .. } => None,
+            Event::Noted { step, text } => {
+                Some(vec![word(step.name(), Style::Warning), Span::plain(format!("         {text}"))])
+            }
+            Event::Settled { step, took, evidence } => Some(vec![
+                word(step.name(), Style::Good),
+                Span::plain(format!("{:>7.2} s  {evidence}", took.as_secs_f64())),
+            ]),
+            Event::Undoing { because } => {
+                Some(vec![word("undo", Style::Warning), Span::plain(format!("           {because}"))])
+            }
+            Event::Undone { evidence } => {
+                Some(vec![word("undone", Style::Good), Span::plain(format!("           {evidence}"))])
+            }
+        }
+    }
+}
+
+impl View for EventView<'_> {
+    fn page(&self, _detail: Detail) -> Page {
+        self.line().map(Page::of_line).unwrap_or_default()
+    }
+
+    fn names(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// A finished move.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct OutcomeView<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    #[serde(flatten)]
+    outcome: &'a Outcome,
+}
+
+impl<'a> OutcomeView<'a> {
+    pub(crate) fn new(outcome: &'a Outcome) -> Self {
+        Self { api_version: API_VERSION, kind: "SwitchoverOutcome", outcome }
+    }
+}
+
+impl View for OutcomeView<'_> {
+    fn page(&self, _detail: Detail) -> Page {
+        let outcome = self.outcome;
+        let closure = &outcome.closure;
+        let mut page = Page::default();
+        page.blank();
+        let mut table = Table::new(vec!["RESULT", ""]);
+        let rows = [
+            ("primary", outcome.target.to_string()),
+            ("standby", outcome.source.to_string()),
+            ("write gap", format!("{:.2} s, as this tool saw it", outcome.write_gap.as_secs_f64())),
+            (
+                "source ended",
+                format!("shutdown checkpoint at {} on timeline {}", closure.checkpoint, closure.timeline),
+            ),
+            ("target held", format!("everything up to {} before it was promoted", outcome.replayed)),
+            ("fork", format!("timeline {} begins at {}", outcome.timeline, outcome.fork)),
+        ];
+        for (name, value) in rows {
+            table.row([Span::new(name, Style::Strong), Span::plain(value)]);
+        }
+        page.table(&table);
+        page
+    }
+
+    fn names(&self) -> Vec<String> {
+        vec![self.outcome.target.to_string()]
+    }
+}
+
+/// Why there is no plan.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RefusalView<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    findings: &'a [Finding],
+}
+
+impl<'a> RefusalView<'a> {
+    pub(crate) fn new(findings: &'a [Finding]) -> Self {
+        Self { api_version: API_VERSION, kind: "SwitchoverRefusal", findings }
+    }
+}
+
+impl View for RefusalView<'_> {
+    fn page(&self, _detail: Detail) -> Page {
+        let mut page = Page::default();
+        for finding in self.findings {
+            let side = finding.part.map_or("both".to_owned(), |part| part.to_string());
+            page.line([
+                Span::new("FAIL", Style::Bad),
+                Span::plain(format!(" {side} {}: {}", finding.check, finding.seen)),
+            ]);
+            page.line([Span::plain("     "), Span::dim(&finding.advice)]);
+        }
+        page
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.findings.iter().map(|finding| finding.check.to_owned()).collect()
+    }
+}

@@ -1,0 +1,113 @@
+//! `cargo xtask test`: everything that tells whether the tree is good.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+use pgha_lab::progress::Progress;
+
+use crate::lab;
+use crate::part::{self, Count};
+
+/// Run all tests: style, rules of the tree, units, the plugin's process tests, and the lab suite
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Also run what takes long: more moves, and every standby and Patroni of the lab
+    #[arg(long)]
+    full: bool,
+
+    /// Leave out what needs the lab
+    #[arg(long, conflicts_with = "full")]
+    no_lab: bool,
+}
+
+/// Runs the parts in order and fails at the first that fails.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let mut count = Count::default();
+    let result = run_parts(args, &mut count);
+    if result.is_err() && count.failed == 0 {
+        // A part that is no test has failed; it counts as one.
+        count.failed = 1;
+    }
+    part::say(&format!("{} passed, {} failed", count.passed, count.failed));
+    result
+}
+
+fn run_parts(args: &Args, count: &mut Count) -> Result<()> {
+    part::run("format", &mut cargo(&["fmt", "--all", "--check"]), count)?;
+    let clippy = [
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--features",
+        "pgha-lab/programs",
+    ];
+    let deny = ["--locked", "--quiet", "--", "-D", "warnings"];
+    part::run("clippy", cargo(&clippy).args(deny), count)?;
+    part::say("== tidy");
+    crate::tidy::run()?;
+    crate::deny::run(count)?;
+    let tests = [
+        "test",
+        "--workspace",
+        "--exclude",
+        "pgha-tests",
+        "--locked",
+        "--quiet",
+    ];
+    let programs = ["--features", "pgha-lab/programs"];
+    part::run(
+        "unit, doc, plan-script, FakeCluster and process tests",
+        cargo(&tests).args(programs),
+        count,
+    )?;
+    if args.no_lab {
+        part::say("== lab suite: left out");
+        return Ok(());
+    }
+    run_lab_suite(args, count)
+}
+
+fn run_lab_suite(args: &Args, count: &mut Count) -> Result<()> {
+    let progress = Progress::to_stderr();
+    let was_up = pgha_lab::status::read().is_well();
+    lab::up_with_standin(&progress)?;
+    let programs = programs()?;
+    let mut suite = cargo(&["test", "--package", "pgha-tests", "--locked", "--quiet"]);
+    suite.args(["--", "--test-threads", "1", "--nocapture"]);
+    suite.env("PGHA_LAB", "1").env("PGHA_PROGRAMS", programs);
+    if args.full {
+        suite.env("PGHA_FULL", "1");
+    }
+    let result = part::run("lab suite", &mut suite, count);
+    if !was_up {
+        pgha_lab::lab::down(&progress)?;
+    }
+    result
+}
+
+/// Builds the shipped program and the lab's own, and returns the folder they are in.
+pub(crate) fn programs() -> Result<PathBuf> {
+    let plugin = ["build", "--quiet", "--locked", "--package", "kubectl-pgha"];
+    let lab = [
+        "build",
+        "--quiet",
+        "--locked",
+        "--package",
+        "pgha-lab",
+        "--features",
+        "programs",
+    ];
+    for build in [&plugin[..], &lab[..]] {
+        if !cargo(build).status()?.success() {
+            bail!("cargo {} failed", build.join(" "));
+        }
+    }
+    Ok(lab::workspace().join("target/debug"))
+}
+
+fn cargo(args: &[&str]) -> Command {
+    let mut command = Command::new("cargo");
+    command.current_dir(lab::workspace()).args(args);
+    command
+}
