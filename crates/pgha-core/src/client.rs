@@ -2,6 +2,7 @@
 
 mod call;
 mod kubeconfig;
+mod proxy;
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use tokio::time::timeout;
 
 pub use self::call::{CallError, CallKind, DeadlinePassed};
 pub use self::kubeconfig::{Kubeconfig, KubeconfigSource, OpenError};
+pub use self::proxy::EnvironmentProxy;
 use crate::k8s::{ApiResource, DynamicObject};
 
 /// Our name in `managedFields`. Never one that begins with `kubectl`: Flux takes the fields of such managers over and
@@ -60,6 +62,7 @@ impl SiteClient {
         let mut config = Config::from_custom_kubeconfig(kubeconfig.parsed().clone(), &options)
             .await
             .map_err(|error| OpenError::unusable(&context, &error))?;
+        config.proxy_url = kubeconfig.proxy_of(&context, &config.cluster_url)?;
         config.default_retry = false;
         config.connect_timeout = Some(request_timeout);
         let agent = http::HeaderValue::from_static(USER_AGENT);

@@ -4,9 +4,11 @@ use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use http::Uri;
 use kube::config::{Kubeconfig as Parsed, KubeconfigError};
 use pgha_model::effect::Effect;
 
+use super::EnvironmentProxy;
 use crate::diagnose::{Diagnose, sanitised};
 
 /// Where the kubeconfig comes from; the process that reads the environment decides.
@@ -33,6 +35,7 @@ impl KubeconfigSource {
 #[derive(Clone, Debug)]
 pub struct Kubeconfig {
     parsed: Parsed,
+    proxy: EnvironmentProxy,
 }
 
 /// Why a context could not be opened. Nothing was sent to any API server.
@@ -156,7 +159,16 @@ impl Kubeconfig {
         let parsed = merged.ok_or_else(|| OpenError::Missing {
             paths: source.paths().to_vec(),
         })?;
-        Ok(Self { parsed })
+        Ok(Self {
+            parsed,
+            proxy: EnvironmentProxy::default(),
+        })
+    }
+
+    /// Uses the environment's proxy for the contexts that name none themselves.
+    #[must_use]
+    pub fn with_proxy(self, proxy: EnvironmentProxy) -> Self {
+        Self { proxy, ..self }
     }
 
     /// The names of its contexts, in the order of the file.
@@ -177,6 +189,29 @@ impl Kubeconfig {
 
     pub(super) fn parsed(&self) -> &Parsed {
         &self.parsed
+    }
+
+    /// The proxy that leads to a context's server.
+    pub(super) fn proxy_of(&self, context: &str, server: &Uri) -> Result<Option<Uri>, OpenError> {
+        let named = self
+            .parsed
+            .contexts
+            .iter()
+            .find(|named| named.name == context);
+        let cluster = named.and_then(|named| Some(named.context.as_ref()?.cluster.as_str()));
+        let own = self
+            .parsed
+            .clusters
+            .iter()
+            .find(|named| Some(named.name.as_str()) == cluster)
+            .and_then(|named| named.cluster.as_ref()?.proxy_url.as_deref())
+            .filter(|url| !url.is_empty());
+        let Some(url) = own.or_else(|| self.proxy.to(server)) else {
+            return Ok(None);
+        };
+        url.parse()
+            .map(Some)
+            .map_err(|error| OpenError::unusable(context, &error))
     }
 
     /// The named context, or the current one, when the kubeconfig has it.

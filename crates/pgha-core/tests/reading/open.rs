@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use pgha_core::client::{
-    DEFAULT_REQUEST_TIMEOUT, Kubeconfig, KubeconfigSource, OpenError, SiteClient, USER_AGENT,
+    DEFAULT_REQUEST_TIMEOUT, EnvironmentProxy, Kubeconfig, KubeconfigSource, OpenError, SiteClient,
+    USER_AGENT,
 };
 use pgha_core::clock;
-use pgha_core::diagnose::Diagnose as _;
-use pgha_core::survey::fetch_live_status;
+use pgha_core::diagnose::{Diagnose as _, causes};
+use pgha_core::survey::{Scope, fetch_live_status, list_clusters};
 use pgha_testkit::FakeCluster;
 use pgha_testkit::kubeconfig::{Context, write_kubeconfig};
 use pgha_testkit::pgo::PgoSite;
@@ -206,4 +207,35 @@ async fn a_program_that_brings_no_credentials_is_told_apart() {
     let kubeconfig = read(&Folder::new().file("config", &text)).unwrap();
     let error = open(&kubeconfig, None).await.err().unwrap();
     assert!(matches!(error, OpenError::Credentials { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_not_there_is_not_reached() {
+    let cluster = FakeCluster::new();
+    let served = cluster.serve().unwrap();
+    let folder = Folder::new();
+    let path = folder.path("config");
+    let context = Context {
+        name: "core1",
+        cluster: &served,
+        namespace: "prod",
+    };
+    write_kubeconfig(&path, &[context]).unwrap();
+    let proxy = EnvironmentProxy {
+        url: Some("http://127.0.0.1:1".to_owned()),
+        exceptions: String::new(),
+    };
+    // A server on this machine needs no proxy, one elsewhere is asked for through it.
+    let near = open(&read(&path).unwrap().with_proxy(proxy.clone()), None)
+        .await
+        .unwrap();
+    assert_eq!(list_clusters(&near, Scope::Namespace).await.unwrap(), []);
+    let text = TWO_CONTEXTS.replace("127.0.0.1", "api.example");
+    let kubeconfig = read(&folder.file("far", &text)).unwrap().with_proxy(proxy);
+    let far = open(&kubeconfig, None).await.unwrap();
+    let error = list_clusters(&far, Scope::Namespace).await.unwrap_err();
+    assert!(
+        causes(&error)[0].starts_with("Connection refused"),
+        "{error}"
+    );
 }
