@@ -7,7 +7,8 @@ use std::time::Duration;
 use pgha_core::clock;
 use pgha_core::diagnose::causes;
 use pgha_core::engine::{
-    Interrupter, Limits, MoveError, MoveResult, Reporter, Side, StepError, Switchover, interrupter, patches,
+    Interrupter, Limits, MoveError, MoveResult, Reporter, Side, StepError, Switchover, interrupter,
+    patches,
 };
 use pgha_model::check::Consent;
 use pgha_model::event::{Event, Standing};
@@ -28,9 +29,12 @@ const LONGEST_STEP: Duration = Duration::from_hours(24);
 
 /// Runs the command.
 pub(crate) fn main(args: &SwitchoverArgs, environment: &Environment) -> Exit {
-    super::change(&args.site, &args.output, environment, async |session, ui| {
-        run(args, session, ui).await
-    })
+    super::change(
+        &args.site,
+        &args.output,
+        environment,
+        async |session, ui| run(args, session, ui).await,
+    )
 }
 
 async fn run(args: &SwitchoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, Failure> {
@@ -38,7 +42,9 @@ async fn run(args: &SwitchoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Ex
         return Err(Failure::usage("--from and --to name the same context"));
     }
     let (source, target) = unless_interrupted(open(args, session)).await?;
-    let consent = Consent { managed: args.allow_managed };
+    let consent = Consent {
+        managed: args.allow_managed,
+    };
     let plan = match plan_switchover(&source.facts, &target.facts, consent, clock::now()) {
         Ok(plan) => plan,
         Err(refusal) => {
@@ -59,7 +65,12 @@ async fn run(args: &SwitchoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Ex
         unless_interrupted(consented(&plan, &view, ui)).await?;
     }
     let limit = args.timeout.0.min(LONGEST_STEP);
-    let limits = Limits { step: limit, stop: limit, proof: limit, promotion: limit };
+    let limits = Limits {
+        step: limit,
+        stop: limit,
+        proof: limit,
+        promotion: limit,
+    };
     let (interrupter, interrupt) = interrupter();
     let mut report = |event: &Event| show(event, ui);
     let report: &mut Reporter<'_> = &mut report;
@@ -87,10 +98,15 @@ async fn open(args: &SwitchoverArgs, session: &Session<'_>) -> Result<(Side, Sid
 /// Asks on the terminal. Without one there is nobody to ask, and silence is no consent.
 async fn consented(plan: &Plan, view: &PlanView<'_>, ui: &Ui) -> Result<(), Failure> {
     if !std::io::stdin().is_terminal() || !ui.format.is_text() {
-        return Err(Failure::refused("there is no terminal to ask for consent at")
-            .hinting("Look at the plan with --dry-run, then give --yes."));
+        return Err(
+            Failure::refused("there is no terminal to ask for consent at")
+                .hinting("Look at the plan with --dry-run, then give --yes."),
+        );
     }
-    ui.prompt(&view.summary(), &format!("Move {} now? Type yes: ", plan.source.cluster));
+    ui.prompt(
+        &view.summary(),
+        &format!("Move {} now? Type yes: ", plan.source.cluster),
+    );
     let answer = tokio::task::spawn_blocking(|| {
         let mut line = String::new();
         std::io::stdin().lock().read_line(&mut line).map(|_| line)
@@ -163,9 +179,13 @@ fn next(standing: Standing, args: &SwitchoverArgs) -> String {
     let (cluster, from, to) = (&args.cluster, &args.from, &args.to);
     let status = format!("kubectl pgha status {cluster} --context {from} --context {to}");
     match standing {
-        Standing::Unchanged => format!("{from} is primary as before. The same command may be run again."),
+        Standing::Unchanged => {
+            format!("{from} is primary as before. The same command may be run again.")
+        }
         Standing::BackAtSource => {
-            format!("{from} is primary again, on a new timeline. Run `{status}`, then the same command again.")
+            format!(
+                "{from} is primary again, on a new timeline. Run `{status}`, then the same command again."
+            )
         }
         Standing::Held => format!(
             "{from} is primary as before, and a hold (spec.paused) may be left on either side. Run `{status}`; set \

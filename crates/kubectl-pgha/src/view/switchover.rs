@@ -22,7 +22,12 @@ pub(crate) struct PlanView<'a> {
 
 impl<'a> PlanView<'a> {
     pub(crate) fn new(plan: &'a Plan, patches: &'a [PlannedPatch]) -> Self {
-        Self { api_version: API_VERSION, kind: "SwitchoverPlan", plan, patches }
+        Self {
+            api_version: API_VERSION,
+            kind: "SwitchoverPlan",
+            plan,
+            patches,
+        }
     }
 
     /// What a person consents to: the sides and the steps.
@@ -36,7 +41,10 @@ impl<'a> PlanView<'a> {
         page.line([
             Span::plain("Move "),
             Span::new(&plan.source.cluster, Style::Strong),
-            Span::plain(format!(" from {} to {}; the target is fed {fed}.", plan.source, plan.target)),
+            Span::plain(format!(
+                " from {} to {}; the target is fed {fed}.",
+                plan.source, plan.target
+            )),
         ]);
         page.blank();
         let mut steps = Table::new(vec!["STEP", "WHAT"]);
@@ -45,7 +53,10 @@ impl<'a> PlanView<'a> {
         }
         page.table(&steps);
         for warning in &plan.warnings {
-            page.line([Span::new("warning: ", Style::Warning), Span::plain(&warning.seen)]);
+            page.line([
+                Span::new("warning: ", Style::Warning),
+                Span::plain(&warning.seen),
+            ]);
         }
         page
     }
@@ -75,7 +86,11 @@ impl View for PlanView<'_> {
     }
 
     fn names(&self) -> Vec<String> {
-        self.plan.steps.iter().map(|step| step.name().to_owned()).collect()
+        self.plan
+            .steps
+            .iter()
+            .map(|step| step.name().to_owned())
+            .collect()
     }
 }
 
@@ -91,7 +106,11 @@ pub(crate) struct EventView<'a> {
 
 impl<'a> EventView<'a> {
     pub(crate) fn new(event: &'a Event) -> Self {
-        Self { api_version: API_VERSION, kind: "SwitchoverEvent", event }
+        Self {
+            api_version: API_VERSION,
+            kind: "SwitchoverEvent",
+            event,
+        }
     }
 
     /// The line that a person sees, if it is one for persons.
@@ -99,19 +118,26 @@ impl<'a> EventView<'a> {
         let word = |text: &str, style| Span::new(format!("{text:<9}"), style);
         match self.event {
             Event::Started { .. } => None,
-            Event::Noted { step, text } => {
-                Some(vec![word(step.name(), Style::Warning), Span::plain(format!("         {text}"))])
-            }
-            Event::Settled { step, took, evidence } => Some(vec![
+            Event::Noted { step, text } => Some(vec![
+                word(step.name(), Style::Warning),
+                Span::plain(format!("         {text}")),
+            ]),
+            Event::Settled {
+                step,
+                took,
+                evidence,
+            } => Some(vec![
                 word(step.name(), Style::Good),
                 Span::plain(format!("{:>7.2} s  {evidence}", took.as_secs_f64())),
             ]),
-            Event::Undoing { because } => {
-                Some(vec![word("undo", Style::Warning), Span::plain(format!("           {because}"))])
-            }
-            Event::Undone { evidence } => {
-                Some(vec![word("undone", Style::Good), Span::plain(format!("           {evidence}"))])
-            }
+            Event::Undoing { because } => Some(vec![
+                word("undo", Style::Warning),
+                Span::plain(format!("           {because}")),
+            ]),
+            Event::Undone { evidence } => Some(vec![
+                word("undone", Style::Good),
+                Span::plain(format!("           {evidence}")),
+            ]),
         }
     }
 }
@@ -138,7 +164,11 @@ pub(crate) struct OutcomeView<'a> {
 
 impl<'a> OutcomeView<'a> {
     pub(crate) fn new(outcome: &'a Outcome) -> Self {
-        Self { api_version: API_VERSION, kind: "SwitchoverOutcome", outcome }
+        Self {
+            api_version: API_VERSION,
+            kind: "SwitchoverOutcome",
+            outcome,
+        }
     }
 }
 
@@ -152,13 +182,31 @@ impl View for OutcomeView<'_> {
         let rows = [
             ("primary", outcome.target.to_string()),
             ("standby", outcome.source.to_string()),
-            ("write gap", format!("{:.2} s, as this tool saw it", outcome.write_gap.as_secs_f64())),
+            (
+                "write gap",
+                format!(
+                    "{:.2} s, as this tool saw it",
+                    outcome.write_gap.as_secs_f64()
+                ),
+            ),
             (
                 "source ended",
-                format!("shutdown checkpoint at {} on timeline {}", closure.checkpoint, closure.timeline),
+                format!(
+                    "shutdown checkpoint at {} on timeline {}",
+                    closure.checkpoint, closure.timeline
+                ),
             ),
-            ("target held", format!("everything up to {} before it was promoted", outcome.replayed)),
-            ("fork", format!("timeline {} begins at {}", outcome.timeline, outcome.fork)),
+            (
+                "target held",
+                format!(
+                    "everything up to {} before it was promoted",
+                    outcome.replayed
+                ),
+            ),
+            (
+                "fork",
+                format!("timeline {} begins at {}", outcome.timeline, outcome.fork),
+            ),
         ];
         for (name, value) in rows {
             table.row([Span::new(name, Style::Strong), Span::plain(value)]);
@@ -183,7 +231,11 @@ pub(crate) struct RefusalView<'a> {
 
 impl<'a> RefusalView<'a> {
     pub(crate) fn new(findings: &'a [Finding]) -> Self {
-        Self { api_version: API_VERSION, kind: "SwitchoverRefusal", findings }
+        Self {
+            api_version: API_VERSION,
+            kind: "SwitchoverRefusal",
+            findings,
+        }
     }
 }
 
@@ -191,7 +243,9 @@ impl View for RefusalView<'_> {
     fn page(&self, _detail: Detail) -> Page {
         let mut page = Page::default();
         for finding in self.findings {
-            let side = finding.part.map_or("both".to_owned(), |part| part.to_string());
+            let side = finding
+                .part
+                .map_or("both".to_owned(), |part| part.to_string());
             page.line([
                 Span::new("FAIL", Style::Bad),
                 Span::plain(format!(" {side} {}: {}", finding.check, finding.seen)),
@@ -202,6 +256,9 @@ impl View for RefusalView<'_> {
     }
 
     fn names(&self) -> Vec<String> {
-        self.findings.iter().map(|finding| finding.check.to_owned()).collect()
+        self.findings
+            .iter()
+            .map(|finding| finding.check.to_owned())
+            .collect()
     }
 }

@@ -1,0 +1,290 @@
+//! The command line. What is written here is the help.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::settings::RequestTimeout;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+    0  done
+    1  a bug in pgha
+    2  the arguments or the kubeconfig are wrong
+    3  refused, or something could not be seen; nothing was changed
+    4  stopped part-way, safe to run again
+    5  effect unknown or held: look before acting
+  130  interrupted before anything was changed
+
+Environment:
+  KUBECONFIG            kubeconfig files, as for kubectl
+  PGHA_REQUEST_TIMEOUT  what --request-timeout is when it is not given
+  PGHA_COLOR            what --color is when it is not given
+  PGHA_LOG              what to log on stderr, `pgha_core=debug`; wins over -v
+  NO_COLOR              when set to anything, --color auto means never";
+
+const LEADER_EXAMPLES: &str = "\
+Examples:
+  # Who leads zitadel, by the current context, and what says so
+  kubectl pgha leader zitadel
+
+  # At a named site, for a script
+  kubectl exec -it -c database $(kubectl pgha leader zitadel --context core1 -o name) -- psql
+
+Exit code 3: no leader, or the evidence disagrees. The evidence is shown all the same.";
+
+const STATUS_EXAMPLES: &str = "\
+Examples:
+  # Both sides of one service
+  kubectl pgha status zitadel --context core1 --context core2
+
+  # Every cluster that the current context shows
+  kubectl pgha status -A
+
+  # Whether a standby really receives: its position moves
+  kubectl pgha status zitadel --context core1 --context core2 -w
+
+Exit code 3: a site that was asked could not be seen, or something is wrong with a service (a line that begins with
+FAIL). Warnings alone end with 0. With -w it ends on Ctrl-C, with 130.";
+
+const SWITCHOVER_EXAMPLES: &str = "\
+Examples:
+  # What would be done, with the exact patches; nothing is changed
+  kubectl pgha switchover zitadel --from core1 --to core2 --dry-run
+
+  # Show the plan, ask, and move
+  kubectl pgha switchover zitadel --from core1 --to core2
+
+  # From a script: one JSON event a line, the outcome last
+  kubectl pgha switchover zitadel --from core1 --to core2 --yes -o json
+
+Ctrl-C before the source is stopped puts everything back and ends with 130; until the promotion is sent it goes back to
+the source and ends with 4; after that the move goes on. A second Ctrl-C gives up waiting and ends with 5.";
+
+const COMPLETION_EXAMPLES: &str = "\
+Examples:
+  # For `kubectl pgha` in every shell in which kubectl itself completes: a program on the PATH that kubectl asks
+  kubectl pgha completion kubectl > ~/.local/bin/kubectl_complete-pgha
+  chmod +x ~/.local/bin/kubectl_complete-pgha
+
+  # For the program `kubectl-pgha` when it is called by that name
+  source <(kubectl pgha completion bash)
+  source <(kubectl pgha completion zsh)
+  kubectl pgha completion fish | source
+  kubectl pgha completion powershell | Out-String | Invoke-Expression";
+
+/// Move a Postgres service between Kubernetes clusters, and see where it stands
+#[derive(Debug, Parser)]
+#[command(
+    name = "kubectl-pgha",
+    bin_name = "kubectl pgha",
+    version,
+    after_help = EXIT_CODES,
+    disable_help_subcommand = true,
+    max_term_width = 100
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Leader(LeaderArgs),
+    Status(StatusArgs),
+    Switchover(SwitchoverArgs),
+    Completion(CompletionArgs),
+    #[command(name = "__complete", hide = true)]
+    Complete(CompleteArgs),
+}
+
+/// Show who leads a cluster, and what says so
+///
+/// Compares Patroni's lock and its age, the pod's own status, Patroni's configuration, the operator's object, and the
+/// answer of the member itself. Where they disagree, the disagreement is shown.
+#[derive(Debug, Args)]
+#[command(after_help = LEADER_EXAMPLES)]
+pub(crate) struct LeaderArgs {
+    /// The operator's Postgres cluster
+    pub(crate) cluster: String,
+
+    /// The kubeconfig context of the site [default: the current one]
+    #[arg(long, value_name = "CONTEXT", help_heading = "Site options")]
+    pub(crate) context: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) site: SiteArgs,
+
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// Show the sides of each service: which is primary, whether the others follow, and what stands in the way of a move
+///
+/// Every site is asked at the same time. Clusters with one system identifier are sides of one service: the lag is
+/// between what the primary's leader has written and what the standby's leader has replayed.
+#[derive(Debug, Args)]
+#[command(after_help = STATUS_EXAMPLES)]
+pub(crate) struct StatusArgs {
+    /// Only the clusters of this name [default: all]
+    pub(crate) cluster: Option<String>,
+
+    /// Look in every namespace
+    #[arg(short = 'A', long, conflicts_with = "namespace")]
+    pub(crate) all_namespaces: bool,
+
+    /// Look again every two seconds, and show how far each side moved
+    #[arg(short, long)]
+    pub(crate) watch: bool,
+
+    /// The kubeconfig context of a site; can be given more than once [default: the current one]
+    #[arg(
+        long = "context",
+        value_name = "CONTEXT",
+        help_heading = "Site options"
+    )]
+    pub(crate) contexts: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) site: SiteArgs,
+
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// Move the primary from one site to the other, losing no committed write
+///
+/// Stops the primary at the source cleanly, proves that every member of the target holds everything the source wrote,
+/// promotes the target, and sees the old side follow. Before the promotion every failure is taken back to the source.
+/// Both sites need Patroni 4.1 or newer.
+#[derive(Debug, Args)]
+#[command(after_help = SWITCHOVER_EXAMPLES)]
+pub(crate) struct SwitchoverArgs {
+    /// The operator's Postgres cluster, of the same name and namespace at both sites
+    pub(crate) cluster: String,
+
+    /// The kubeconfig context of the site that is primary now
+    #[arg(long, value_name = "CONTEXT", help_heading = "Site options")]
+    pub(crate) from: String,
+
+    /// The kubeconfig context of the site that becomes primary
+    #[arg(long, value_name = "CONTEXT", help_heading = "Site options")]
+    pub(crate) to: String,
+
+    /// Show the plan with the exact patches, and stop
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// Do not ask
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+
+    /// How long each step may take before the move is taken back
+    #[arg(long, value_name = "DURATION", default_value = "1m")]
+    pub(crate) timeout: RequestTimeout,
+
+    /// Change objects that GitOps or Helm owns, although the owner will revert it
+    #[arg(long)]
+    pub(crate) allow_managed: bool,
+
+    #[command(flatten)]
+    pub(crate) site: SiteArgs,
+
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// Print what makes a shell complete commands, flags, contexts and clusters
+#[derive(Debug, Args)]
+#[command(after_help = COMPLETION_EXAMPLES)]
+pub(crate) struct CompletionArgs {
+    /// For whom
+    pub(crate) shell: Shell,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+    Powershell,
+    /// The program `kubectl_complete-pgha`, which kubectl's own completion asks
+    Kubectl,
+}
+
+/// Answer kubectl's completion: candidates, then a line `:DIRECTIVE`
+#[derive(Debug, Args)]
+pub(crate) struct CompleteArgs {
+    /// The words after `kubectl pgha`; the last one is incomplete
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) words: Vec<String>,
+}
+
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Site options")]
+pub(crate) struct SiteArgs {
+    /// The Kubernetes namespace [default: the context's]
+    #[arg(short, long, value_name = "NAMESPACE")]
+    pub(crate) namespace: Option<String>,
+
+    /// The kubeconfig file [default: KUBECONFIG, then ~/.kube/config]
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) kubeconfig: Option<std::path::PathBuf>,
+
+    /// How long one request may take, `5s` or `1m30s`; 0 is as long as it takes [default: 10s]
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) request_timeout: Option<RequestTimeout>,
+}
+
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Output options")]
+pub(crate) struct OutputArgs {
+    /// What to print
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub(crate) output: Format,
+
+    /// Whether to colour the output [default: auto]
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) color: Option<ColorChoice>,
+
+    /// Log what is done on stderr; twice for more
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Table,
+    /// For people, with more columns
+    Wide,
+    /// For programs
+    Json,
+    /// For programs
+    Yaml,
+    /// Only the name, as kubectl takes it
+    Name,
+}
+
+impl Format {
+    /// Whether people read the result.
+    pub(crate) const fn is_text(self) -> bool {
+        matches!(self, Self::Table | Self::Wide)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorChoice {
+    /// When a person reads it at a terminal
+    Auto,
+    Always,
+    Never,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,95 @@
+//! One file a command, and what all of them have around them.
+
+pub(crate) mod completion;
+pub(crate) mod leader;
+pub(crate) mod status;
+pub(crate) mod switchover;
+
+use pgha_core::client::SiteClient;
+use tracing_subscriber::EnvFilter;
+
+use crate::args::{OutputArgs, SiteArgs};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::interrupt::unless_interrupted;
+use crate::session::Session;
+use crate::settings::{Environment, Settings};
+use crate::ui::Ui;
+
+/// Runs a command that changes nothing, from its arguments to its exit code: Ctrl-C drops it where it stands.
+pub(crate) fn read(
+    site: &SiteArgs,
+    output: &OutputArgs,
+    environment: &Environment,
+    command: impl AsyncFnOnce(&Session<'_>, &Ui) -> Result<Exit, Failure>,
+) -> Exit {
+    change(site, output, environment, async |session, ui| {
+        unless_interrupted(command(session, ui)).await
+    })
+}
+
+/// Runs a command that sees to Ctrl-C itself, from its arguments to its exit code.
+pub(crate) fn change(
+    site: &SiteArgs,
+    output: &OutputArgs,
+    environment: &Environment,
+    command: impl AsyncFnOnce(&Session<'_>, &Ui) -> Result<Exit, Failure>,
+) -> Exit {
+    let settings = match Settings::settle(site, output, environment) {
+        Ok(settings) => settings,
+        Err(failure) => return failed(&Ui::plain(output.output), &failure),
+    };
+    let ui = Ui::new(&settings);
+    let run = || {
+        start_log(&settings)?;
+        let session = Session::open(&settings)?;
+        runtime()?.block_on(command(&session, &ui))
+    };
+    run().unwrap_or_else(|failure| failed(&ui, &failure))
+}
+
+/// A runtime for one command. It waits for the network and computes nothing: one thread is enough, and starts faster.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::unexpected(format!("no event loop could be started: {error}")))
+}
+
+/// Tells a person which site is used when none was named.
+pub(crate) fn tell_current(ui: &Ui, named: Option<&str>, site: &SiteClient) {
+    if named.is_none() {
+        ui.note(&format!(
+            "Using the current context `{}`, namespace `{}`.",
+            site.context, site.namespace
+        ));
+    }
+}
+
+fn failed(ui: &Ui, failure: &Failure) -> Exit {
+    match failure.exit {
+        // The person knows, and a program that reads results should not get one more.
+        Exit::Interrupted => ui.note("Interrupted; nothing was changed."),
+        Exit::Done
+        | Exit::Unexpected
+        | Exit::Usage
+        | Exit::Refused
+        | Exit::Stopped
+        | Exit::Held => ui.fail(failure),
+    }
+    failure.exit
+}
+
+fn start_log(settings: &Settings) -> Result<(), Failure> {
+    let Some(filter) = &settings.log else {
+        return Ok(());
+    };
+    let filter = EnvFilter::try_new(filter)
+        .map_err(|error| Failure::usage(format!("PGHA_LOG is not a log filter: {error}")))?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(settings.color_stderr);
+    log.try_init()
+        .map_err(|error| Failure::unexpected(format!("the log cannot be started: {error}")))
+}

@@ -1,0 +1,164 @@
+//! `kubectl pgha status`.
+
+mod watch;
+
+use futures::future::join_all;
+use futures::stream::{self, StreamExt as _};
+use pgha_core::client::SiteClient;
+use pgha_core::clock;
+use pgha_core::survey::{Depth, Scope, list_clusters, survey_site};
+use pgha_model::service::judge_services;
+use pgha_model::site::Place;
+use pgha_model::survey::SiteSurvey;
+
+use crate::args::{Format, StatusArgs};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::session::Session;
+use crate::settings::Environment;
+use crate::ui::Ui;
+use crate::view::status::{StatusView, Unseen};
+
+/// How many clusters of one site are read at the same time.
+const CLUSTERS_AT_ONCE: usize = 8;
+
+/// Runs the command.
+pub(crate) fn main(args: &StatusArgs, environment: &Environment) -> Exit {
+    super::read(
+        &args.site,
+        &args.output,
+        environment,
+        async |session, ui| run(args, session, ui).await,
+    )
+}
+
+async fn run(args: &StatusArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, Failure> {
+    if args.watch && ui.format == Format::Name {
+        return Err(Failure::usage("-w shows positions, and -o name has none"));
+    }
+    let sites = open_sites(&args.contexts, session).await?;
+    if let (Some(site), true) = (sites.first(), args.contexts.is_empty()) {
+        super::tell_current(ui, None, site);
+    }
+    let question = Question {
+        args,
+        sites: &sites,
+    };
+    if args.watch {
+        return watch::run(&question, ui).await;
+    }
+    let view = question.ask().await?;
+    ui.show(&view)?;
+    if view.is_empty() {
+        ui.note(&question.nothing_there());
+    }
+    Ok(match view.complaint() {
+        None => Exit::Done,
+        Some(complaint) => {
+            ui.complain(&complaint);
+            complaint.exit
+        }
+    })
+}
+
+async fn open_sites(
+    contexts: &[String],
+    session: &Session<'_>,
+) -> Result<Vec<SiteClient>, Failure> {
+    if contexts.is_empty() {
+        return Ok(vec![session.site(None).await?]);
+    }
+    let mut sites: Vec<SiteClient> = Vec::new();
+    for context in contexts {
+        if sites.iter().all(|site| site.context != *context) {
+            sites.push(session.site(Some(context)).await?);
+        }
+    }
+    Ok(sites)
+}
+
+/// What is asked, of whom.
+struct Question<'a> {
+    args: &'a StatusArgs,
+    sites: &'a [SiteClient],
+}
+
+impl Question<'_> {
+    /// Reads every site at the same time. Errs only when nothing at all was seen and there is one reason for it.
+    async fn ask(&self) -> Result<StatusView, Failure> {
+        let seen_at = clock::now();
+        let found = join_all(self.sites.iter().map(|site| self.find(site))).await;
+        // Positions are compared between sites: their reading begins when it is known at all of them what to read.
+        let readings = self
+            .sites
+            .iter()
+            .zip(found)
+            .map(|(site, places)| async move {
+                match places {
+                    Ok(places) => read_all(site, places).await,
+                    Err(failure) => vec![Err(failure)],
+                }
+            });
+        let mut surveys: Vec<SiteSurvey> = Vec::new();
+        let mut unseen: Vec<Unseen> = Vec::new();
+        for (site, readings) in self.sites.iter().zip(join_all(readings).await) {
+            for reading in readings {
+                match reading {
+                    Ok(survey) => surveys.push(survey),
+                    Err(failure) => unseen.push(Unseen {
+                        context: site.context.clone(),
+                        failure,
+                    }),
+                }
+            }
+        }
+        if let ([], [_]) = (surveys.as_slice(), unseen.as_slice()) {
+            return Err(unseen.remove(0).failure);
+        }
+        let services = judge_services(&surveys, clock::now());
+        Ok(StatusView::new(&services, &unseen, seen_at))
+    }
+
+    /// Which clusters to read at a site.
+    async fn find(&self, site: &SiteClient) -> Result<Vec<Place>, Failure> {
+        let scope = match (&self.args.cluster, self.args.all_namespaces) {
+            (Some(cluster), false) => return Ok(vec![site.place(cluster)]),
+            (_, false) => Scope::Namespace,
+            (_, true) => Scope::AllNamespaces,
+        };
+        let mut places = list_clusters(site, scope)
+            .await
+            .map_err(|error| Failure::from(&error))?;
+        if let Some(cluster) = &self.args.cluster {
+            places.retain(|place| place.cluster == *cluster);
+            if places.is_empty() {
+                let message = format!("`{}` has no Postgres cluster `{cluster}`", site.context);
+                return Err(Failure::refused(message));
+            }
+        }
+        Ok(places)
+    }
+
+    fn nothing_there(&self) -> String {
+        if self.args.all_namespaces {
+            return "No Postgres clusters were found.".to_owned();
+        }
+        let namespace = self
+            .sites
+            .first()
+            .map_or("", |site| site.namespace.as_str());
+        format!("No Postgres clusters were found in namespace `{namespace}`; -A looks in all.")
+    }
+}
+
+async fn read_all(site: &SiteClient, places: Vec<Place>) -> Vec<Result<SiteSurvey, Failure>> {
+    let readings = places.into_iter().map(|place| async move {
+        let site = site.in_namespace(place.namespace);
+        let survey = survey_site(&site, &place.cluster, Depth::Leader).await;
+        survey.map_err(|error| Failure::from(&error))
+    });
+    stream::iter(readings)
+        .buffered(CLUSTERS_AT_ONCE)
+        .collect()
+        .await
+}

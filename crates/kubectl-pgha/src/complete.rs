@@ -1,0 +1,198 @@
+//! Completion of a command line that is not finished: commands and flags, and what only a kubeconfig and a cluster know.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::CommandFactory as _;
+use clap_complete::CompletionCandidate;
+use clap_complete::engine::{ArgValueCandidates, complete};
+use clap_complete::env::Shells;
+use pgha_core::survey::{Scope, list_clusters};
+
+use crate::args::{Cli, Format, OutputArgs, SiteArgs};
+use crate::commands::runtime;
+use crate::exit::Exit;
+use crate::session::Session;
+use crate::settings::{Environment, RequestTimeout, Settings};
+use crate::ui;
+
+/// Somebody waits at a prompt.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// kubectl's word for "offer no files instead" (cobra, `ShellCompDirectiveNoFileComp`).
+const NO_FILES: &str = ":4";
+
+/// Answers the script that `completion bash|zsh|fish|powershell` printed: everything after `--` is the command line.
+pub(crate) fn answer_shell(
+    shell: &str,
+    arguments: Vec<OsString>,
+    environment: &Environment,
+) -> Exit {
+    let shells = Shells::builtins();
+    let Some(shell) = shells.completer(shell) else {
+        return Exit::Usage;
+    };
+    let words: Vec<OsString> = arguments
+        .into_iter()
+        .skip_while(|word| word != "--")
+        .skip(1)
+        .collect();
+    let mut answer = Vec::new();
+    let mut command = knowing(&words, environment);
+    let here = std::env::current_dir().ok();
+    match shell.write_complete(&mut command, words, here.as_deref(), &mut answer) {
+        Ok(()) => ui::print(&String::from_utf8_lossy(&answer)),
+        Err(_) => return Exit::Usage,
+    }
+    Exit::Done
+}
+
+/// Answers kubectl's own completion, which calls `kubectl_complete-pgha` with the words after `kubectl pgha`, the last of
+/// them incomplete, and reads candidates, a tab and a description each, then a directive (Kubernetes KEP-2379).
+pub(crate) fn answer_kubectl(words: Vec<String>, environment: &Environment) -> Exit {
+    let program = OsString::from("kubectl-pgha");
+    let words: Vec<OsString> = std::iter::once(program)
+        .chain(words.into_iter().map(OsString::from))
+        .collect();
+    let mut command = knowing(&words, environment);
+    let last = words.len().saturating_sub(1).max(1);
+    let candidates = complete(&mut command, words, last, None).unwrap_or_default();
+    let lines = candidates.iter().filter(|one| !one.is_hide_set()).map(line);
+    let answer: String = lines.chain([format!("{NO_FILES}\n")]).collect();
+    ui::print(&answer);
+    Exit::Done
+}
+
+fn line(candidate: &CompletionCandidate) -> String {
+    let value = candidate.get_value().to_string_lossy();
+    match candidate.get_help() {
+        Some(help) => {
+            let help = help.to_string();
+            format!("{value}\t{}\n", help.lines().next().unwrap_or_default())
+        }
+        None => format!("{value}\n"),
+    }
+}
+
+/// The command line, with candidates that come from the kubeconfig and the site which these words name.
+fn knowing(words: &[OsString], environment: &Environment) -> clap::Command {
+    let site = NamedSite::read(words);
+    let contexts = {
+        let (site, environment) = (site.clone(), environment.clone());
+        ArgValueCandidates::new(move || site.contexts(&environment).unwrap_or_default())
+    };
+    let clusters = {
+        let environment = environment.clone();
+        ArgValueCandidates::new(move || site.clusters(&environment).unwrap_or_default())
+    };
+    let with_contexts = |command: clap::Command, id: &'static str| {
+        command.mut_arg(id, |arg| arg.add(contexts.clone()))
+    };
+    let with_clusters =
+        |command: clap::Command| command.mut_arg("cluster", |arg| arg.add(clusters.clone()));
+    Cli::command()
+        .mut_subcommand("leader", |leader| {
+            with_clusters(with_contexts(leader, "context"))
+        })
+        .mut_subcommand("status", |status| {
+            with_clusters(with_contexts(status, "contexts"))
+        })
+}
+
+/// The site that an unfinished command line names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct NamedSite {
+    context: Option<String>,
+    namespace: Option<String>,
+    kubeconfig: Option<PathBuf>,
+}
+
+impl NamedSite {
+    /// Reads the flags without the parser, which refuses what is not finished.
+    fn read(words: &[OsString]) -> Self {
+        let mut site = Self::default();
+        let mut words = words.iter().map(|word| word.to_string_lossy());
+        while let Some(word) = words.next() {
+            let (flag, value) = match word.split_once('=') {
+                Some((flag, value)) => (flag.to_owned(), Some(value.to_owned())),
+                None => (word.into_owned(), None),
+            };
+            let mut value = || {
+                let given = value.clone().or_else(|| words.next().map(String::from));
+                given.filter(|text| !text.is_empty())
+            };
+            match flag.as_str() {
+                "--context" => site.context = value(),
+                "-n" | "--namespace" => site.namespace = value(),
+                "--kubeconfig" => site.kubeconfig = value().map(PathBuf::from),
+                _ => {}
+            }
+        }
+        site
+    }
+
+    fn contexts(&self, environment: &Environment) -> Option<Vec<CompletionCandidate>> {
+        let settings = self.settings(environment)?;
+        let session = Session::open(&settings).ok()?;
+        Some(session.contexts().map(CompletionCandidate::new).collect())
+    }
+
+    fn clusters(&self, environment: &Environment) -> Option<Vec<CompletionCandidate>> {
+        let settings = self.settings(environment)?;
+        let session = Session::open(&settings).ok()?;
+        let places = runtime().ok()?.block_on(async {
+            let site = session.site(self.context.as_deref()).await.ok()?;
+            list_clusters(&site, Scope::Namespace).await.ok()
+        })?;
+        let names = places.into_iter().map(|place| place.cluster);
+        Some(names.map(CompletionCandidate::new).collect())
+    }
+
+    fn settings(&self, environment: &Environment) -> Option<Settings> {
+        let site = SiteArgs {
+            namespace: self.namespace.clone(),
+            kubeconfig: self.kubeconfig.clone(),
+            request_timeout: Some(RequestTimeout(PATIENCE)),
+        };
+        let output = OutputArgs {
+            output: Format::Name,
+            color: None,
+            verbose: 0,
+        };
+        Settings::settle(&site, &output, environment).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unfinished_line_names_its_site() {
+        let words = [
+            "leader",
+            "--context",
+            "core2",
+            "-n",
+            "db",
+            "--kubeconfig=/k",
+            "",
+        ];
+        let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+        assert_eq!(
+            NamedSite::read(&words),
+            NamedSite {
+                context: Some("core2".to_owned()),
+                namespace: Some("db".to_owned()),
+                kubeconfig: Some("/k".into()),
+            }
+        );
+    }
+
+    #[test]
+    fn a_flag_without_its_value_yet_names_nothing() {
+        let words: Vec<OsString> = ["status", "--context", ""].map(OsString::from).to_vec();
+        assert_eq!(NamedSite::read(&words), NamedSite::default());
+    }
+}

@@ -1,0 +1,57 @@
+//! The kubectl plugin `pgha`: arguments in; a result, or what went wrong and what it left behind, out.
+//!
+//! The order is always arguments, settings, session, survey, view, output. Only `settings` reads the environment, only
+//! `session` opens a kubeconfig, only `ui` writes. Everything that is decided is decided in `pgha_model`.
+
+mod args;
+mod commands;
+mod complete;
+mod exit;
+mod failure;
+mod interrupt;
+mod session;
+mod settings;
+mod ui;
+mod view;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, FromArgMatches as _};
+
+use crate::args::{Cli, Command};
+use crate::exit::Exit;
+use crate::settings::Environment;
+
+/// Runs the plugin with these arguments, the first of which is the program's name.
+pub fn run(arguments: Vec<OsString>) -> ExitCode {
+    let environment = Environment::read();
+    if let Some(shell) = &environment.completing_shell {
+        return complete::answer_shell(shell, arguments, &environment).into();
+    }
+    let cli = match parse(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => return ui::show_usage(&error).into(),
+    };
+    dispatch(cli, &environment).into()
+}
+
+/// The plugin's command line, as the generated reference shows it.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
+    let matches = Cli::command().try_get_matches_from(arguments)?;
+    Cli::from_arg_matches(&matches)
+}
+
+fn dispatch(cli: Cli, environment: &Environment) -> Exit {
+    match cli.command {
+        Command::Leader(args) => commands::leader::main(&args, environment),
+        Command::Status(args) => commands::status::main(&args, environment),
+        Command::Switchover(args) => commands::switchover::main(&args, environment),
+        Command::Completion(args) => commands::completion::main(&args),
+        Command::Complete(args) => complete::answer_kubectl(args.words, environment),
+    }
+}

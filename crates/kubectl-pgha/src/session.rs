@@ -1,0 +1,41 @@
+//! The sites that a command works with: one client for each named context.
+
+use pgha_core::client::{Kubeconfig, SiteClient};
+
+use crate::failure::Failure;
+use crate::settings::Settings;
+
+/// The kubeconfig, read once.
+pub(crate) struct Session<'a> {
+    settings: &'a Settings,
+    kubeconfig: Kubeconfig,
+}
+
+impl<'a> Session<'a> {
+    /// Reads the kubeconfig. Nothing is sent anywhere.
+    pub(crate) fn open(settings: &'a Settings) -> Result<Self, Failure> {
+        let kubeconfig =
+            Kubeconfig::read(&settings.kubeconfig).map_err(|error| Failure::from(&error))?;
+        Ok(Self {
+            settings,
+            kubeconfig,
+        })
+    }
+
+    /// The site of a context, or of the current one.
+    pub(crate) async fn site(&self, context: Option<&str>) -> Result<SiteClient, Failure> {
+        SiteClient::open(
+            &self.kubeconfig,
+            context,
+            self.settings.namespace.as_deref(),
+            self.settings.request_timeout,
+        )
+        .await
+        .map_err(|error| Failure::from(&error))
+    }
+
+    /// The names of the contexts.
+    pub(crate) fn contexts(&self) -> impl Iterator<Item = &str> {
+        self.kubeconfig.contexts()
+    }
+}

@@ -1,0 +1,270 @@
+//! What the arguments, the environment and the defaults come to: flag over environment over default.
+//!
+//! This is the only file that reads the environment, and it lists every variable.
+
+use std::ffi::OsString;
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::ValueEnum as _;
+use pgha_core::client::{DEFAULT_REQUEST_TIMEOUT, KubeconfigSource};
+
+use crate::args::{ColorChoice, Format, OutputArgs, SiteArgs};
+use crate::failure::Failure;
+
+/// The environment as the process found it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Environment {
+    /// `KUBECONFIG`: kubeconfig files, separated as in `PATH`.
+    kubeconfig: Option<OsString>,
+    /// The home folder, for `.kube/config` in it.
+    home: Option<PathBuf>,
+    /// `PGHA_REQUEST_TIMEOUT`.
+    request_timeout: Option<String>,
+    /// `PGHA_COLOR`.
+    color: Option<String>,
+    /// `PGHA_LOG`: a filter of log lines, as `tracing_subscriber::EnvFilter` reads it.
+    log: Option<String>,
+    /// `NO_COLOR`: set to anything but nothing (no-color.org).
+    no_color: bool,
+    /// `TERM` is `dumb`: a terminal that understands no escapes.
+    dumb_terminal: bool,
+    /// `PGHA_COMPLETE`: the shell whose completion script calls.
+    pub(crate) completing_shell: Option<String>,
+}
+
+impl Environment {
+    /// Reads every variable that means something to pgha.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one function that reads the environment"
+    )]
+    pub(crate) fn read() -> Self {
+        let text = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
+        Self {
+            kubeconfig: std::env::var_os("KUBECONFIG").filter(|list| !list.is_empty()),
+            home: std::env::home_dir(),
+            request_timeout: text("PGHA_REQUEST_TIMEOUT"),
+            color: text("PGHA_COLOR"),
+            log: text("PGHA_LOG"),
+            no_color: text("NO_COLOR").is_some(),
+            dumb_terminal: text("TERM").as_deref() == Some("dumb"),
+            completing_shell: text("PGHA_COMPLETE"),
+        }
+    }
+}
+
+/// What one command works with.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// Where the kubeconfig is.
+    pub(crate) kubeconfig: KubeconfigSource,
+    /// The namespace, when one was named.
+    pub(crate) namespace: Option<String>,
+    /// How long one request may take.
+    pub(crate) request_timeout: Duration,
+    /// How the result is printed.
+    pub(crate) format: Format,
+    /// Whether stdout is coloured.
+    pub(crate) color_stdout: bool,
+    /// Whether stderr is coloured.
+    pub(crate) color_stderr: bool,
+    /// Whether stdout is a terminal that can be redrawn.
+    pub(crate) can_redraw: bool,
+    /// Which log lines go to stderr; `None` for none.
+    pub(crate) log: Option<String>,
+}
+
+impl Settings {
+    /// Settles everything but the format, which is known even when this fails.
+    pub(crate) fn settle(
+        site: &SiteArgs,
+        output: &OutputArgs,
+        environment: &Environment,
+    ) -> Result<Self, Failure> {
+        let color = match (output.color, &environment.color) {
+            (Some(choice), _) => choice,
+            (None, Some(text)) => ColorChoice::from_str(text, true)
+                .map_err(|_| unreadable("PGHA_COLOR", text, "auto, always or never"))?,
+            (None, None) => ColorChoice::Auto,
+        };
+        let can_escape = |is_terminal: bool| is_terminal && !environment.dumb_terminal;
+        let stdout = can_escape(std::io::stdout().is_terminal());
+        let stderr = can_escape(std::io::stderr().is_terminal());
+        let is_coloured = |can_escape: bool| match color {
+            ColorChoice::Auto => can_escape && !environment.no_color,
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+        };
+        Ok(Self {
+            kubeconfig: kubeconfig(site.kubeconfig.as_deref(), environment),
+            namespace: site.namespace.clone(),
+            request_timeout: request_timeout(site.request_timeout, environment)?,
+            format: output.output,
+            color_stdout: is_coloured(stdout),
+            color_stderr: is_coloured(stderr),
+            can_redraw: stdout,
+            log: log_filter(output.verbose, environment),
+        })
+    }
+}
+
+fn kubeconfig(flag: Option<&Path>, environment: &Environment) -> KubeconfigSource {
+    if let Some(path) = flag {
+        return KubeconfigSource::Flag(path.to_owned());
+    }
+    if let Some(list) = &environment.kubeconfig {
+        let paths = std::env::split_paths(list).filter(|path| !path.as_os_str().is_empty());
+        return KubeconfigSource::List(paths.collect());
+    }
+    let home = environment.home.clone().unwrap_or_default();
+    KubeconfigSource::Home(home.join(".kube").join("config"))
+}
+
+fn request_timeout(
+    flag: Option<RequestTimeout>,
+    environment: &Environment,
+) -> Result<Duration, Failure> {
+    if let Some(RequestTimeout(limit)) = flag {
+        return Ok(limit);
+    }
+    let Some(text) = &environment.request_timeout else {
+        return Ok(DEFAULT_REQUEST_TIMEOUT);
+    };
+    let RequestTimeout(limit) = text.parse().map_err(|_| {
+        unreadable(
+            "PGHA_REQUEST_TIMEOUT",
+            text,
+            "a duration like 5s, 1m30s or 0",
+        )
+    })?;
+    Ok(limit)
+}
+
+fn log_filter(verbose: u8, environment: &Environment) -> Option<String> {
+    environment.log.clone().or(match verbose {
+        0 => None,
+        1 => Some("kubectl_pgha=info,pgha_core=info".to_owned()),
+        2 => Some("kubectl_pgha=debug,pgha_core=debug,kube=info".to_owned()),
+        _ => Some("debug".to_owned()),
+    })
+}
+
+fn unreadable(variable: &str, text: &str, expected: &str) -> Failure {
+    Failure::usage(format!(
+        "the environment has {variable}={}, which is not {expected}",
+        text.escape_debug()
+    ))
+}
+
+/// A duration as kubectl's `--request-timeout` takes it: Go's syntax, or whole seconds; 0 is no limit
+/// (client-go `tools/clientcmd`, `ParseTimeout`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RequestTimeout(pub(crate) Duration);
+
+impl FromStr for RequestTimeout {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let limit = match text.parse::<u64>() {
+            Ok(seconds) => Duration::from_secs(seconds),
+            Err(_) => go_duration(text).ok_or("not a duration like 5s, 1m30s or 0")?,
+        };
+        Ok(Self(if limit.is_zero() {
+            Duration::MAX
+        } else {
+            limit
+        }))
+    }
+}
+
+/// Reads Go's `time.ParseDuration`: numbers with fractions, each with a unit.
+fn go_duration(text: &str) -> Option<Duration> {
+    let mut rest = text;
+    let mut seconds = 0.0;
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (number, tail) = rest.split_at(end);
+        let end = tail
+            .find(|c: char| c.is_ascii_digit() || c == '.')
+            .unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(end);
+        let unit = match unit {
+            "ns" => 1e-9,
+            "us" | "µs" => 1e-6,
+            "ms" => 1e-3,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3600.0,
+            _ => return None,
+        };
+        seconds += number.parse::<f64>().ok()? * unit;
+        rest = tail;
+    }
+    if text.is_empty() {
+        return None;
+    }
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn timeout(text: &str) -> Option<Duration> {
+        text.parse::<RequestTimeout>().ok().map(|limit| limit.0)
+    }
+
+    #[test]
+    fn a_request_timeout_is_kubectls() {
+        assert_eq!(timeout("0"), Some(Duration::MAX));
+        assert_eq!(timeout("0s"), Some(Duration::MAX));
+        assert_eq!(timeout("7"), Some(Duration::from_secs(7)));
+        assert_eq!(timeout("1m30s"), Some(Duration::from_secs(90)));
+        assert_eq!(timeout("1.5h"), Some(Duration::from_mins(90)));
+        assert_eq!(timeout("250ms"), Some(Duration::from_millis(250)));
+        for text in ["", "s", "5x", "-5s", "1m30", "five", "1..2s", "1e400s"] {
+            assert_eq!(timeout(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_flag_wins_over_the_list_over_the_home_folder() {
+        let environment = Environment {
+            kubeconfig: Some("/a::/b".into()),
+            home: Some("/home/jane".into()),
+            ..Environment::default()
+        };
+        let flag = kubeconfig(Some(Path::new("/c")), &environment);
+        assert_eq!(flag, KubeconfigSource::Flag("/c".into()));
+        assert_eq!(
+            kubeconfig(None, &environment),
+            KubeconfigSource::List(vec!["/a".into(), "/b".into()])
+        );
+        let home = Environment {
+            kubeconfig: None,
+            ..environment
+        };
+        assert_eq!(
+            kubeconfig(None, &home),
+            KubeconfigSource::Home("/home/jane/.kube/config".into())
+        );
+    }
+
+    #[test]
+    fn a_variable_that_means_nothing_is_named() {
+        let environment = Environment {
+            request_timeout: Some("soon".to_owned()),
+            ..Environment::default()
+        };
+        let failure = request_timeout(None, &environment).unwrap_err();
+        assert!(failure.to_string().contains("PGHA_REQUEST_TIMEOUT=soon"));
+        let limit = RequestTimeout(Duration::from_secs(1));
+        assert_eq!(
+            request_timeout(Some(limit), &environment).unwrap(),
+            Duration::from_secs(1)
+        );
+    }
+}

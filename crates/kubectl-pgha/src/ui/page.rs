@@ -1,0 +1,143 @@
+//! Text for people: lines of spans, each with a meaning that may get a colour.
+
+use std::fmt::Write as _;
+
+use pgha_core::diagnose::sanitised;
+
+use super::Table;
+
+/// What a piece of text means. Everything is understandable without colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Style {
+    Plain,
+    Strong,
+    Dim,
+    Good,
+    Warning,
+    Bad,
+}
+
+impl Style {
+    /// The parameter of the terminal's "select graphic rendition" (ECMA-48, 8.3.117).
+    const fn code(self) -> Option<u8> {
+        match self {
+            Self::Plain => None,
+            Self::Strong => Some(1),
+            Self::Dim => Some(2),
+            Self::Good => Some(32),
+            Self::Warning => Some(33),
+            Self::Bad => Some(31),
+        }
+    }
+}
+
+/// A piece of text. Nothing in it can steer a terminal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    text: String,
+    style: Style,
+}
+
+impl Span {
+    pub(crate) fn new(text: impl AsRef<str>, style: Style) -> Self {
+        Self {
+            text: sanitised(text.as_ref()),
+            style,
+        }
+    }
+
+    pub(crate) fn plain(text: impl AsRef<str>) -> Self {
+        Self::new(text, Style::Plain)
+    }
+
+    pub(crate) fn dim(text: impl AsRef<str>) -> Self {
+        Self::new(text, Style::Dim)
+    }
+
+    /// The text, clean.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(super) fn write(&self, colored: bool, out: &mut String) {
+        match self
+            .style
+            .code()
+            .filter(|_| colored && !self.text.is_empty())
+        {
+            // Writing into a String cannot fail.
+            Some(code) => drop(write!(out, "\x1b[{code}m{}\x1b[0m", self.text)),
+            None => out.push_str(&self.text),
+        }
+    }
+}
+
+/// Lines of text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Page {
+    lines: Vec<Vec<Span>>,
+}
+
+impl Page {
+    pub(crate) fn of_line(spans: impl IntoIterator<Item = Span>) -> Self {
+        let mut page = Self::default();
+        page.line(spans);
+        page
+    }
+
+    pub(crate) fn of_lines<L: IntoIterator<Item = Span>>(
+        lines: impl IntoIterator<Item = L>,
+    ) -> Self {
+        let mut page = Self::default();
+        for line in lines {
+            page.line(line);
+        }
+        page
+    }
+
+    pub(crate) fn line(&mut self, spans: impl IntoIterator<Item = Span>) {
+        self.lines.push(spans.into_iter().collect());
+    }
+
+    pub(crate) fn blank(&mut self) {
+        self.line([]);
+    }
+
+    pub(crate) fn table(&mut self, table: &Table) {
+        self.lines.extend(table.lines());
+    }
+
+    pub(crate) fn append(&mut self, other: Self) {
+        self.lines.extend(other.lines);
+    }
+
+    /// The text; plain text without a single escape unless `colored`.
+    pub(crate) fn render(&self, colored: bool) -> String {
+        let mut out = String::new();
+        for line in &self.lines {
+            for span in line {
+                span.write(colored, &mut out);
+            }
+            out.push('\n');
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colour_is_only_where_it_is_wanted() {
+        let page = Page::of_line([Span::new("FAIL", Style::Bad), Span::plain(" core1")]);
+        assert_eq!(page.render(false), "FAIL core1\n");
+        assert_eq!(page.render(true), "\x1b[31mFAIL\x1b[0m core1\n");
+    }
+
+    #[test]
+    fn text_cannot_steer_the_terminal() {
+        let page = Page::of_line([Span::plain("a\x1b[2J\nb")]);
+        assert_eq!(page.render(true), "a\\u{1b}[2J\\u{a}b\n");
+    }
+}

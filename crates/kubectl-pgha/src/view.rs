@@ -1,0 +1,51 @@
+//! What leaves the process: versioned shapes, made from facts of the model. A view never reads anything.
+
+pub(crate) mod leader;
+mod member;
+pub(crate) mod status;
+pub(crate) mod switchover;
+
+use pgha_model::observed::Observed;
+use pgha_model::site::Place;
+use serde::Serialize;
+
+/// The version of every shape here. A field may be added; one that is taken away or changes its meaning is a new version.
+pub(crate) const API_VERSION: &str = "pgha.dev/v1alpha1";
+
+/// A fact, or `{"unseen": "why"}`.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Known<T> {
+    Seen(T),
+    Unseen { unseen: String },
+}
+
+impl<T> Known<T> {
+    pub(crate) fn of<F>(fact: &Observed<F>, view: impl FnOnce(&F) -> T) -> Self {
+        match fact.seen() {
+            Ok(fact) => Self::Seen(view(fact)),
+            Err(because) => Self::Unseen {
+                unseen: because.to_owned(),
+            },
+        }
+    }
+}
+
+/// Where something is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PlaceView {
+    pub(crate) context: String,
+    pub(crate) namespace: String,
+    pub(crate) cluster: String,
+}
+
+impl From<&Place> for PlaceView {
+    fn from(place: &Place) -> Self {
+        Self {
+            context: place.context.clone(),
+            namespace: place.namespace.clone(),
+            cluster: place.cluster.clone(),
+        }
+    }
+}

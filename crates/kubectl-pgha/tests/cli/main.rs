@@ -1,0 +1,1 @@
+//! The plugin as a process: arguments in, both streams and the exit code out.
