@@ -26,7 +26,7 @@ pub fn start(site: Site, cache: &Cache) -> Result<()> {
     etcd(site, cache)?.start()?;
     let apiserver = apiserver(site, &pki);
     apiserver.start()?;
-    apiserver.await_ready(Duration::from_secs(60), || is_ready(site))?;
+    apiserver.await_ready(Duration::from_mins(1), || is_ready(site))?;
 
     let kubeconfig = paths::site_kubeconfig(site).display().to_string();
     let pki = |file: &str| pki.join(file).display().to_string();

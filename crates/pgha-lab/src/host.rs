@@ -17,7 +17,7 @@ pub(crate) const POLICY: &str = include_str!("../recipes/policy-rc.d");
 const POLICY_FILE: &str = "/usr/sbin/policy-rc.d";
 
 /// Package lists older than this name versions that the mirror may have dropped.
-const LISTS_FRESH: Duration = Duration::from_secs(24 * 60 * 60);
+const LISTS_FRESH: Duration = Duration::from_hours(24);
 
 /// Installs what is missing, and returns each package with its version, one a line.
 ///

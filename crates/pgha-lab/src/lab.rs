@@ -203,7 +203,7 @@ fn start_site(
             "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SERVICE_NAMESPACE},
         });
         kubectl.apply(&namespace.to_string())?;
-        kubectl.apply(&volume::manifest(site, cache)?.to_string())?;
+        kubectl.apply(&volume::manifest(site, cache).to_string())?;
         start_operator(site, options)
     })
 }

@@ -4,6 +4,7 @@
 //! folder or its cache: both can be recognised without any record of the run.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -14,14 +15,31 @@ use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::Signal;
 
 use crate::network;
+use crate::node;
 use crate::paths::{self, Cache};
 use crate::process::Identity;
+use crate::site::Site;
 use crate::wait;
 
+/// This process's table of mounts.
+const MOUNTS: &str = "/proc/self/mountinfo";
 /// Where kubelet links each container's log, whatever its configuration says.
 const CONTAINER_LOG_LINKS: &str = "/var/log/containers";
 /// Where libcni keeps the result of each pod's network, whatever its configuration says.
 const CNI_RESULTS: &str = "/var/lib/cni/results";
+/// The control group that containerd makes for each container's, named after its namespace for Kubernetes.
+const CONTROL_GROUP: &str = "k8s.io";
+/// Folders that the daemons make, inner ones first.
+const FOLDERS: [&str; 6] = [
+    CONTAINER_LOG_LINKS,
+    CNI_RESULTS,
+    "/var/lib/cni",
+    "/run/containerd/s",
+    "/run/containerd",
+    NETNS,
+];
+/// Where `ip` keeps named network namespaces.
+const NETNS: &str = "/run/netns";
 
 /// Kills every process in the lab's network namespaces, the pods' included.
 pub fn kill_processes() -> Result<()> {
@@ -58,44 +76,61 @@ pub fn processes() -> Result<Vec<Identity>> {
     Ok(found)
 }
 
-/// Removes files that the daemons write outside the run folder and the cache.
-pub fn remove_stray_files() -> Result<()> {
-    for entry in entries(CONTAINER_LOG_LINKS) {
-        if fs::read_link(&entry).is_ok_and(|target| target.starts_with(paths::RUN)) {
-            fs::remove_file(&entry)?;
-        }
-    }
-    for entry in entries(CNI_RESULTS) {
-        let name = entry.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with("pgha-") {
-            fs::remove_file(&entry)?;
-        }
-    }
-    for folder in [CONTAINER_LOG_LINKS, CNI_RESULTS, "/var/lib/cni"] {
-        // A folder that others use is not empty.
-        drop(fs::remove_dir(folder));
-    }
-    Ok(())
-}
-
-/// The shims' sockets and the containers' control groups, both outside the run folder, known from containerd's state.
+/// Removes what a site's containers left outside the run folder: shims' sockets, control groups, results of networking.
 ///
-/// Must run before the state is removed and after the containers have ended.
+/// containerd's state names the containers, so this must come before the state is removed, and after they have ended.
 pub fn remove_container_traces(state: &Path) -> Result<()> {
-    let tasks = state.join("io.containerd.runtime.v2.task/k8s.io");
-    for task in entries(tasks) {
+    let mut ids = BTreeSet::new();
+    for task in entries(state.join("io.containerd.runtime.v2.task/k8s.io")) {
         if let Ok(address) = fs::read_to_string(task.join("address"))
             && let Some(socket) = address.trim().strip_prefix("unix://")
         {
             drop(fs::remove_file(socket));
         }
+        ids.extend(task.file_name().map(OsStr::to_owned));
+    }
+    for kind in ["sandboxes", "containers"] {
+        let known = entries(state.join("io.containerd.grpc.v1.cri").join(kind));
+        ids.extend(
+            known
+                .iter()
+                .filter_map(|folder| folder.file_name().map(OsStr::to_owned)),
+        );
+    }
+    for result in entries(CNI_RESULTS) {
+        let name = result.file_name().unwrap_or_default().to_string_lossy();
+        if ids.iter().any(|id| name.contains(&*id.to_string_lossy())) {
+            fs::remove_file(&result)?;
+        }
+    }
+    for hierarchy in control_group_hierarchies() {
+        for id in &ids {
+            remove_control_group(&hierarchy.join(CONTROL_GROUP).join(id))?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes links to logs that are gone, and the folders that the daemons made, unless others use them.
+fn remove_stray_files() -> Result<()> {
+    for entry in entries(CONTAINER_LOG_LINKS) {
+        if fs::read_link(&entry).is_ok_and(|target| target.starts_with(paths::RUN)) {
+            fs::remove_file(&entry)?;
+        }
+    }
+    let groups = control_group_hierarchies()
+        .into_iter()
+        .map(|folder| folder.join(CONTROL_GROUP));
+    for folder in FOLDERS.iter().map(PathBuf::from).chain(groups) {
+        // What others use is not empty, or busy.
+        drop(fs::remove_dir(folder));
     }
     Ok(())
 }
 
 /// Unmounts everything below a folder, the deepest first.
 pub fn unmount_below(folder: &Path) -> Result<()> {
-    let table = fs::read_to_string("/proc/self/mountinfo").context("cannot list mounts")?;
+    let table = fs::read_to_string(MOUNTS).context("cannot list mounts")?;
     for point in mount_points_below(&table, folder).into_iter().rev() {
         unmount(&point, UnmountFlags::DETACH)
             .with_context(|| format!("cannot unmount {}", point.display()))?;
@@ -106,27 +141,22 @@ pub fn unmount_below(folder: &Path) -> Result<()> {
 /// Everything of a lab but the cache: processes, namespaces, mounts, stray files. The run folder's own files stay.
 pub fn remove_all(cache: &Cache) -> Result<()> {
     kill_processes()?;
-    for site in crate::site::Site::ALL {
-        remove_container_traces(&crate::node::containerd_state(site))?;
-        remove_control_groups(site.netns())?;
+    for site in Site::ALL {
+        remove_container_traces(&node::containerd_state(site))?;
     }
     network::remove()?;
     for folder in [Path::new(paths::RUN), cache.root()] {
         unmount_below(folder)?;
     }
+    // `ip` mounts the folder on itself for its first namespace.
+    if entries(NETNS).is_empty() && is_mount_point(Path::new(NETNS))? {
+        unmount(NETNS, UnmountFlags::empty()).with_context(|| format!("cannot unmount {NETNS}"))?;
+    }
     remove_stray_files()
 }
 
-/// Removes the control groups below (and with) the one of this name, in each hierarchy. No process may be in them.
-pub fn remove_control_groups(name: &str) -> Result<()> {
-    for hierarchy in control_group_hierarchies() {
-        remove_control_group(&hierarchy.join(name))?;
-    }
-    Ok(())
-}
-
 /// Where control groups are made: a folder for each controller with version 1, one folder with version 2.
-pub(crate) fn control_group_hierarchies() -> Vec<PathBuf> {
+fn control_group_hierarchies() -> Vec<PathBuf> {
     let root = Path::new("/sys/fs/cgroup");
     if root.join("cgroup.controllers").exists() {
         return vec![root.to_owned()];
@@ -155,9 +185,9 @@ fn remove_control_group(folder: &Path) -> Result<()> {
 }
 
 fn lab_namespaces() -> Result<BTreeSet<u64>> {
-    let table = fs::read_to_string("/proc/self/mountinfo").context("cannot list mounts")?;
+    let table = fs::read_to_string(MOUNTS).context("cannot list mounts")?;
     let mut files: Vec<PathBuf> = network::namespaces()
-        .map(|name| Path::new("/run/netns").join(name))
+        .map(|name| Path::new(NETNS).join(name))
         .collect();
     files.extend(mount_points_below(&table, Path::new(paths::RUN)));
     let own = fs::metadata("/proc/self/ns/net")?.ino();
@@ -173,14 +203,23 @@ fn lab_namespaces() -> Result<BTreeSet<u64>> {
     Ok(found)
 }
 
+fn is_mount_point(folder: &Path) -> Result<bool> {
+    let table = fs::read_to_string(MOUNTS).context("cannot list mounts")?;
+    Ok(mount_points(&table).any(|point| point == folder))
+}
+
 /// The mount points below a folder in a `mountinfo` (`proc(5)`: field 5, octal escapes), in order of mounting.
 fn mount_points_below(table: &str, folder: &Path) -> Vec<PathBuf> {
+    mount_points(table)
+        .filter(|point| point.starts_with(folder) && point != folder)
+        .collect()
+}
+
+fn mount_points(table: &str) -> impl Iterator<Item = PathBuf> {
     table
         .lines()
         .filter_map(|line| line.split(' ').nth(4))
         .map(|point| PathBuf::from(point.replace("\\040", " ")))
-        .filter(|point| point.starts_with(folder) && point != folder)
-        .collect()
 }
 
 fn entries(folder: impl AsRef<Path>) -> Vec<PathBuf> {

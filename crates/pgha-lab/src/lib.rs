@@ -5,7 +5,7 @@
 //!
 //! The tree: [`lab`] is the whole and what to read first. [`host`], [`built`], [`go`] and [`image`] make its parts;
 //! [`network`], [`pki`], [`control_plane`], [`node`], [`volume`], [`store`] and [`operator`] run them; [`leftover`] takes
-//! everything away. [`site`] and [`paths`] say where things are; [`program`], [`process`], [`daemon`], [`wait`] and
+//! everything away; [`fault`] breaks a part on purpose. [`site`] and [`paths`] say where things are; [`program`], [`process`], [`daemon`], [`wait`] and
 //! [`progress`] are how anything is run and shown. [`kubectl`] talks to a site; [`cluster`] and [`writer`] put a Postgres
 //! service and its load on it.
 
@@ -13,6 +13,7 @@ pub mod built;
 pub mod cluster;
 pub mod control_plane;
 pub mod daemon;
+pub mod fault;
 pub mod go;
 pub mod host;
 pub mod image;

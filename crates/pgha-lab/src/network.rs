@@ -5,14 +5,18 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
+use crate::fault;
 use crate::program;
 use crate::site::{Place, ROUTER_NETNS};
 
-/// The router's link to the machine's own network namespace, and the end that is there.
-const HOST_LINK: &str = "to-host";
+/// The router's link to the machine's own network namespace.
+pub(crate) const HOST_LINK: &str = "to-host";
+/// The end of that link that is in the machine's own namespace.
 const HOST_SIDE: &str = "pgha";
 const HOST_ROUTER_IP: &str = "10.100.0.1";
 const HOST_IP: &str = "10.100.0.2";
+/// What the machine itself sends from.
+pub(crate) const HOST_RANGE: &str = "10.100.0.0/24";
 
 /// Makes the namespaces, links and routes. There must be none of them yet.
 ///
@@ -53,7 +57,7 @@ pub fn make() -> Result<()> {
         ip(&["route", "replace", &place.range(), "via", HOST_ROUTER_IP])
             .context("the machine's own routes are in the way of the lab's")?;
     }
-    Ok(())
+    fault::prepare_router()
 }
 
 /// Whether every namespace is there.

@@ -192,15 +192,12 @@ fn import(site: Site, root: &Path, archive: &Path) -> Result<()> {
 }
 
 fn containerd_config(site: Site, root: &Path, networks: &Path) -> String {
-    let opt = containerd_state(site).join("opt");
+    let state = containerd_state(site);
     format!(
         r#"version = 2
 root = "{root}"
 state = "{state}"
 disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.zfs", "io.containerd.tracing.processor.v1.otlp", "io.containerd.internal.v1.tracing"]
-
-[cgroup]
-path = "/{netns}"
 
 [grpc]
 address = "{socket}"
@@ -222,12 +219,18 @@ conf_dir = "{networks}"
 
 [plugins."io.containerd.grpc.v1.cri".containerd]
 snapshotter = "overlayfs"
+
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+runtime_type = "io.containerd.runc.v2"
+
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+Root = "{runc}"
 "#,
         root = root.display(),
-        state = containerd_state(site).display(),
-        netns = site.netns(),
+        state = state.display(),
         socket = containerd_socket(site).display(),
-        opt = opt.display(),
+        opt = state.join("opt").display(),
+        runc = state.join("runc").display(),
         networks = networks.display(),
     )
 }

@@ -185,7 +185,12 @@ fn run_link(command: Link) -> Result<()> {
             from: Some(from),
             to: Some(to),
             one_way,
-        } => Way { from, to, is_single: one_way }.each(link::heal),
+        } => Way {
+            from,
+            to,
+            is_single: one_way,
+        }
+        .each(link::heal),
         Link::Heal { .. } => link::heal_all(),
     }
 }

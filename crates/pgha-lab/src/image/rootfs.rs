@@ -1,6 +1,7 @@
 //! The file system of the Postgres images. What a pod of PGO's needs from it is listed in PGO's own Dockerfiles
 //! (`components/image-postgres`) and its pods' commands.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
@@ -78,7 +79,7 @@ pub(super) fn make(root: &Path, log: &Path, part: &Part) -> Result<String> {
         let exact = exact
             .and_then(|rest| rest.split_whitespace().next())
             .unwrap_or("unknown");
-        versions.push_str(&format!("patroni-{version} {exact}\n"));
+        writeln!(versions, "patroni-{version} {exact}")?;
     }
     clean(root, log)?;
     Ok(versions)
