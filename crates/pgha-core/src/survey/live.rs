@@ -9,7 +9,7 @@ use pgha_model::member::{InvalidMemberStatus, MemberStatus};
 use pgha_model::observed::Observed;
 use pgha_model::survey::Member;
 
-use super::member::clean_status;
+use super::member::read_status;
 use super::said;
 use crate::client::{CallError, SiteClient};
 
@@ -61,13 +61,10 @@ pub async fn fetch_live_status(
         .call("get", &object, request)
         .await
         .map_err(LiveError::Call)?;
-    let status = MemberStatus::from_json(&String::from_utf8_lossy(&bytes));
-    status
-        .map(clean_status)
-        .map_err(|source| LiveError::NotPatroni {
-            pod: pod.to_owned(),
-            source,
-        })
+    read_status(&String::from_utf8_lossy(&bytes)).map_err(|source| LiveError::NotPatroni {
+        pod: pod.to_owned(),
+        source,
+    })
 }
 
 /// The member's own word as a fact of the survey.

@@ -1,10 +1,11 @@
 //! Reading a member's pod.
 
 use kube::ResourceExt as _;
-use pgha_model::member::{MemberStatus, Receiver, Role};
+use pgha_model::member::{InvalidMemberStatus, MemberStatus};
 use pgha_model::observed::Observed;
 use pgha_model::survey::Member;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::said;
 use crate::diagnose::sanitised;
@@ -64,35 +65,28 @@ fn annotated_status(pod: &Pod) -> Observed<MemberStatus> {
     let Some(json) = pod.annotations().get("status") else {
         return Observed::unseen("the pod has no status annotation");
     };
-    match MemberStatus::from_json(json) {
-        Ok(status) => Observed::Seen(clean_status(status)),
+    match read_status(json) {
+        Ok(status) => Observed::Seen(status),
         Err(error) => Observed::unseen(said(&error)),
     }
 }
 
-/// The status with every text of the member's own made fit for a terminal.
-pub(super) fn clean_status(status: MemberStatus) -> MemberStatus {
-    let clean = |text: Option<String>| text.as_deref().map(sanitised);
-    let role = match status.role {
-        Role::Other(word) => Role::Other(sanitised(&word)),
-        known @ (Role::Primary | Role::StandbyLeader | Role::Replica) => known,
-    };
-    let receivers = status.receivers.iter().map(clean_receiver).collect();
-    MemberStatus {
-        state: sanitised(&status.state),
-        role,
-        replication_state: clean(status.replication_state),
-        system_identifier: clean(status.system_identifier),
-        postmaster_start_time: clean(status.postmaster_start_time),
-        receivers,
-        ..status
+/// Reads a member's description of itself, every text in it made fit for a terminal.
+pub(super) fn read_status(json: &str) -> Result<MemberStatus, InvalidMemberStatus> {
+    match serde_json::from_str::<Value>(json) {
+        Ok(mut description) => {
+            sanitise_texts(&mut description);
+            MemberStatus::from_json(&description.to_string())
+        }
+        Err(_) => MemberStatus::from_json(json),
     }
 }
 
-fn clean_receiver(receiver: &Receiver) -> Receiver {
-    Receiver {
-        application_name: sanitised(&receiver.application_name),
-        state: sanitised(&receiver.state),
-        sync_state: sanitised(&receiver.sync_state),
+fn sanitise_texts(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = sanitised(text),
+        Value::Array(items) => items.iter_mut().for_each(sanitise_texts),
+        Value::Object(fields) => fields.values_mut().for_each(sanitise_texts),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
