@@ -187,9 +187,13 @@ fn start_site(
                 node::start_containerd(site, cache, &parts.images)
             })
         });
+        let volumes = scope.spawn(|| {
+            progress.part(&format!("{site}: volumes"), |_| volume::make(site, cache))
+        });
         progress.part(&format!("{site}: control plane"), |_| {
             control_plane::start(site, cache)
         })?;
+        join(volumes)?;
         join(containerd)
     })?;
     progress.part(&format!("{site}: node"), |_| {
