@@ -58,11 +58,13 @@ pub fn up(options: &Options, progress: &Progress) -> Result<()> {
         }
     }
     progress.part("remove what was left", |_| {
-        leftover::remove_all(&cache)?;
-        empty_run_folder()?;
-        remove_data(&cache)
+        for cache in [&Cache::in_use()?, &cache] {
+            leftover::remove_all(cache)?;
+            remove_data(cache)?;
+        }
+        empty_run_folder()
     })?;
-    prepare_run_folder(&parts)?;
+    prepare_run_folder(&cache, &parts)?;
     progress.part("network", |_| network::make())?;
     start(&cache, &parts, options, progress)?;
     fs::write(state, &parts.key)?;
@@ -70,28 +72,32 @@ pub fn up(options: &Options, progress: &Progress) -> Result<()> {
     Ok(())
 }
 
-/// Ends everything of the lab; the cache stays.
+/// Ends everything of the lab; what was built stays.
 pub fn down(progress: &Progress) -> Result<()> {
     let lock = Lock::take()?;
-    let cache = Cache::of_user()?;
-    progress.part("containers", |_| remove_containers())?;
-    progress.part("processes, network, mounts", |_| {
-        leftover::remove_all(&cache)
-    })?;
-    progress.part("files", |_| {
-        remove_data(&cache)?;
-        lock.remove_run_folder()
-    })
+    end(progress)?;
+    lock.remove_run_folder()
 }
 
 /// Ends everything of the lab and removes the cache.
 pub fn clean(progress: &Progress) -> Result<()> {
-    down(progress)?;
+    let lock = Lock::take()?;
+    end(progress)?;
     let cache = Cache::of_user()?;
     progress.part("cache", |part| {
         part.note(cache.root().display().to_string());
         remove_folder(cache.root())
-    })
+    })?;
+    lock.remove_run_folder()
+}
+
+fn end(progress: &Progress) -> Result<()> {
+    let cache = Cache::in_use()?;
+    progress.part("containers", |_| remove_containers())?;
+    progress.part("processes, network, mounts", |_| {
+        leftover::remove_all(&cache)
+    })?;
+    progress.part("data", |_| remove_data(&cache))
 }
 
 /// Succeeds when everything that `up` started runs and answers.
@@ -142,7 +148,8 @@ fn build(cache: &Cache, progress: &Progress) -> Result<Parts> {
     })
 }
 
-fn prepare_run_folder(parts: &Parts) -> Result<()> {
+fn prepare_run_folder(cache: &Cache, parts: &Parts) -> Result<()> {
+    symlink(cache.root(), paths::in_use())?;
     let bin = Path::new(paths::RUN).join("bin");
     fs::create_dir_all(&bin)?;
     for folder in &parts.programs {
@@ -187,9 +194,8 @@ fn start_site(
                 node::start_containerd(site, cache, &parts.images)
             })
         });
-        let volumes = scope.spawn(|| {
-            progress.part(&format!("{site}: volumes"), |_| volume::make(site, cache))
-        });
+        let volumes = scope
+            .spawn(|| progress.part(&format!("{site}: volumes"), |_| volume::make(site, cache)));
         progress.part(&format!("{site}: control plane"), |_| {
             control_plane::start(site, cache)
         })?;

@@ -1,5 +1,6 @@
 //! Where the lab keeps things: the run folder (gone after `down`) and the cache (gone after `clean`).
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -49,6 +50,11 @@ pub fn resolv_conf(site: Site) -> PathBuf {
     place(site.place()).join("resolv.conf")
 }
 
+/// A link to the cache that the running lab uses: a later command's environment may name another one.
+pub(crate) fn in_use() -> PathBuf {
+    Path::new(RUN).join("cache")
+}
+
 /// The cache folder: what took long to build, and the sites' data.
 #[derive(Clone, Debug)]
 pub struct Cache {
@@ -73,6 +79,16 @@ impl Cache {
             .join(".cache"),
         };
         Ok(Self::at(base.join("pgha")))
+    }
+
+    /// The one that the running lab was brought up with, or the user's.
+    ///
+    /// # Errors
+    /// As [`Cache::of_user`].
+    pub fn in_use() -> Result<Self> {
+        fs::read_link(in_use())
+            .map(Self::at)
+            .or_else(|_| Self::of_user())
     }
 
     /// A cache in a folder of the caller's.

@@ -153,8 +153,8 @@ pub(crate) fn run(command: Command) -> Result<()> {
             archive::cut(site, how)
         }
         Command::Archive(Archive::Heal { site }) => archive::heal(site),
-        Command::Volume(Volume::Fill { site, pod }) => volume::fill(site, &Cache::of_user()?, &pod),
-        Command::Volume(Volume::Heal { site, pod }) => volume::heal(site, &Cache::of_user()?, &pod),
+        Command::Volume(Volume::Fill { site, pod }) => volume::fill(site, &Cache::in_use()?, &pod),
+        Command::Volume(Volume::Heal { site, pod }) => volume::heal(site, &Cache::in_use()?, &pod),
         Command::Stop(daemon) => process::stop_daemon(daemon.place, &daemon.name),
         Command::Start(daemon) => process::start_daemon(daemon.place, &daemon.name),
         Command::Kill(daemon) => act(&daemon, process::Act::Kill),
