@@ -1,6 +1,8 @@
 //! Reads one member through its database container.
 
-use anyhow::{Context as _, Result};
+use std::process::Stdio;
+
+use anyhow::{Context as _, Result, bail};
 use pgha_judge::{ControlData, Lsn, Side, SideRows, TimelineHistory, TimelineId};
 
 use super::service::Pod;
@@ -39,9 +41,22 @@ pub(super) struct Member {
 impl Member {
     /// Runs a bash script in the database container, with arguments.
     pub(super) fn bash(&self, script: &str, args: &[&str]) -> Result<String> {
-        let mut command = vec!["bash", "-c", script, "audit"];
-        command.extend(args);
-        Kubectl::new(self.site).exec(&self.pod.name, CONTAINER, &command)
+        let mut kubectl = Kubectl::new(self.site).command();
+        kubectl.args(["exec", &self.pod.name, "--container", CONTAINER, "--"]);
+        kubectl
+            .args(["bash", "-c", script, "audit"])
+            .args(args)
+            .stdin(Stdio::null());
+        let output = kubectl.output().context("cannot start kubectl")?;
+        // The verdict quotes this, so it is the reason alone and not the whole script.
+        if !output.status.success() {
+            let reason = String::from_utf8_lossy(&output.stderr);
+            bail!(
+                "{}",
+                reason.lines().next().unwrap_or("it failed without a word")
+            );
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     /// Reads what the member is now.
@@ -95,10 +110,10 @@ fn parse_facts(text: &str) -> Result<Facts> {
     let role = fields("role")?;
     let system = fields("system")?;
     let (Some(in_recovery), Some(lsn)) = (role.first(), role.get(1)) else {
-        anyhow::bail!("`{}` is no role and position", role.join("|"));
+        bail!("`{}` is no role and position", role.join("|"));
     };
     let (Some(system_identifier), Some(timeline)) = (system.first(), system.get(1)) else {
-        anyhow::bail!("`{}` is no system and timeline", system.join("|"));
+        bail!("`{}` is no system and timeline", system.join("|"));
     };
     Ok(Facts {
         system_identifier: system_identifier.clone(),

@@ -109,7 +109,7 @@ impl Lane {
         };
         if link.is_in_recovery {
             match link.ask().await {
-                Ok(true) if self.shared.is_writable_elsewhere(self.site, &link.server) => {
+                Ok(true) if self.is_behind_the_service(&link) => {
                     return self.disconnected(state, "another member of the site takes rows");
                 }
                 Ok(true) => {
@@ -123,6 +123,12 @@ impl Lane {
             }
         }
         self.write(state, link).await
+    }
+
+    /// Whether the service leads to another member by now than this connection does.
+    fn is_behind_the_service(&self, link: &Link) -> bool {
+        self.purpose != Purpose::Member
+            && self.shared.is_writable_elsewhere(self.site, &link.server)
     }
 
     async fn linked(&self, state: &mut State) -> Result<Option<Link>> {
