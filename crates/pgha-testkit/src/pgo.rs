@@ -61,11 +61,10 @@ struct MemberState {
 impl PgoSite {
     /// A healthy site. `now` is the time at which its leader renewed its lock last.
     pub fn new(kind: Kind, cluster: &str, namespace: &str, now: Timestamp) -> Self {
-        let standby = (kind != Kind::Primary).then(|| object::standby_section(kind, true));
-        let set = if kind == Kind::Primary {
-            "pgha1-abcd"
-        } else {
-            "pgha1-wxyz"
+        // A member's name is its name at the other site too, so no two members may share one.
+        let sets = match kind {
+            Kind::Primary => ["pgha1-abcd", "pgha1-jklm"],
+            Kind::ArchiveStandby | Kind::StreamingStandby => ["pgha1-wxyz", "pgha1-mnop"],
         };
         let pod = |set: &str, role: &str, label| MemberState {
             pod: format!("{cluster}-{set}-0"),
@@ -85,8 +84,8 @@ impl PgoSite {
             kind,
             now,
             members: vec![
-                pod(set, leader_role, "master"),
-                pod("pgha1-jklm", "replica", "replica"),
+                pod(sets[0], leader_role, "master"),
+                pod(sets[1], "replica", "replica"),
             ],
             leader: Some(0),
             renewed_at: now,
@@ -95,7 +94,7 @@ impl PgoSite {
             history: Vec::new(),
             system_identifier: "7710549851658973354".to_owned(),
             other_receivers: Vec::new(),
-            object: object::postgrescluster(cluster, namespace, standby.as_ref(), now),
+            object: object::postgrescluster(kind, cluster, namespace, now),
             config: patroni::config(kind),
             has_live_answers: true,
         }
@@ -291,9 +290,18 @@ impl PgoSite {
         }
     }
 
+    /// Where the site is: the lab's numbers of the two sites.
+    fn number(&self) -> u8 {
+        number(self.kind)
+    }
+
     fn leads(&self, member: usize) -> bool {
         self.leader == Some(member)
     }
+}
+
+fn number(kind: Kind) -> u8 {
+    if kind == Kind::Primary { 1 } else { 2 }
 }
 
 /// A pair in step: the primary, and a standby that replayed everything.

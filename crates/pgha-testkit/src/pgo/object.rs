@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::Kind;
+use super::{Kind, number};
 
 const PREFIX: &str = "postgres-operator.crunchydata.com";
 
@@ -16,12 +16,7 @@ pub(super) fn standby_section(kind: Kind, is_enabled: bool) -> Value {
     section
 }
 
-pub(super) fn postgrescluster(
-    cluster: &str,
-    namespace: &str,
-    standby: Option<&Value>,
-    now: Timestamp,
-) -> Value {
+pub(super) fn postgrescluster(kind: Kind, cluster: &str, namespace: &str, now: Timestamp) -> Value {
     let repo = json!({"name": "repo1", "s3": {"bucket": "pgbackrest", "endpoint": "s3.example:443",
         "region": "us-east-1"}});
     let global = json!({"repo1-path": format!("/pgbackrest/{namespace}/{cluster}/repo1"),
@@ -32,7 +27,7 @@ pub(super) fn postgrescluster(
         "metadata": {
             "name": cluster,
             "namespace": namespace,
-            "uid": "5b6d3c52-3a54-4d35-9d6f-0f3c1d6f2a01",
+            "uid": uid(kind, cluster, namespace),
             "generation": 3,
             "creationTimestamp": now.to_string(),
             "finalizers": [format!("{PREFIX}/finalizer")],
@@ -53,10 +48,19 @@ pub(super) fn postgrescluster(
         },
         "status": status(),
     });
-    if let Some(standby) = standby {
-        object["spec"]["standby"] = standby.clone();
+    if kind != Kind::Primary {
+        object["spec"]["standby"] = standby_section(kind, true);
     }
     object
+}
+
+/// Different for every object of a test.
+fn uid(kind: Kind, cluster: &str, namespace: &str) -> String {
+    let letters = cluster.bytes().chain(namespace.bytes());
+    let sum = letters.fold(0_u64, |sum, byte| {
+        sum * 31 % 0x1_0000_0000 + u64::from(byte)
+    });
+    format!("5b6d3c52-3a54-4d35-9d6f-{:04x}{sum:08x}", number(kind))
 }
 
 fn status() -> Value {

@@ -72,7 +72,7 @@ pub(super) fn lock(site: &PgoSite) -> Value {
     annotations["leader"] = json!(pod);
     let mut lock = endpoints(site, &name, &annotations);
     lock["subsets"] = json!([{
-        "addresses": [{"ip": super::pod::ip(leader), "hostname": pod, "nodeName": "core1-node",
+        "addresses": [{"ip": super::pod::ip(site, leader), "hostname": pod, "nodeName": super::pod::NODE,
             "targetRef": {"kind": "Pod", "namespace": site.namespace, "name": pod}}],
         "ports": [{"name": "postgres", "port": 5432, "protocol": "TCP"}]}]);
     lock

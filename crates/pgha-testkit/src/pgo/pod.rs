@@ -6,6 +6,9 @@ use super::{PgoSite, patroni};
 
 const PREFIX: &str = "postgres-operator.crunchydata.com";
 
+/// The node of every pod.
+pub(super) const NODE: &str = "core1-node";
+
 /// The containers of an instance's pod.
 const CONTAINERS: [&str; 4] = [
     "database",
@@ -14,8 +17,8 @@ const CONTAINERS: [&str; 4] = [
     "pgbackrest-config",
 ];
 
-pub(super) fn ip(member: usize) -> String {
-    format!("10.101.128.{}", member + 7)
+pub(super) fn ip(site: &PgoSite, member: usize) -> String {
+    format!("10.10{}.128.{}", site.number(), member + 7)
 }
 
 pub(super) fn pod(site: &PgoSite, index: usize) -> Value {
@@ -43,15 +46,15 @@ pub(super) fn pod(site: &PgoSite, index: usize) -> Value {
         "metadata": {
             "name": member.pod,
             "namespace": site.namespace,
-            "uid": format!("c0ffee00-0000-4000-8000-{index:0>12}"),
+            "uid": format!("c0ffee00-000{}-4000-8000-{index:0>12}", site.number()),
             "labels": labels,
             "annotations": {"status": patroni::status_annotation(site, index).to_string()},
             "creationTimestamp": site.now.to_string(),
         },
-        "spec": {"nodeName": "core1-node", "containers": containers},
+        "spec": {"nodeName": NODE, "containers": containers},
         "status": {
             "phase": "Running",
-            "podIP": ip(index),
+            "podIP": ip(site, index),
             "conditions": [
                 {"type": "Initialized", "status": "True"},
                 {"type": "Ready", "status": "True"},
