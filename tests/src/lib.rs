@@ -1,1 +1,187 @@
-//! End-to-end suite: drives the shipped programs against the lab.
+//! What the end-to-end suite has around each test: the lab, the shipped plugin, pairs of clusters and live writers.
+//!
+//! The suite links no product code. It runs `kubectl-pgha` as a process, as a user does, and has `pgha-judge` decide from
+//! the records of a writer that shares no code with it.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use pgha_judge::{Question, Verdict};
+use pgha_lab::cluster::{self, Pair, Patroni, Standby};
+use pgha_lab::paths;
+use pgha_lab::progress::Progress;
+use pgha_lab::writer::{self, Audit, Load};
+use serde_json::Value;
+
+/// The running lab, with the programs under test.
+#[derive(Debug)]
+pub struct Suite {
+    programs: PathBuf,
+}
+
+/// How a run of the plugin ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its exit code; `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// What it wrote to stdout.
+    pub stdout: String,
+    /// What it wrote to stderr.
+    pub stderr: String,
+}
+
+impl Suite {
+    /// The lab that `cargo xtask test` has brought up; `None`, said aloud, when this run has none.
+    ///
+    /// # Errors
+    /// The run promises a lab (`PGHA_LAB=1`) and it does not answer.
+    #[expect(clippy::print_stdout, reason = "a skipped test says so")]
+    pub fn open() -> Result<Option<Self>> {
+        if variable("PGHA_LAB").as_deref() != Some("1") {
+            println!("skipped: no lab (cargo xtask test has one)");
+            return Ok(None);
+        }
+        ensure!(
+            pgha_lab::status::read().is_well(),
+            "PGHA_LAB=1, and the lab does not answer"
+        );
+        let programs = variable("PGHA_PROGRAMS").context("PGHA_PROGRAMS names no folder")?;
+        Ok(Some(Self {
+            programs: programs.into(),
+        }))
+    }
+
+    /// Whether this run takes the long way (`cargo xtask test --full`).
+    pub fn is_full() -> bool {
+        variable("PGHA_FULL").as_deref() == Some("1")
+    }
+
+    /// The plugin with the lab's kubeconfig and nothing else of this process' environment.
+    pub fn plugin(&self) -> Command {
+        let mut command = Command::new(self.programs.join("kubectl-pgha"));
+        command
+            .env_clear()
+            .env("KUBECONFIG", paths::kubeconfig())
+            .env("HOME", "/nonexistent");
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the plugin to its end.
+    pub fn run(&self, args: &[&str]) -> Result<Ended> {
+        let output = self
+            .plugin()
+            .args(args)
+            .output()
+            .context("kubectl-pgha does not start")?;
+        Ok(Ended {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout)?,
+            stderr: String::from_utf8(output.stderr)?,
+        })
+    }
+
+    /// Starts the plugin, with its output kept for [`finish`].
+    pub fn start(&self, args: &[&str]) -> Result<Child> {
+        let mut command = self.plugin();
+        command
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command.spawn().context("kubectl-pgha does not start")
+    }
+
+    /// Makes a pair, primary in `core1`, unless it is there already.
+    pub fn pair(&self, name: &str, standby: Standby, patroni: Patroni) -> Result<()> {
+        if cluster::list()?.iter().any(|row| row.name == name) {
+            return Ok(());
+        }
+        let pair = Pair {
+            name: name.to_owned(),
+            standby,
+            patroni,
+            instances: 2,
+        };
+        cluster::create(&pair, &Progress::to_stderr())
+    }
+
+    /// Starts a writer on a pair; it ends when the guard is dropped.
+    pub fn writer(&self, cluster: &str, connections: u32) -> Result<Writer> {
+        writer::stop(cluster)?;
+        let load = Load {
+            connections,
+            rate: 200,
+        };
+        writer::start(cluster, &self.programs.join("pgha-writer"), load)?;
+        Ok(Writer {
+            cluster: cluster.to_owned(),
+        })
+    }
+}
+
+/// A writer that runs.
+#[derive(Debug)]
+pub struct Writer {
+    cluster: String,
+}
+
+impl Writer {
+    /// Ends the writing and judges it.
+    pub fn judge(self, expected_moves: usize) -> Result<Verdict> {
+        writer::stop(&self.cluster)?;
+        let question = Question {
+            expected_moves: Some(expected_moves),
+            ..Question::default()
+        };
+        let follow_within = Duration::from_secs(30);
+        let asked = Audit {
+            question,
+            follow_within,
+            reads_wal: true,
+            is_repeated: false,
+        };
+        writer::audit(&self.cluster, &asked)
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // A test that failed has its own error to show.
+        drop(writer::stop(&self.cluster));
+    }
+}
+
+impl Ended {
+    /// Its stdout as JSON.
+    pub fn json(&self) -> Result<Value> {
+        serde_json::from_str(&self.stdout).with_context(|| format!("not JSON: {self:?}"))
+    }
+
+    /// Its stdout as lines of JSON.
+    pub fn json_lines(&self) -> Result<Vec<Value>> {
+        let lines = self.stdout.lines().map(serde_json::from_str);
+        lines
+            .collect::<Result<_, _>>()
+            .with_context(|| format!("not lines of JSON: {self:?}"))
+    }
+}
+
+/// Awaits a started plugin.
+pub fn finish(child: Child) -> Result<Ended> {
+    let output = child.wait_with_output()?;
+    Ok(Ended {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout)?,
+        stderr: String::from_utf8(output.stderr)?,
+    })
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the suite's only reader of the environment"
+)]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}

@@ -45,6 +45,17 @@ pub struct Output {
     pub exit_code: i32,
 }
 
+/// What a command whose output is not text said, and how it ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bytes {
+    /// Everything it wrote to its standard output.
+    pub stdout: Vec<u8>,
+    /// Its standard error.
+    pub stderr: String,
+    /// Its exit code.
+    pub exit_code: i32,
+}
+
 /// Why a command's result is not known, or was not good.
 #[derive(Debug, thiserror::Error)]
 pub enum ExecError {
@@ -123,16 +134,28 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a command; `argv` is not read by a shell.
+    /// Starts a command that is given input; `argv` is not read by a shell.
+    ///
+    /// Before Kubernetes 1.30 the end of the input cannot be told without ending the connection: a command that needs more
+    /// than a line must know how much it gets.
     pub async fn start(
         site: &SiteClient,
         container: &Container,
         argv: &[&str],
     ) -> Result<Self, ExecError> {
+        Self::attach(site, container, argv, true).await
+    }
+
+    async fn attach(
+        site: &SiteClient,
+        container: &Container,
+        argv: &[&str],
+        has_input: bool,
+    ) -> Result<Self, ExecError> {
         let pods: Api<Pod> = Api::namespaced(site.client.clone(), &site.namespace);
         let params = AttachParams::default()
             .container(&container.name)
-            .stdin(true)
+            .stdin(has_input)
             .stdout(true)
             .stderr(true)
             .max_stdout_buf_size(STREAM_BUFFER_BYTES)
@@ -163,9 +186,33 @@ impl Process {
         })
     }
 
-    /// Closes the command's input, reads what is left of its output and awaits its end.
-    pub async fn finish(mut self) -> Result<Output, ExecError> {
-        drop(self.stdin.take());
+    /// Gives the command input, without telling its end.
+    pub async fn give(&mut self, input: &[u8]) -> Result<(), ExecError> {
+        let lost = ExecError::Lost {
+            container: self.container.clone(),
+        };
+        let Some(stdin) = self.stdin.as_mut() else {
+            return Err(lost);
+        };
+        let given = stdin.write_all(input).await;
+        if given.is_err() || stdin.flush().await.is_err() {
+            return Err(lost);
+        }
+        Ok(())
+    }
+
+    /// Reads what is left of the command's output and awaits its end.
+    pub async fn finish(self) -> Result<Output, ExecError> {
+        let output = self.finish_bytes().await?;
+        Ok(Output {
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: output.stderr,
+            exit_code: output.exit_code,
+        })
+    }
+
+    /// The same for a command whose output is not text.
+    pub async fn finish_bytes(mut self) -> Result<Bytes, ExecError> {
         let status = self.attached.take_status();
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let (out, err) = tokio::join!(
@@ -181,9 +228,10 @@ impl Process {
             None => None,
         };
         let exit_code = status.as_ref().and_then(exit_code).ok_or_else(lost)?;
-        Ok(Output {
-            stdout: String::from_utf8_lossy(&stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&stderr).into_owned(),
+        let stderr = String::from_utf8_lossy(&stderr).into_owned();
+        Ok(Bytes {
+            stdout,
+            stderr,
             exit_code,
         })
     }
@@ -208,7 +256,12 @@ pub async fn run(
     argv: &[&str],
     limit: Duration,
 ) -> Result<Output, ExecError> {
-    let whole = async { Process::start(site, container, argv).await?.finish().await };
+    let whole = async {
+        Process::attach(site, container, argv, false)
+            .await?
+            .finish()
+            .await
+    };
     timeout(limit, whole).await.unwrap_or_else(|_| {
         Err(ExecError::Timeout {
             container: container.clone(),

@@ -9,6 +9,7 @@ pub mod effect;
 pub mod event;
 pub mod finding;
 pub mod follow;
+pub mod handover;
 pub mod leader;
 pub mod lsn;
 pub mod member;

@@ -16,6 +16,8 @@ pub enum Step {
     Prepare,
     /// A canary written on the source is replayed on the target, by the very ways that the move will use.
     Rehearse,
+    /// The target no longer asks the archive: each failing request would delay the promotion.
+    Detach,
     /// The source's leader stops cleanly and its site becomes a standby.
     Fence,
     /// Every member of the target that could be elected has replayed the source's shutdown checkpoint.
@@ -32,10 +34,11 @@ pub enum Step {
 
 impl Step {
     /// Every step, in order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Hold,
         Self::Prepare,
         Self::Rehearse,
+        Self::Detach,
         Self::Fence,
         Self::Prove,
         Self::Promote,
@@ -50,6 +53,7 @@ impl Step {
             Self::Hold => "hold",
             Self::Prepare => "prepare",
             Self::Rehearse => "rehearse",
+            Self::Detach => "detach",
             Self::Fence => "fence",
             Self::Prove => "prove",
             Self::Promote => "promote",
@@ -65,10 +69,9 @@ impl Step {
             Self::Hold => "pause both operators; each acknowledges it",
             Self::Prepare => "make the target poll often and the source keep its log",
             Self::Rehearse => "push a segment, checkpoint, and see a canary replayed on the target",
+            Self::Detach => "take archive-get out of the target's way until the move is over",
             Self::Fence => "stop the source's leader cleanly and make its site a standby",
-            Self::Prove => {
-                "push the last segment; every member of the target replays the shutdown checkpoint"
-            }
+            Self::Prove => "push the last segment; every member replays the shutdown checkpoint",
             Self::Promote => "make the target primary (point of no return)",
             Self::Verify => "commit and archive on the new primary; check where its history forks",
             Self::Release => "put settings back and resume both operators",

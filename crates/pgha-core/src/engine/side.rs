@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::StepError;
 use crate::client::{CallError, SiteClient};
 use crate::clock;
-use crate::exec::{Container, Shell};
+use crate::exec::{Container, Process, Shell};
 use crate::operator::pgo_v5::{self, render};
 use crate::patch::{ObjectPatch, patch_endpoints, patch_object};
 use crate::postgres::{ANSWER_TIME, Psql, SqlError};
@@ -162,6 +162,18 @@ impl Side {
     pub(super) fn take_shell(&mut self) -> Result<Shell, StepError> {
         self.shell()?;
         self.shell.take().ok_or(StepError::Interrupted)
+    }
+
+    /// Starts a bash script in the leader's container that waits for input.
+    pub(super) async fn start_script(&self, script: &str) -> Result<Process, StepError> {
+        let leader = self.containers().into_iter().next();
+        let leader = leader.ok_or_else(|| StepError::BasisChanged {
+            what: format!("the {} has no leader", self.part),
+        })?;
+        let argv = ["bash", "--noprofile", "--norc", "-c", script];
+        Process::start(&self.site, &leader, &argv)
+            .await
+            .map_err(StepError::Exec)
     }
 
     /// Connects to every member anew: after a stop, none of the old connections lives.

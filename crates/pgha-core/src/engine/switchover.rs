@@ -2,10 +2,12 @@
 
 mod after;
 mod before;
+mod handover;
 
 use std::time::Duration;
 
 pub(super) use self::before::emit_canary;
+use self::handover::Handover;
 use pgha_model::event::{Event, Outcome, Standing};
 use pgha_model::lsn::Lsn;
 use pgha_model::plan::{Feed, Plan, Step};
@@ -32,6 +34,8 @@ pub struct Switchover<'a> {
     pub(super) reached: Reached,
     /// The push of the source's last segment, which may outlast the promotion.
     pushing: JoinSet<Result<Output, ExecError>>,
+    /// The waiting ends of the direct way from the source's log to the target's.
+    handover: Option<Handover>,
 }
 
 /// How far a move has come, for the way back: each is set before its request is sent.
@@ -120,6 +124,7 @@ impl<'a> Switchover<'a> {
             report,
             reached,
             pushing,
+            handover: None,
         }
     }
 
@@ -140,6 +145,7 @@ impl<'a> Switchover<'a> {
         Box::pin(self.before(Step::Hold, async |this| this.hold().await)).await?;
         Box::pin(self.before(Step::Prepare, async |this| this.prepare().await)).await?;
         Box::pin(self.before(Step::Rehearse, async |this| this.rehearse().await)).await?;
+        Box::pin(self.before(Step::Detach, async |this| this.detach().await)).await?;
         let fence = self.before(Step::Fence, async |this| this.fence().await);
         let closure = Box::pin(fence).await?;
         Box::pin(self.before(Step::Prove, async move |this| this.prove(closure).await)).await

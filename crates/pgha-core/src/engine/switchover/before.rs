@@ -22,6 +22,9 @@ use crate::settle::{Look, await_until};
 /// How often an archive-only target asks for log during a move; 5 s otherwise (PostgreSQL documentation, 20.6.3).
 const POLL_INTERVAL: &str = "200ms";
 
+/// How much log the source of an archive-only move keeps.
+const KEPT_LOG: &str = "512MB";
+
 /// Prints the control data as soon as it says `shut down`. A member that Patroni has already started again as a standby
 /// is missed, so this looks often.
 const WATCH_FOR_SHUTDOWN: &str = r#"
@@ -52,6 +55,7 @@ impl Switchover<'_> {
             Some(POLL_INTERVAL),
         );
         self.target.send_config(&config).await?;
+        self.keep_log_at_source().await?;
         let limit = self.limits.step;
         for psql in &mut self.target.members {
             await_setting(psql, "wal_retrieve_retry_interval", POLL_INTERVAL, limit).await?;
@@ -60,6 +64,19 @@ impl Switchover<'_> {
             (),
             format!("Every member of the target looks for log each {POLL_INTERVAL}."),
         ))
+    }
+
+    /// What is handed over directly must still be there when the source has stopped: its shutdown checkpoint recycles
+    /// every segment that the archive holds.
+    async fn keep_log_at_source(&mut self) -> Result<(), StepError> {
+        if !self.is_archive_only() {
+            return Ok(());
+        }
+        let mut config = self.source.config();
+        render::set_parameter(&mut config, "wal_keep_size", Some(KEPT_LOG));
+        self.source.send_config(&config).await?;
+        let limit = self.limits.step;
+        await_setting(self.source.psql()?, "wal_keep_size", KEPT_LOG, limit).await
     }
 
     /// A canary takes the very way that the last records will take.
@@ -190,6 +207,9 @@ impl Switchover<'_> {
         let limit = self.limits.proof;
         let archive_only = self.is_archive_only();
         let checkpoint = closure.checkpoint;
+        if let Some(handover) = self.handover.take() {
+            self.hand_over(handover, &closure).await;
+        }
         let mut replay = std::pin::pin!(await_replay(&mut self.target, checkpoint, limit));
         let positions = loop {
             tokio::select! {
@@ -290,7 +310,7 @@ pub(super) async fn await_archived(
 
 const LOOK: Duration = Duration::from_millis(50);
 
-async fn await_setting(
+pub(super) async fn await_setting(
     psql: &mut Psql,
     name: &str,
     wanted: &str,
