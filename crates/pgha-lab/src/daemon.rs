@@ -31,6 +31,11 @@ pub struct Daemon {
 /// What a daemon finds programs by; nothing else of the caller's environment reaches it.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// Puts the file `$0` in the place of the machine's DNS settings and becomes the program. The sites' volumes are left out
+/// of the new mount namespace: a copy of a mount would keep a volume in use after it has been unmounted.
+const IN_OWN_MOUNTS: &str = "umount --lazy --quiet /run/pgha-lab/cache/sites/*/volumes/*/
+mount --bind \"$0\" /etc/resolv.conf && exec setsid \"$@\"";
+
 impl Daemon {
     /// A daemon that is not started yet.
     pub fn new(place: Place, name: &str, program: impl Into<PathBuf>) -> Self {
@@ -211,9 +216,7 @@ impl Daemon {
         if let Some(file) = &self.resolv_conf {
             command = program::in_netns(place.netns(), "unshare");
             command.args(["--mount", "--", "sh", "-c"]);
-            command
-                .arg("mount --bind \"$0\" /etc/resolv.conf && exec setsid \"$@\"")
-                .arg(file);
+            command.arg(IN_OWN_MOUNTS).arg(file);
         } else {
             command = program::in_netns(place.netns(), "setsid");
         }

@@ -83,7 +83,11 @@ fn names() -> impl Iterator<Item = String> {
 fn make_one(folder: &Path) -> Result<()> {
     fs::create_dir_all(folder)?;
     let file = folder.with_extension("ext4");
-    File::create(&file)?.set_len(SIZE_BYTES)?;
+    if file.exists() {
+        // Whatever still has the old file open must not see the new one change under it.
+        fs::remove_file(&file)?;
+    }
+    File::create_new(&file)?.set_len(SIZE_BYTES)?;
     // Nothing is reserved for root and nothing written ahead: 50 ms for each volume.
     let options = "lazy_itable_init=1,lazy_journal_init=1,nodiscard";
     let mut mkfs = Command::new("mkfs.ext4");
