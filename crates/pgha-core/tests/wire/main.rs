@@ -1,4 +1,4 @@
-//! The reading half over a fake API server.
+//! Everything that speaks to an API server, over a fake one.
 #![expect(
     clippy::unwrap_used,
     reason = "helpers of tests fail the test that calls them"
@@ -6,6 +6,7 @@
 
 mod call;
 mod open;
+mod patch;
 mod survey;
 mod trouble;
 
