@@ -1,6 +1,6 @@
 //! Completion of a command line that is not finished: commands and flags, and what only a kubeconfig and a cluster know.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -57,11 +57,20 @@ pub(crate) fn answer_kubectl(words: Vec<String>, environment: &Environment) -> E
         .collect();
     let mut command = knowing(&words, environment);
     let last = words.len().saturating_sub(1).max(1);
+    let wants_flags = words.get(last).is_some_and(|word| starts_flag(word));
     let candidates = complete(&mut command, words, last, None).unwrap_or_default();
-    let lines = candidates.iter().filter(|one| !one.is_hide_set()).map(line);
+    let lines = candidates
+        .iter()
+        .filter(|one| !one.is_hide_set() && starts_flag(one.get_value()) == wants_flags)
+        .map(line);
     let answer: String = lines.chain([format!("{NO_FILES}\n")]).collect();
     ui::print(&answer);
     Exit::Done
+}
+
+/// kubectl offers flags only where one was begun, so its plugin does too.
+fn starts_flag(word: &OsStr) -> bool {
+    word.as_encoded_bytes().starts_with(b"-")
 }
 
 fn line(candidate: &CompletionCandidate) -> String {

@@ -4,8 +4,9 @@ mod page;
 mod table;
 mod unit;
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 
+use clap::error::ErrorKind;
 use serde::Serialize;
 
 pub(crate) use self::page::{Page, Span, Style};
@@ -198,7 +199,14 @@ pub(crate) fn show_usage(error: &clap::Error) -> Exit {
         drop(write_stdout(&text));
         return Exit::Done;
     }
-    let text = format!("{}\neffect: nothing was changed\n", text.trim_end());
+    // Without any argument the help itself is the answer.
+    let is_help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    let effect = if is_help {
+        ""
+    } else {
+        "\neffect: nothing was changed"
+    };
+    let text = format!("{}{effect}\n", text.trim_end());
     // Without a stderr there is nobody to tell.
     drop(write_to(&mut io::stderr().lock(), &text));
     Exit::Usage
@@ -212,7 +220,7 @@ pub(crate) fn print(text: &str) {
 fn write_stdout(text: &str) -> Result<Pipe, Failure> {
     match write_to(&mut io::stdout().lock(), text) {
         Ok(()) => Ok(Pipe::Open),
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(Pipe::Closed),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Pipe::Closed),
         Err(error) => Err(Failure::refused(format!(
             "the result cannot be written: {error}"
         ))),

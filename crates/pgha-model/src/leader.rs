@@ -147,6 +147,10 @@ fn judge_store(survey: &SiteSurvey, member: &Member, disagreements: &mut Vec<Str
 }
 
 fn judge_others(survey: &SiteSurvey, leader: Option<&Member>, disagreements: &mut Vec<String>) {
+    // Who holds a lock that was not seen is not known: nobody can be said not to.
+    if survey.lock.as_seen().is_none() {
+        return;
+    }
     for member in &survey.members {
         if leader.is_some_and(|leader| leader.pod == member.pod) {
             continue;

@@ -116,7 +116,11 @@ fn judge_object(survey: &SiteSurvey, notices: &mut Notices<'_>) {
 /// A standby has no backups of its own: both sides share the repository, and the primary side fills it.
 fn judge_backups(survey: &SiteSurvey, leader: &LeaderVerdict<'_>, notices: &mut Notices<'_>) {
     let object = &survey.object;
-    if leader.role == Some(Role::Primary) && object.last_backup.is_none() {
+    let has_first = object
+        .repos
+        .iter()
+        .any(|repo| repo.replica_create_backup_complete);
+    if leader.role == Some(Role::Primary) && object.last_backup.is_none() && !has_first {
         notices.warn(
             "no-backup",
             "No finished backup is on record here.",

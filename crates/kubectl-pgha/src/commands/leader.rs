@@ -55,9 +55,10 @@ fn refusal(survey: &SiteSurvey, verdict: &LeaderVerdict<'_>) -> Option<Failure> 
     } else {
         format!("the evidence about the leader of {place} disagrees")
     };
-    Some(
-        Failure::refused(message)
-            .because(verdict.disagreements.clone())
-            .hinting("Look again after Patroni's next turn; where it stays, look at its log."),
-    )
+    let refusal = Failure::refused(message).because(verdict.disagreements.clone());
+    Some(if survey.lock.as_seen().is_some() {
+        refusal.hinting("Look again after Patroni's next turn; where it stays, look at its log.")
+    } else {
+        refusal
+    })
 }

@@ -52,7 +52,7 @@ async fn run(args: &StatusArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, 
     if view.is_empty() {
         ui.note(&question.nothing_there());
     }
-    Ok(match view.complaint() {
+    Ok(match view.complaint(ui.format) {
         None => Exit::Done,
         Some(complaint) => {
             ui.complain(&complaint);
@@ -107,6 +107,7 @@ impl Question<'_> {
                     Ok(survey) => surveys.push(survey),
                     Err(failure) => unseen.push(Unseen {
                         context: site.context.clone(),
+                        cluster: self.args.cluster.clone(),
                         failure,
                     }),
                 }

@@ -22,6 +22,8 @@ pub(crate) struct LeaderView {
     /// The member that holds Patroni's lock.
     leader: Option<Leader>,
     evidence: Evidence,
+    /// The other members, by what their pods say.
+    others: Vec<Other>,
     /// Contradictions; none when everything agrees.
     disagreements: Vec<String>,
 }
@@ -54,6 +56,14 @@ struct Evidence {
 
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
+struct Other {
+    pod: String,
+    role_label: Option<String>,
+    status: Known<MemberView>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Lock {
     holder: Option<String>,
     acquired_at: Option<Timestamp>,
@@ -76,6 +86,7 @@ impl LeaderView {
                 .member
                 .map(|member| Leader::new(survey, member, verdict.role.as_ref())),
             evidence: Evidence::new(survey, verdict.member, now),
+            others: Other::all(survey, verdict.member),
             disagreements: verdict.disagreements.clone(),
         }
     }
@@ -103,6 +114,15 @@ impl View for LeaderView {
         let mut evidence = Table::new(vec!["EVIDENCE", "SAYS"]);
         for (source, says) in self.evidence.lines() {
             evidence.row([Span::plain(source), says]);
+        }
+        // Where everything agrees the others are only replicas, which `status` counts.
+        if !self.disagreements.is_empty() {
+            for other in &self.others {
+                evidence.row([
+                    Span::plain(&other.pod),
+                    other.status.span(MemberView::sentence),
+                ]);
+            }
         }
         page.table(&evidence);
         page
@@ -192,6 +212,21 @@ impl Evidence {
             Span::plain(format!("{} cluster", self.object)),
         ));
         lines
+    }
+}
+
+impl Other {
+    fn all(survey: &SiteSurvey, leader: Option<&Member>) -> Vec<Self> {
+        survey
+            .members
+            .iter()
+            .filter(|member| leader.is_none_or(|leader| leader.pod != member.pod))
+            .map(|member| Self {
+                pod: member.pod.clone(),
+                role_label: member.role_label.clone(),
+                status: Known::of(&member.status, |status| status.into()),
+            })
+            .collect()
     }
 }
 

@@ -17,6 +17,7 @@ use serde::Serialize;
 use super::leader::patroni;
 use super::member::role_word;
 use super::{API_VERSION, PlaceView};
+use crate::args::Format;
 use crate::failure::Failure;
 use crate::ui::{Detail, Page, View};
 
@@ -61,7 +62,10 @@ struct SideView {
     #[serde(skip_serializing_if = "Option::is_none")]
     moved: Option<MovedView>,
     patroni: Option<String>,
+    /// When the newest backup ended, in the object's own text.
     last_backup: Option<String>,
+    /// Whether the backup from which replicas are made is there; the object does not say when it ended.
+    has_first_backup: bool,
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -102,12 +106,15 @@ struct NoticeView {
 #[serde(rename_all = "camelCase")]
 struct UnseenView {
     context: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster: Option<String>,
     because: String,
 }
 
 /// Something that was asked and not seen.
 pub(crate) struct Unseen {
     pub(crate) context: String,
+    pub(crate) cluster: Option<String>,
     pub(crate) failure: Failure,
 }
 
@@ -123,6 +130,7 @@ impl StatusView {
                 .iter()
                 .map(|unseen| UnseenView {
                     context: unseen.context.clone(),
+                    cluster: unseen.cluster.clone(),
                     because: unseen.failure.in_one_line(),
                 })
                 .collect(),
@@ -130,7 +138,7 @@ impl StatusView {
     }
 
     /// What is wrong, when something is.
-    pub(crate) fn complaint(&self) -> Option<Failure> {
+    pub(crate) fn complaint(&self, form: Format) -> Option<Failure> {
         let wrong = self
             .services
             .iter()
@@ -139,11 +147,20 @@ impl StatusView {
             .count();
         let message = match (self.unseen.len(), wrong) {
             (0, 0) => return None,
-            (0, _) => "something is wrong; the lines that begin with FAIL say what",
+            (0, _) => "something is wrong",
             (_, 0) => "not everything that was asked could be seen",
             (_, _) => "not everything that was asked could be seen, and something is wrong",
         };
-        Some(Failure::refused(message))
+        let hint = match (wrong, form) {
+            (0, _) | (_, Format::Name) => None,
+            (_, Format::Table | Format::Wide) => Some("The lines that begin with FAIL say what."),
+            (_, Format::Json | Format::Yaml) => Some("The notices of severity `fail` say what."),
+        };
+        let complaint = Failure::refused(message);
+        Some(match hint {
+            Some(hint) => complaint.hinting(hint),
+            None => complaint,
+        })
     }
 
     /// Whether there was nothing to see.
@@ -172,6 +189,16 @@ impl StatusView {
                     seconds,
                 });
             }
+        }
+    }
+
+    /// A side's name in text: the context, unless more than one side is seen through it.
+    fn name_of(&self, place: &PlaceView) -> String {
+        let same = |side: &&SideView| side.place.context == place.context;
+        if self.sides().filter(same).count() > 1 {
+            Place::from(place).to_string()
+        } else {
+            place.context.clone()
         }
     }
 
@@ -206,16 +233,6 @@ impl ServiceView {
             notices: service.notices.iter().map(NoticeView::new).collect(),
         }
     }
-
-    /// The side's name among the sides of its service: the context, unless two sides have the same.
-    fn name_of(&self, place: &PlaceView) -> String {
-        let same = |side: &&SideView| side.place.context == place.context;
-        if self.sides.iter().filter(same).count() > 1 {
-            Place::from(place).to_string()
-        } else {
-            place.context.clone()
-        }
-    }
 }
 
 impl SideView {
@@ -248,6 +265,11 @@ impl SideView {
             moved: None,
             patroni: status.and_then(patroni),
             last_backup: survey.object.last_backup.clone(),
+            has_first_backup: survey
+                .object
+                .repos
+                .iter()
+                .any(|repo| repo.replica_create_backup_complete),
         }
     }
 }

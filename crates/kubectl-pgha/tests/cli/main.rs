@@ -1,1 +1,15 @@
 //! The plugin as a process: arguments in, both streams and the exit code out.
+//!
+//! Each process has an environment of its own and meets a fake API server on a loopback port.
+
+#[expect(
+    clippy::unwrap_used,
+    reason = "a place for tests that cannot be made fails the test"
+)]
+mod bench;
+mod completion;
+mod help;
+mod leader;
+mod output;
+mod refusal;
+mod status;

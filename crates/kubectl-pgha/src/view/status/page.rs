@@ -6,7 +6,7 @@ use pgha_model::finding::Severity;
 use pgha_model::follow::{Branch, Feed};
 use pgha_model::service::ServiceState;
 
-use super::{FollowingView, NoticeView, ServiceView, SideView, StatusView};
+use super::{FollowingView, NoticeView, ServiceView, SideView, StatusView, UnseenView};
 use crate::ui::{Detail, Page, Span, Style, Table, bytes, instant};
 use crate::view::leader::role_span;
 
@@ -62,14 +62,17 @@ impl StatusView {
             table.row(columns.cells(side, &time));
         }
         for unseen in &self.unseen {
-            table.row(columns.unseen_cells(&unseen.context, &time));
+            table.row(columns.unseen_cells(unseen, &time));
         }
         table
     }
 
     /// What is to be said below the table: one line a service, then the notices.
     fn remarks(&self) -> Vec<Vec<Span>> {
-        let summaries = self.services.iter().filter_map(ServiceView::summary);
+        let summaries = self
+            .services
+            .iter()
+            .filter_map(|service| self.summary(service));
         let mut lines: Vec<Vec<Span>> = summaries.map(|text| vec![Span::plain(text)]).collect();
         lines.extend(self.notices());
         lines
@@ -86,21 +89,19 @@ impl StatusView {
         });
         let notices = self.services.iter().flat_map(|service| {
             let notices = service.notices.iter();
-            notices.map(|notice| service.notice_line(notice))
+            notices.map(|notice| self.notice_line(service, notice))
         });
         unseen.chain(notices).collect()
     }
-}
 
-impl ServiceView {
     /// Who follows whom, when there is one primary and somebody follows it.
-    fn summary(&self) -> Option<String> {
-        let primary = self
+    fn summary(&self, service: &ServiceView) -> Option<String> {
+        let primary = service
             .sides
             .iter()
             .find(|side| side.following.is_none() && side.role.as_deref() == Some("primary"))
-            .filter(|_| self.state == ServiceState::OnePrimary)?;
-        let followers: Vec<String> = self
+            .filter(|_| service.state == ServiceState::OnePrimary)?;
+        let followers: Vec<String> = service
             .sides
             .iter()
             .filter_map(|side| {
@@ -123,7 +124,7 @@ impl ServiceView {
         ))
     }
 
-    fn notice_line(&self, notice: &NoticeView) -> Vec<Span> {
+    fn notice_line(&self, service: &ServiceView, notice: &NoticeView) -> Vec<Span> {
         let (word, style) = match notice.severity {
             Severity::Pass => ("OK", Style::Good),
             Severity::Warn => ("WARN", Style::Warning),
@@ -131,7 +132,7 @@ impl ServiceView {
         };
         let subject = match &notice.place {
             Some(place) => format!(" {}: ", self.name_of(place)),
-            None => format!(" {}: ", self.whole_name()),
+            None => format!(" {}: ", service.name()),
         };
         vec![
             Span::new(word, style),
@@ -139,8 +140,10 @@ impl ServiceView {
             Span::dim(&notice.advice),
         ]
     }
+}
 
-    fn whole_name(&self) -> &str {
+impl ServiceView {
+    fn name(&self) -> &str {
         self.sides
             .first()
             .map_or("the service", |side| side.place.cluster.as_str())
@@ -231,7 +234,7 @@ impl Columns {
             following.map_or_else(|| Span::plain(""), FollowingView::feed_span),
         ]);
         if !self.time {
-            cells.push(text(side.last_backup.as_deref()));
+            cells.push(side.backup_span());
         }
         if self.detail == Detail::Wide {
             cells.extend([
@@ -243,15 +246,15 @@ impl Columns {
         cells
     }
 
-    /// A row for a site of which only the name is known.
-    fn unseen_cells(self, context: &str, time: &str) -> Vec<Span> {
+    /// A row for what was not seen: only its name is known.
+    fn unseen_cells(self, unseen: &UnseenView, time: &str) -> Vec<Span> {
         let columns = self.header();
-        let mut cells = self.first_cells(context, time);
+        let mut cells = self.first_cells(&unseen.context, time);
         for name in columns.iter().skip(cells.len()) {
-            cells.push(if *name == "ROLE" {
-                Span::new("unseen", Style::Bad)
-            } else {
-                Span::plain("")
+            cells.push(match *name {
+                "CLUSTER" => Span::plain(unseen.cluster.as_deref().unwrap_or_default()),
+                "ROLE" => Span::new("unseen", Style::Bad),
+                _ => Span::plain(""),
             });
         }
         cells
@@ -264,6 +267,14 @@ impl Columns {
 }
 
 impl SideView {
+    fn backup_span(&self) -> Span {
+        match &self.last_backup {
+            Some(time) => Span::plain(time.parse().map_or_else(|_| time.clone(), instant)),
+            None if self.has_first_backup => Span::plain("first one, no date"),
+            None => Span::plain(""),
+        }
+    }
+
     fn ready_span(&self) -> Span {
         let members = self.members;
         let style = if members.ready < members.total || members.total == 0 {

@@ -1,0 +1,74 @@
+//! The help, the version, and the reference that is made of them.
+
+use std::path::Path;
+
+use crate::assert_said;
+use crate::bench::Bench;
+
+#[test]
+fn the_version_needs_no_kubeconfig() {
+    let bench = Bench::with_kubeconfig(b"\tnot yaml");
+    let ran = bench.run(&["--version"]);
+    assert_eq!(ran.code, Some(0));
+    assert_eq!(
+        ran.stdout,
+        format!("kubectl-pgha {}\n", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+#[test]
+fn help_calls_the_plugin_as_people_do() {
+    let bench = Bench::new(&[]);
+    assert_said!(
+        bench.run(&["--help"]),
+        bench.run(&["leader", "-h"]),
+        bench.run(&[])
+    );
+}
+
+#[test]
+fn the_reference_is_what_the_help_says() {
+    let stored = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/cli.md");
+    let now = reference();
+    if std::fs::read_to_string(&stored).ok().as_deref() == Some(&now) {
+        return;
+    }
+    let fresh = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cli.md");
+    std::fs::write(&fresh, now).unwrap();
+    panic!(
+        "docs/cli.md is stale; mend it with: cp {} docs/cli.md",
+        fresh.display()
+    );
+}
+
+/// Every command's long help, as one page.
+fn reference() -> String {
+    let mut page = String::from(
+        "# The command line\n\n\
+         Made from the help by a test of the crate `kubectl-pgha`, which fails when this page is stale.\n",
+    );
+    let mut plugin = kubectl_pgha::command().term_width(100);
+    plugin.build();
+    let top = plugin.clone().render_long_help().to_string();
+    section(&mut page, "kubectl pgha", &top);
+    for command in plugin.get_subcommands_mut() {
+        if !command.is_hide_set() {
+            let title = format!("kubectl pgha {}", command.get_name());
+            let help = command.render_long_help().to_string();
+            section(&mut page, &title, &help);
+        }
+    }
+    page
+}
+
+fn section(page: &mut String, title: &str, help: &str) {
+    let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
+    let help = lines.join("\n");
+    page.extend([
+        "\n## `",
+        title,
+        "`\n\n```text\n",
+        help.trim_end(),
+        "\n```\n",
+    ]);
+}
