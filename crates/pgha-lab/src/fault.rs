@@ -22,6 +22,27 @@ pub(crate) fn prepare_router() -> Result<()> {
     Ok(())
 }
 
+/// The router's faults that are in force now, in the words of `iptables(8)` and `tc(8)`.
+///
+/// # Errors
+/// There is no router.
+pub fn in_router() -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for chain in CHAINS {
+        let rules = program::output(
+            program::in_netns(ROUTER_NETNS, "iptables").args(["--wait", "-S", chain]),
+        )?;
+        found.extend(
+            rules
+                .lines()
+                .filter(|rule| rule.starts_with("-A"))
+                .map(str::to_owned),
+        );
+    }
+    found.extend(link::slowed()?);
+    Ok(found)
+}
+
 /// Adds a rule of the router's, unless it is there.
 fn add_rule(chain: &str, rule: &[&str]) -> Result<()> {
     if iptables(&[&["-C", chain], rule].concat()).is_ok() {

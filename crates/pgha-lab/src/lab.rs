@@ -19,7 +19,7 @@ use crate::leftover;
 use crate::lock::Lock;
 use crate::network;
 use crate::node;
-use crate::operator::Operator;
+use crate::operator::{self, Operator};
 use crate::paths::{self, Cache};
 use crate::progress::Progress;
 use crate::site::{Place, SERVICE_NAMESPACE, Site};
@@ -52,7 +52,7 @@ pub fn up(options: &Options, progress: &Progress) -> Result<()> {
     let parts = build(&cache, progress)?;
     let state = Path::new(paths::RUN).join("state");
     if fs::read_to_string(&state).is_ok_and(|key| key == parts.key) {
-        match progress.part("verify what runs", |_| verify()) {
+        match progress.part("verify what runs", |_| verify_sites()) {
             Ok(()) => return start_operators(options, progress),
             Err(error) => progress.line(&format!("starting anew: {error:#}")),
         }
@@ -102,13 +102,21 @@ fn end(progress: &Progress) -> Result<()> {
 
 /// Succeeds when everything that `up` started runs and answers.
 pub fn verify() -> Result<()> {
+    verify_sites()?;
+    for site in Site::ALL {
+        verify_daemon(site.place(), operator::DAEMON)?;
+    }
+    Ok(())
+}
+
+/// As [`verify`], but for the operators: an operator can be started again without harm to what it made.
+fn verify_sites() -> Result<()> {
     ensure!(network::is_made(), "a network namespace is missing");
     for place in Place::ALL {
         for name in daemon::names(place)? {
-            ensure!(
-                Daemon::load(place, &name)?.is_alive(),
-                "{name} of {place} does not run"
-            );
+            if name != operator::DAEMON {
+                verify_daemon(place, &name)?;
+            }
         }
     }
     store::answers()?;
@@ -116,6 +124,12 @@ pub fn verify() -> Result<()> {
         control_plane::is_ready(site)?;
         node::is_ready(site)?;
     }
+    Ok(())
+}
+
+fn verify_daemon(place: Place, name: &str) -> Result<()> {
+    let daemon = Daemon::load(place, name)?;
+    ensure!(daemon.is_alive(), "{name} of {place} does not run");
     Ok(())
 }
 
@@ -249,7 +263,7 @@ fn remove_containers() -> Result<()> {
         if !containerd.is_alive() {
             continue;
         }
-        for name in ["kubelet", crate::operator::DAEMON] {
+        for name in ["kubelet", operator::DAEMON] {
             if let Ok(daemon) = Daemon::load(site.place(), name) {
                 daemon
                     .signal(rustix::process::Signal::KILL)

@@ -54,7 +54,7 @@ pub fn make() -> Result<()> {
     )?;
     in_netns(ROUTER_NETNS, &["link", "set", HOST_LINK, "up"])?;
     for place in Place::ALL {
-        ip(&["route", "replace", &place.range(), "via", HOST_ROUTER_IP])
+        ip(&["route", "add", &place.range(), "via", HOST_ROUTER_IP])
             .context("the machine's own routes are in the way of the lab's")?;
     }
     fault::prepare_router()

@@ -3,14 +3,16 @@
 use std::fmt;
 
 use crate::daemon::{self, Daemon};
+use crate::fault;
 use crate::lab;
 use crate::paths;
 use crate::site::Place;
 
-/// Each daemon, and the first thing that is wrong.
+/// Each daemon, the faults in force, and the first thing that is wrong.
 #[derive(Clone, Debug)]
 pub struct Status {
     daemons: Vec<(Place, String, bool)>,
+    faults: Vec<String>,
     wrong: Option<String>,
 }
 
@@ -25,6 +27,7 @@ pub fn read() -> Status {
     }
     Status {
         daemons,
+        faults: fault::in_router().unwrap_or_default(),
         wrong: lab::verify().err().map(|error| format!("{error:#}")),
     }
 }
@@ -41,6 +44,9 @@ impl fmt::Display for Status {
         for (place, name, alive) in &self.daemons {
             let state = if *alive { "runs" } else { "does not run" };
             writeln!(f, "{:6} {name:24} {state}", place.name())?;
+        }
+        for fault in &self.faults {
+            writeln!(f, "fault  {fault}")?;
         }
         match &self.wrong {
             None => write!(

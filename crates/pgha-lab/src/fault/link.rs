@@ -103,6 +103,19 @@ pub fn heal_all() -> Result<()> {
     Ok(())
 }
 
+/// The classes of slowed ways, with the link each is on.
+pub(super) fn slowed() -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for end in End::ALL {
+        let link = end.link();
+        let classes = program::output(
+            program::in_netns(ROUTER_NETNS, "tc").args(["class", "show", "dev", &link]),
+        )?;
+        found.extend(classes.lines().map(|class| format!("{link}: {class}")));
+    }
+    Ok(found)
+}
+
 /// What is not there needs no removing.
 fn unslow(from: End, to: End) -> Result<()> {
     let (link, class) = (to.link(), from.class());
