@@ -7,7 +7,7 @@ use pgha_model::lsn::Lsn;
 use pgha_model::plan::Step;
 use pgha_model::timeline::{History, Timeline};
 
-use super::before::{await_archived, await_replay, emit_canary};
+use super::before::{await_archived, await_members, await_replay, emit_canary};
 use super::{NewPrimary, Proof, Switchover};
 use crate::clock::{self, Instant};
 use crate::diagnose::Diagnose as _;
@@ -161,10 +161,9 @@ impl Switchover<'_> {
         let limit = self.limits.step;
         self.source.reconnect(limit).await?;
         await_replay(&mut self.source, mark, limit).await?;
-        let leader = self.target.members.drain(..1).collect::<Vec<_>>();
-        let followed = await_replay(&mut self.target, mark, limit).await;
-        self.target.members.splice(0..0, leader);
-        let members = self.source.members.len() + followed?.len();
+        let replicas = self.target.members.get_mut(1..).unwrap_or_default();
+        let followed = await_members(replicas, mark, limit).await?;
+        let members = self.source.members.len() + followed.len();
         Ok((
             (),
             format!("{members} members replayed past {mark}, which only the new timeline has."),

@@ -11,6 +11,8 @@ use pgha_model::plan::LeaderIdentity;
 use pgha_model::proof::Closure;
 use pgha_model::timeline::Timeline;
 
+use tokio::time::timeout;
+
 use super::{Proof, Switchover};
 use crate::clock;
 use crate::engine::StepError;
@@ -262,27 +264,74 @@ pub(in crate::engine) async fn emit_canary(psql: &mut Psql) -> Result<Lsn, StepE
     psql.lsn(canary, ANSWER_TIME).await.map_err(StepError::Sql)
 }
 
-/// Waits until every member of a side has replayed past a position; returns up to where each has, the leader first.
+/// Waits until every member of a standby side has replayed past a position; returns up to where each has, the leader
+/// first.
 pub(super) async fn await_replay(
     side: &mut Side,
     past: Lsn,
     limit: Duration,
 ) -> Result<Vec<(String, Lsn)>, StepError> {
-    let waits = side.members.iter_mut().map(|psql| async move {
-        let replayed = psql
-            .await_replay(past, limit)
-            .await
-            .map_err(StepError::Sql)?;
-        let member = psql.member().to_owned();
-        let replayed = replayed.ok_or_else(|| StepError::NotSettled {
+    let Some((leader, replicas)) = side.members.split_first_mut() else {
+        return Err(StepError::BasisChanged {
+            what: format!("the {} has no members", side.part),
+        });
+    };
+    let first = await_member(leader, past, limit).await?;
+    let mut waiting = std::pin::pin!(await_members(replicas, past, limit));
+    let others = loop {
+        wake_senders(leader).await?;
+        if let Ok(others) = timeout(WAKE, &mut waiting).await {
+            break others?;
+        }
+    };
+    Ok(std::iter::once(first).chain(others).collect())
+}
+
+/// The same for members that all follow somebody else.
+pub(super) async fn await_members(
+    members: &mut [Psql],
+    past: Lsn,
+    limit: Duration,
+) -> Result<Vec<(String, Lsn)>, StepError> {
+    try_join_all(
+        members
+            .iter_mut()
+            .map(|psql| await_member(psql, past, limit)),
+    )
+    .await
+}
+
+async fn await_member(
+    psql: &mut Psql,
+    past: Lsn,
+    limit: Duration,
+) -> Result<(String, Lsn), StepError> {
+    let replayed = psql
+        .await_replay(past, limit)
+        .await
+        .map_err(StepError::Sql)?;
+    let member = psql.member().to_owned();
+    match replayed {
+        Some(replayed) => Ok((member, replayed)),
+        None => Err(StepError::NotSettled {
             what: "replay past the awaited position",
             limit,
             seen: format!("{member} has not replayed past {past}"),
-        })?;
-        Ok::<_, StepError>((member, replayed))
-    });
-    try_join_all(waits).await
+        }),
+    }
 }
+
+/// Has a standby leader send on what it has replayed.
+///
+/// Before Postgres 16 the senders of a standby that is fed by the archive are not woken by its replay and look by
+/// themselves only every 10 s (PostgreSQL source, `walsender.c`, `WalSndComputeSleeptime`); a reload wakes them.
+async fn wake_senders(leader: &mut Psql) -> Result<(), StepError> {
+    let reload = leader.query("select pg_reload_conf()", ANSWER_TIME).await;
+    reload.map(drop).map_err(StepError::Sql)
+}
+
+/// Pause between two reloads.
+const WAKE: Duration = Duration::from_millis(100);
 
 /// Waits until the archiver of a primary says that a segment, or a later one, is in the archive.
 pub(super) async fn await_archived(
