@@ -24,7 +24,11 @@ pub(crate) fn read(
     command: impl AsyncFnOnce(&Session<'_>, &Ui) -> Result<Exit, Failure>,
 ) -> Exit {
     change(site, output, environment, async |session, ui| {
-        unless_interrupted(command(session, ui)).await
+        match unless_interrupted(command(session, ui)).await {
+            // The person knows, and nothing was under way that would need a word.
+            Err(failure) if failure.exit == Exit::Interrupted => Ok(failure.exit),
+            result => result,
+        }
     })
 }
 
@@ -43,7 +47,11 @@ pub(crate) fn change(
     let run = || {
         start_log(&settings)?;
         let session = Session::open(&settings)?;
-        runtime()?.block_on(command(&session, &ui))
+        let runtime = runtime()?;
+        let ended = runtime.block_on(command(&session, &ui));
+        // What blocks a thread, a name that is looked up or a question at the terminal, does not hold up the end.
+        runtime.shutdown_background();
+        ended
     };
     run().unwrap_or_else(|failure| failed(&ui, &failure))
 }
@@ -68,7 +76,6 @@ pub(crate) fn tell_current(ui: &Ui, named: Option<&str>, site: &SiteClient) {
 
 fn failed(ui: &Ui, failure: &Failure) -> Exit {
     match failure.exit {
-        // The person knows, and a program that reads results should not get one more.
         Exit::Interrupted => ui.note("Interrupted; nothing was changed."),
         Exit::Done
         | Exit::Unexpected

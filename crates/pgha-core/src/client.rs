@@ -16,6 +16,7 @@ use tokio::time::timeout;
 pub use self::call::{CallError, CallKind, DeadlinePassed};
 pub use self::kubeconfig::{Kubeconfig, KubeconfigSource, OpenError};
 pub use self::proxy::EnvironmentProxy;
+use crate::clock;
 use crate::k8s::{ApiResource, DynamicObject};
 
 /// Our name in `managedFields`. Never one that begins with `kubectl`: Flux takes the fields of such managers over and
@@ -142,11 +143,24 @@ fn with_deadline(client: Client, limit: Duration) -> Client {
     let service = tower::service_fn(move |request: Request<Body>| {
         let client = client.clone();
         async move {
+            let line = format!("{} {}", request.method(), request.uri());
+            let began = clock::monotonic();
             let answer = timeout(limit, client.send(request)).await;
-            answer.unwrap_or_else(|_elapsed| {
+            let answer = answer.unwrap_or_else(|_elapsed| {
                 Err(kube::Error::Service(Box::new(DeadlinePassed { limit })))
-            })
+            });
+            tell(&line, began, &answer);
+            answer
         }
     });
     Client::new(service, namespace)
+}
+
+/// Logs a request with its answer, as `kubectl -v 6` does.
+fn tell(line: &str, began: clock::Instant, answer: &kube::Result<http::Response<Body>>) {
+    let took = clock::monotonic().duration_since(began).as_millis();
+    match answer {
+        Ok(answer) => tracing::info!("{line} {} in {took} ms", answer.status()),
+        Err(error) => tracing::info!("{line} failed in {took} ms: {error}"),
+    }
 }

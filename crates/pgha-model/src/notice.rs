@@ -37,6 +37,7 @@ pub fn judge_side(survey: &SiteSurvey, leader: &LeaderVerdict<'_>) -> Vec<Notice
             "Look again after Patroni's next turn; where it stays, look at its log.",
         );
     }
+    judge_freshness(leader, &mut notices);
     judge_object(survey, &mut notices);
     judge_backups(survey, leader, &mut notices);
     judge_store(survey, &mut notices);
@@ -67,6 +68,17 @@ impl Notices<'_> {
             advice: advice.to_owned(),
         });
     }
+}
+
+fn judge_freshness(leader: &LeaderVerdict<'_>, notices: &mut Notices<'_>) {
+    let Some(Err(because)) = leader.member.map(|member| member.live.seen()) else {
+        return;
+    };
+    notices.warn(
+        "not-live",
+        format!("The leader itself could not be asked: {because}."),
+        "What is shown of it is what its pod says, which may be some seconds old.",
+    );
 }
 
 fn judge_object(survey: &SiteSurvey, notices: &mut Notices<'_>) {
@@ -251,6 +263,13 @@ mod tests {
         assert_eq!(checks(&survey), ["patroni-paused"]);
         survey.store = Observed::unseen("not permitted");
         assert_eq!(checks(&survey), ["patroni-unseen"]);
+    }
+
+    #[test]
+    fn a_leader_that_could_not_be_asked_is_told() {
+        let mut survey = samples::primary("core1");
+        survey.members[0].live = Observed::unseen("not permitted");
+        assert_eq!(checks(&survey), ["not-live"]);
     }
 
     #[test]

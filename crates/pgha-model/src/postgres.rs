@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::lsn::Lsn;
+use crate::member::{MemberStatus, Role};
+use crate::timeline::Timeline;
 
 /// Facts of one server, from one query.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,4 +44,82 @@ pub struct PostgresFacts {
     pub failing_archive: Option<String>,
     /// `pg_stat_wal_receiver.status` on a standby that streams.
     pub receiver_status: Option<String>,
+}
+
+impl PostgresFacts {
+    /// The same facts as the description of the member that holds Patroni's lock, where Patroni itself could not be
+    /// asked: in recovery such a member is a standby leader, else a primary.
+    pub fn as_lock_holder(&self) -> MemberStatus {
+        let role = if self.in_recovery {
+            Role::StandbyLeader
+        } else {
+            Role::Primary
+        };
+        let replication_state = match self.receiver_status.as_deref() {
+            Some("streaming") => Some("streaming"),
+            Some(_) | None if self.in_recovery && !self.restore_command.is_empty() => {
+                Some("in archive recovery")
+            }
+            Some(_) | None => None,
+        };
+        MemberStatus {
+            state: "running".to_owned(),
+            role,
+            patroni: None,
+            timeline: Some(Timeline(self.checkpoint_timeline)),
+            written: self.flushed.or(self.replayed),
+            replayed: self.replayed,
+            replayed_at: None,
+            replication_state: replication_state.map(str::to_owned),
+            paused: false,
+            pending_restart: false,
+            system_identifier: Some(self.system_identifier.clone()),
+            server_version: Some(self.server_version),
+            postmaster_start_time: None,
+            store_last_seen: None,
+            receivers: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(json: &str) -> PostgresFacts {
+        let mut facts = serde_json::json!({
+            "inRecovery": false, "systemIdentifier": "7", "checkpointTimeline": 2, "flushed": "0/5000028",
+            "replayed": null, "replayPaused": null, "serverVersion": 150_018, "archiveMode": "on",
+            "archiveCommand": "x", "restoreCommand": "y", "applyDelayMs": 0, "recoveryTargets": [],
+            "synchronousStandbyNames": "", "segmentSizeBytes": 16_777_216, "lastArchived": null,
+            "failingArchive": null, "receiverStatus": null
+        });
+        let others: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(json).unwrap();
+        facts.as_object_mut().unwrap().extend(others);
+        serde_json::from_value(facts).unwrap()
+    }
+
+    #[test]
+    fn a_lock_holder_that_takes_writes_is_a_primary() {
+        let status = facts("{}").as_lock_holder();
+        assert_eq!(status.role, Role::Primary);
+        assert_eq!(status.written, Some("0/5000028".parse().unwrap()));
+        assert_eq!(status.replication_state, None);
+    }
+
+    #[test]
+    fn a_lock_holder_in_recovery_is_a_standby_leader_with_a_feed() {
+        let standby = r#"{"inRecovery": true, "flushed": null, "replayed": "0/4000000"}"#;
+        let status = facts(standby).as_lock_holder();
+        assert_eq!(status.role, Role::StandbyLeader);
+        assert_eq!(status.written, status.replayed);
+        assert_eq!(
+            status.replication_state.as_deref(),
+            Some("in archive recovery")
+        );
+        let streaming = standby.replace('}', r#", "receiverStatus": "streaming"}"#);
+        let status = facts(&streaming).as_lock_holder();
+        assert_eq!(status.replication_state.as_deref(), Some("streaming"));
+    }
 }

@@ -182,6 +182,8 @@ fn judge_whole(state: ServiceState, sides: &[Side<'_>]) -> Option<Notice> {
     };
     let (check, severity, seen, advice) = match state {
         ServiceState::OnePrimary => return None,
+        // What is wrong with a leader says it already.
+        ServiceState::NoPrimary if sides.len() == 1 => return None,
         ServiceState::BothPrimary => (
             "both-primary",
             Severity::Fail,
@@ -427,6 +429,17 @@ mod tests {
             let is_warning = state == ServiceState::PrimaryElsewhere;
             assert_eq!(services[0].is_healthy(), is_warning, "{check}");
         }
+    }
+
+    #[test]
+    fn a_side_alone_without_a_leader_says_it_once() {
+        let mut side = samples::primary("core1");
+        side.lock = Observed::unseen("there is none yet");
+        let surveys = [side];
+        let services = judge_services(&surveys, samples::now());
+        assert_eq!(services[0].state, ServiceState::NoPrimary);
+        assert_eq!(checks(&services[0]), ["leader"]);
+        assert!(!services[0].is_healthy());
     }
 
     #[test]

@@ -192,14 +192,20 @@ impl StatusView {
         }
     }
 
-    /// A side's name in text: the context, unless more than one side is seen through it.
+    /// A side's name in text: as short as it can be and still name only one.
     fn name_of(&self, place: &PlaceView) -> String {
-        let same = |side: &&SideView| side.place.context == place.context;
-        if self.sides().filter(same).count() > 1 {
-            Place::from(place).to_string()
-        } else {
-            place.context.clone()
+        let of_context = || {
+            self.sides()
+                .filter(|side| side.place.context == place.context)
+        };
+        if of_context().count() <= 1 {
+            return place.context.clone();
         }
+        let same_name = of_context().filter(|side| side.place.cluster == place.cluster);
+        if same_name.count() <= 1 {
+            return format!("{}@{}", place.cluster, place.context);
+        }
+        Place::from(place).to_string()
     }
 
     fn sides(&self) -> impl Iterator<Item = &SideView> {

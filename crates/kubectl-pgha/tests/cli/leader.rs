@@ -94,6 +94,10 @@ fn a_stale_lock_is_a_disagreement() {
 fn a_member_that_may_not_be_asked_is_told_as_unseen() {
     let cluster = cluster(&primary());
     cluster.fail(Fault::new(Failure::Forbidden).resource("pods/proxy"));
+    cluster.fail(Fault::new(Failure::Forbidden).resource("pods/exec"));
     let bench = Bench::new(&[("core1", &cluster)]);
-    assert_said!(bench.run(&["leader", "zitadel"]));
+    assert_said!(
+        bench.run(&["leader", "zitadel"]),
+        bench.run(&["status", "zitadel"])
+    );
 }

@@ -235,6 +235,10 @@ impl Kubeconfig {
 
 /// Reads one file; `None` when there is none.
 fn read_file(path: &Path) -> Result<Option<Parsed>, OpenError> {
+    if is_cut_utf16(path) {
+        let reason = io::Error::new(io::ErrorKind::InvalidData, "it is cut UTF-16");
+        return Err(not_kubeconfig(path, &reason));
+    }
     let error = match Parsed::read_from(path) {
         Ok(parsed) => return Ok(Some(parsed)),
         Err(error) => error,
@@ -253,6 +257,14 @@ fn read_file(path: &Path) -> Result<Option<Parsed>, OpenError> {
         path: path.to_owned(),
         source,
     })
+}
+
+/// Whether a file begins as UTF-16, which Windows shells write, and has half a character: kube 5.0 panics on it.
+fn is_cut_utf16(path: &Path) -> bool {
+    let Ok(bytes) = std::fs::read(path) else {
+        return false;
+    };
+    matches!(bytes.as_slice(), [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) && bytes.len() % 2 == 1
 }
 
 fn not_kubeconfig(path: &Path, error: &dyn Error) -> OpenError {
