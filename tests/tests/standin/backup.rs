@@ -73,14 +73,15 @@ fn a_backup_asked_of_a_standby_is_silent_and_fires_after_the_promotion() -> Resu
 fn a_backup_into_an_unknown_repository_is_accepted_and_never_starts() -> Result<()> {
     let Some(traps) = traps()? else { return Ok(()) };
     request(&traps, "nowhere", "repo4")?;
-    await_that("the event", Duration::from_secs(30), || {
-        Ok(is_mentioned_in_events("repo4")?.then_some(()))
-    })?;
-    let seen = manual_backup(&traps)?;
-    ensure!(
-        seen["id"] == "nowhere" && seen["finished"] == false,
-        "{seen}"
-    );
+    let seen = await_that(
+        "the request to be accepted",
+        Duration::from_secs(30),
+        || {
+            let seen = manual_backup(&traps)?;
+            Ok((seen["id"] == "nowhere" && is_mentioned_in_events("repo4")?).then_some(seen))
+        },
+    )?;
+    ensure!(seen["finished"] == false, "{seen}");
     traps.patch(&json!({
         "metadata": {"annotations": {"postgres-operator.crunchydata.com/pgbackrest-backup": null}},
         "spec": {"backups": {"pgbackrest": {"manual": null}}},

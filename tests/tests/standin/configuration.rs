@@ -61,7 +61,7 @@ fn while_paused_nothing_is_applied_and_nothing_replaced() -> Result<()> {
             Ok((now["failsafe_mode"] == true && now.get(MARK).is_none()).then_some(()))
         },
     )?;
-    traps.patch(&json!({"spec": {"patroni": null}}))
+    traps.reset_patroni()
 }
 
 /// The condition carries the generation that the operator declined to apply.
@@ -107,5 +107,5 @@ fn the_generation_is_observed_even_when_the_reconcile_failed() -> Result<()> {
     await_that("the rest to be applied", Duration::from_secs(30), || {
         Ok((traps.configuration()?["failsafe_mode"] == true).then_some(()))
     })?;
-    traps.patch(&json!({"spec": {"patroni": null}}))
+    traps.reset_patroni()
 }

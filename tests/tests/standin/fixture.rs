@@ -141,6 +141,22 @@ impl Traps {
         })
     }
 
+    /// Takes back what a test put into `spec.patroni`, and waits until Patroni holds the operator's own again.
+    pub(crate) fn reset_patroni(&self) -> Result<()> {
+        self.patch(&json!({"spec": {"patroni": null}}))?;
+        await_that(
+            "the operator's own configuration",
+            Duration::from_secs(30),
+            || {
+                Ok(self
+                    .configuration()?
+                    .get("failsafe_mode")
+                    .is_none()
+                    .then_some(()))
+            },
+        )
+    }
+
     pub(crate) fn await_role(&self, wanted: &str) -> Result<()> {
         await_that(
             &format!("the leader to be {wanted}"),

@@ -61,7 +61,7 @@ fn users_sql_runs_only_when_it_differs_from_what_ran_last() -> Result<()> {
         "the operator wrote the password again"
     );
 
-    traps.patch(&json!({"spec": {"patroni": null}}))?;
+    traps.reset_patroni()?;
     change_secret(&json!({"data": {"verifier": ""}}))?;
     await_in_step(&traps)
 }

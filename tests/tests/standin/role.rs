@@ -80,7 +80,7 @@ fn a_switchover_on_request_moves_the_lock() -> Result<()> {
         Ok((traps.object()?["status"]["patroni"]["switchover"] == "one").then_some(()))
     })?;
     ensure!(traps.leader()? != before, "the lock did not move");
-    traps.patch(&json!({"spec": {"patroni": null}}))?;
+    traps.reset_patroni()?;
     traps.promote()
 }
 
