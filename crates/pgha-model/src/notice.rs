@@ -125,20 +125,9 @@ fn judge_object(survey: &SiteSurvey, notices: &mut Notices<'_>) {
     }
 }
 
-/// A standby has no backups of its own: both sides share the repository, and the primary side fills it.
+/// A backup that a standby was asked for waits for its promotion, whenever that is.
 fn judge_backups(survey: &SiteSurvey, leader: &LeaderVerdict<'_>, notices: &mut Notices<'_>) {
     let object = &survey.object;
-    let has_first = object
-        .repos
-        .iter()
-        .any(|repo| repo.replica_create_backup_complete);
-    if leader.role == Some(Role::Primary) && object.last_backup.is_none() && !has_first {
-        notices.warn(
-            "no-backup",
-            "No finished backup is on record here.",
-            "Take one before a move.",
-        );
-    }
     let accepted = object.manual_backup.as_ref().map(|backup| &backup.id);
     if let Some(id) = &object.requested_backup
         && leader.role == Some(Role::StandbyLeader)
@@ -231,7 +220,6 @@ mod tests {
         survey.object.pending_switchover = Some("to a-1".to_owned());
         survey.object.hidden_standby_section = true;
         survey.object.managed_by = vec!["Helm release db".to_owned()];
-        survey.object.last_backup = None;
         assert_eq!(
             checks(&survey),
             [
@@ -239,17 +227,14 @@ mod tests {
                 "shutdown",
                 "pending-switchover",
                 "hidden-standby-section",
-                "managed",
-                "no-backup"
+                "managed"
             ]
         );
     }
 
     #[test]
-    fn only_a_primary_side_needs_a_backup_of_its_own() {
+    fn a_backup_that_waits_for_a_promotion_is_told() {
         let mut survey = samples::standby("core2");
-        survey.object.last_backup = None;
-        assert_eq!(checks(&survey), [""; 0]);
         survey.object.requested_backup = Some("b7".to_owned());
         assert_eq!(checks(&survey), ["pending-backup"]);
     }

@@ -66,7 +66,8 @@ impl PostgresFacts {
             state: "running".to_owned(),
             role,
             patroni: None,
-            timeline: Some(Timeline(self.checkpoint_timeline)),
+            // In recovery the control file has the timeline of the last restart point, which may be an old one.
+            timeline: (!self.in_recovery).then_some(Timeline(self.checkpoint_timeline)),
             written: self.flushed.or(self.replayed),
             replayed: self.replayed,
             replayed_at: None,
@@ -114,6 +115,7 @@ mod tests {
         let status = facts(standby).as_lock_holder();
         assert_eq!(status.role, Role::StandbyLeader);
         assert_eq!(status.written, status.replayed);
+        assert_eq!(status.timeline, None);
         assert_eq!(
             status.replication_state.as_deref(),
             Some("in archive recovery")

@@ -146,6 +146,7 @@ impl Leader {
             role: role.map(role_word),
             timeline: status
                 .and_then(|status| status.timeline)
+                .or_else(|| member.status.as_seen()?.timeline)
                 .map(|timeline| timeline.0),
             lsn: status.and_then(|status| status.written),
             since: since(survey, role),

@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use pgha_model::finding::Severity;
 use pgha_model::follow::{Branch, Feed};
 use pgha_model::service::ServiceState;
+use pgha_model::site::Place;
 
 use super::{FollowingView, NoticeView, ServiceView, SideView, StatusView, UnseenView};
 use crate::ui::{Detail, Page, Span, Style, Table, bytes, instant};
+use crate::view::PlaceView;
 use crate::view::leader::role_span;
 
 /// Which columns a table has.
@@ -69,10 +71,7 @@ impl StatusView {
 
     /// What is to be said below the table: one line a service, then the notices.
     fn remarks(&self) -> Vec<Vec<Span>> {
-        let summaries = self
-            .services
-            .iter()
-            .filter_map(|service| self.summary(service));
+        let summaries = self.services.iter().filter_map(Self::summary);
         let mut lines: Vec<Vec<Span>> = summaries.map(|text| vec![Span::plain(text)]).collect();
         lines.extend(self.notices());
         lines
@@ -95,7 +94,7 @@ impl StatusView {
     }
 
     /// Who follows whom, when there is one primary and somebody follows it.
-    fn summary(&self, service: &ServiceView) -> Option<String> {
+    fn summary(service: &ServiceView) -> Option<String> {
         let primary = service
             .sides
             .iter()
@@ -108,7 +107,7 @@ impl StatusView {
                 let following = side.following.as_ref()?;
                 Some(format!(
                     "{} {}",
-                    self.name_of(&side.place),
+                    service.name_of(&side.place),
                     following.sentence()
                 ))
             })
@@ -119,7 +118,7 @@ impl StatusView {
         Some(format!(
             "{}: {} is primary; {}.",
             primary.place.cluster,
-            self.name_of(&primary.place),
+            service.name_of(&primary.place),
             followers.join("; ")
         ))
     }
@@ -143,6 +142,15 @@ impl StatusView {
 }
 
 impl ServiceView {
+    /// A side's name among the sides of its service.
+    fn name_of(&self, place: &PlaceView) -> String {
+        let same = |side: &&SideView| side.place.context == place.context;
+        if self.sides.iter().filter(same).count() <= 1 {
+            return place.context.clone();
+        }
+        Place::from(place).to_string()
+    }
+
     fn name(&self) -> &str {
         self.sides
             .first()
