@@ -208,10 +208,7 @@ fn judge_patroni(part: Part, survey: &SiteSurvey, findings: &mut Findings) {
         version.map_or("unknown".to_owned(), |version| version.to_string())
     };
     let seen = match versions.as_slice() {
-        [Some(version)] if *version >= PatroniVersion::FIRST_WITH_CLEAN_DEMOTION => None,
-        [Some(version)] => Some(format!(
-            "Patroni {version} stops a primary at once when its cluster becomes a standby: acknowledged rows may be lost."
-        )),
+        [Some(_)] => None,
         [] => Some("There are no members.".to_owned()),
         several => Some(format!(
             "The members' versions of Patroni are mixed or unknown: {}.",
@@ -222,7 +219,7 @@ fn judge_patroni(part: Part, survey: &SiteSurvey, findings: &mut Findings) {
         "patroni-version",
         part,
         seen,
-        "Update every member to Patroni 4.1 or newer; this version of pgha moves no other.",
+        "Bring every member to the same version of Patroni: how a primary is stopped depends on it.",
     );
 }
 

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::check::{Consent, SideFacts, judge_switchover};
 use crate::finding::{Finding, Severity};
+use crate::member::PatroniVersion;
 use crate::site::Place;
 
 /// One settled change of a move, in the order of the move.
@@ -90,6 +91,17 @@ pub enum Feed {
     Streaming,
 }
 
+/// How the source's leader is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Demotion {
+    /// Patroni stops it cleanly when its cluster becomes a standby: 4.1 and newer.
+    InPlace,
+    /// Patroni is paused, Postgres is stopped by `pg_ctl`, and the cluster becomes a standby before Patroni goes on. Older
+    /// ones would stop Postgres at once.
+    WhilePaused,
+}
+
 /// What a move will do. Immutable: when a fact it rests on changes, it stops and is made anew.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -100,6 +112,8 @@ pub struct Plan {
     pub target: Place,
     /// How the target is fed.
     pub feed: Feed,
+    /// How the source is stopped.
+    pub demotion: Demotion,
     /// The member that will be stopped: only this one's control data counts.
     pub source_leader: LeaderIdentity,
     /// The member that will be promoted.
@@ -137,6 +151,7 @@ pub fn plan_switchover(
     let (Some((source_leader, target_leader)), None) = (leaders, findings.failures().next()) else {
         return Err(Refusal(findings.failures().cloned().collect()));
     };
+    let demotion = demotion_of(source);
     let streams = target
         .postgres
         .as_ref()
@@ -149,6 +164,7 @@ pub fn plan_switchover(
         } else {
             Feed::Archive
         },
+        demotion,
         source_leader,
         target_leader,
         steps: Step::ALL.to_vec(),
@@ -158,6 +174,24 @@ pub fn plan_switchover(
             .filter(|f| f.severity == Severity::Warn)
             .collect(),
     })
+}
+
+/// The checks have seen that every member has the same version.
+fn demotion_of(side: &SideFacts) -> Demotion {
+    let versions = side
+        .survey
+        .members
+        .iter()
+        .map(|member| member.freshest().ok()?.patroni);
+    let clean = PatroniVersion::FIRST_WITH_CLEAN_DEMOTION;
+    if versions
+        .into_iter()
+        .all(|version| version.is_some_and(|version| version >= clean))
+    {
+        Demotion::InPlace
+    } else {
+        Demotion::WhilePaused
+    }
 }
 
 fn leader_of(side: &SideFacts) -> Option<LeaderIdentity> {
