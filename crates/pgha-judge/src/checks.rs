@@ -277,10 +277,8 @@ fn follows(
         return check(id, false, silent.to_string());
     }
     for other in others {
-        let missing = ledger
-            .acknowledged()
-            .filter(|row| !other.rows.contains_key(&row.id))
-            .count();
+        let lacks = |id| primary.rows.contains_key(id) && !other.rows.contains_key(id);
+        let missing = ledger.acknowledged().filter(|row| lacks(&row.id)).count();
         if !other.in_recovery || other.timeline != primary.timeline || missing > 0 {
             let role = if other.in_recovery {
                 "replays"
@@ -288,7 +286,7 @@ fn follows(
                 "writes"
             };
             let says = format!(
-                "{} {role} timeline {} at {} and lacks {missing} acknowledged rows; the primary is on timeline {}",
+                "{} {role} timeline {} at {} and lacks {missing} rows of the primary, which is on timeline {}",
                 name(other),
                 other.timeline,
                 other.lsn,
@@ -298,7 +296,7 @@ fn follows(
         }
     }
     let says = format!(
-        "{} members replayed every acknowledged row, on timeline {}",
+        "{} members hold every acknowledged row that the primary holds, on timeline {}",
         others.len(),
         primary.timeline
     );

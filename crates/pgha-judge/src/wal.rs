@@ -3,6 +3,7 @@
 //! Rows can only tell of rows. A commit on a dead branch that no row of the writer shows is found here, and so is a
 //! fork before the source's shutdown checkpoint, which loses no row but leaves the old side unable to follow.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -196,6 +197,8 @@ pub fn judge_wal(evidence: &WalEvidence, sources: &[(TimelineId, String, String)
     for scan in evidence.scans.iter().filter(|scan| scan.timeline >= oldest) {
         collect_strays(&evidence.history, scan, &mut finding);
     }
+    count_once(&mut finding.stray_commits);
+    count_once(&mut finding.stray_others);
     for (timeline, site, address) in sources {
         match evidence
             .history
@@ -224,11 +227,18 @@ fn collect_strays(history: &TimelineHistory, scan: &Scan, finding: &mut WalFindi
             timeline: scan.timeline,
             record: record.clone(),
         };
-        match record.kind {
-            WalKind::Commit { .. } => finding.stray_commits.push(stray),
-            WalKind::ShutdownCheckpoint | WalKind::Other => finding.stray_others.push(stray),
-        }
+        let strays = match record.kind {
+            WalKind::Commit { .. } => &mut finding.stray_commits,
+            WalKind::ShutdownCheckpoint | WalKind::Other => &mut finding.stray_others,
+        };
+        strays.push(stray);
     }
+}
+
+/// A site's members replicate each other: the same record on several of them is one.
+fn count_once(strays: &mut Vec<Stray>) {
+    let mut seen = BTreeSet::new();
+    strays.retain(|stray| seen.insert((stray.site.clone(), stray.timeline, stray.record.lsn)));
 }
 
 fn judge_fork(

@@ -338,6 +338,16 @@ fn a_replica_beside_the_primary_that_lacks_rows_does_not_follow() {
 }
 
 #[test]
+fn a_standby_cannot_lack_what_the_primary_itself_lost() {
+    let mut run = Run::good();
+    let lost = run.rows[3];
+    for side in &mut run.sides {
+        side.rows.remove(&lost);
+    }
+    run.shows("nothing-missing", State::Broken, Ruling::Fail);
+}
+
+#[test]
 fn logs_that_were_not_asked_for_make_no_promise() {
     let mut run = Run::good();
     run.wal = None;

@@ -147,3 +147,12 @@ fn the_member_that_wrote_must_show_its_own_log() {
     evidence.scans.remove(0);
     assert!(judge_wal(&evidence, &source()).uncovered.is_empty());
 }
+
+#[test]
+fn a_record_that_replicas_have_too_is_counted_once() {
+    let mut evidence = evidence("0/6FFFF50", DUMP);
+    let mut replica = evidence.scans[0].clone();
+    replica.member = "zitadel-b".into();
+    evidence.scans.push(replica);
+    assert_eq!(judge_wal(&evidence, &source()).stray_commits.len(), 1);
+}
