@@ -22,6 +22,13 @@ psql -XAtq "dbname=postgres replication=database" -c IDENTIFY_SYSTEM
 pg_controldata
 "#;
 
+const ROWS: &str = r#"
+set -e
+ask() { psql -XAtq -v ON_ERROR_STOP=1 -d "$1" -c "$2"; }
+[ "$(ask "$1" "select to_regclass('pgha_writer.rows') is null")" = t ] ||
+  ask "$1" "copy (select lane, seq from pgha_writer.rows where run = '$2') to stdout csv"
+"#;
+
 /// What a member is now.
 #[derive(Clone, Debug)]
 pub(super) struct Facts {
@@ -71,13 +78,9 @@ impl Member {
         })
     }
 
-    /// Reads the run's rows.
+    /// Reads the run's rows; a member that does not even have the table has none.
     pub(super) fn fetch_rows(&self, database: &str, run: &str) -> Result<SideRows> {
-        let copy = format!(
-            "copy (select lane, seq from pgha_writer.rows where run = '{run}') to stdout csv"
-        );
-        let script = "psql -XAtq -v ON_ERROR_STOP=1 -d \"$1\" -c \"$2\"";
-        let text = self.bash(script, &[database, &copy])?;
+        let text = self.bash(ROWS, &[database, run])?;
         Side::parse_rows(&text).map_err(anyhow::Error::msg)
     }
 

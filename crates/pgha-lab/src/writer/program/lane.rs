@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::connect::{Link, Refusal};
+use super::setup::TABLE;
 use super::shared::Shared;
 
 /// The shortest time between two connection attempts of a lane that measures or watches. A TLS
@@ -17,6 +18,9 @@ use super::shared::Shared;
 const RECONNECT: Duration = Duration::from_millis(20);
 /// The same for load, of which there may be many.
 const RECONNECT_LOAD: Duration = Duration::from_millis(100);
+
+/// The SQLSTATE of a table that is not there (PostgreSQL documentation, "Error Codes").
+const UNDEFINED_TABLE: &str = "42P01";
 
 /// One path to a server.
 pub(super) struct Lane {
@@ -181,6 +185,10 @@ impl Lane {
                 Ok(())
             }
             Err(Refusal::Said(code)) => {
+                if code == UNDEFINED_TABLE {
+                    // A primary without the table lost even that: the rows from now on count.
+                    drop(link.run(TABLE).await);
+                }
                 journal.note(|at_us| Record::No {
                     at_us,
                     lane,

@@ -15,7 +15,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// The pair of lane and number is unique by construction. There is no constraint that says so: a
 /// duplicate that a broken move leaves behind must be seen, and not be kept out.
-const TABLE: &str = "create schema if not exists pgha_writer; \
+pub(super) const TABLE: &str = "create schema if not exists pgha_writer; \
     create table if not exists pgha_writer.rows \
     (run text not null, lane bigint not null, seq bigint not null)";
 
