@@ -13,6 +13,7 @@ use pgha_lab::cluster::{self, Pair, Patroni, Standby};
 use pgha_lab::paths;
 use pgha_lab::progress::Progress;
 use pgha_lab::writer::{self, Audit, Load};
+use rustix::process::{Pid, Signal};
 use serde_json::Value;
 
 /// The running lab, with the programs under test.
@@ -166,6 +167,15 @@ impl Ended {
             .collect::<Result<_, _>>()
             .with_context(|| format!("not lines of JSON: {self:?}"))
     }
+}
+
+/// Sends a started plugin what Ctrl-C sends.
+pub fn interrupt(child: &Child) -> Result<()> {
+    let pid = i32::try_from(child.id())
+        .ok()
+        .and_then(Pid::from_raw)
+        .context("no such pid")?;
+    rustix::process::kill_process(pid, Signal::INT).context("the plugin has ended already")
 }
 
 /// Awaits a started plugin.

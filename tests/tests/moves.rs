@@ -9,22 +9,32 @@ use serde_json::Value;
 
 #[test]
 fn an_archive_only_pair_moves_there_and_back() -> Result<()> {
-    there_and_back("moves-archive", Standby::Archive)
+    there_and_back("moves-archive", Standby::Archive, Patroni::V4_1)
 }
 
 #[test]
 fn a_streaming_pair_moves_there_and_back() -> Result<()> {
-    there_and_back("moves-streaming", Standby::Streaming)
+    there_and_back("moves-streaming", Standby::Streaming, Patroni::V4_1)
 }
 
-fn there_and_back(cluster: &str, standby: Standby) -> Result<()> {
+#[test]
+fn an_archive_only_pair_of_an_old_patroni_moves_there_and_back() -> Result<()> {
+    there_and_back("moves-archive-33", Standby::Archive, Patroni::V3_3)
+}
+
+#[test]
+fn a_streaming_pair_of_an_old_patroni_moves_there_and_back() -> Result<()> {
+    there_and_back("moves-streaming-33", Standby::Streaming, Patroni::V3_3)
+}
+
+fn there_and_back(cluster: &str, standby: Standby, patroni: Patroni) -> Result<()> {
     let Some(suite) = Suite::open()? else {
         return Ok(());
     };
-    suite.pair(cluster, standby, Patroni::V4_1)?;
+    suite.pair(cluster, standby, patroni)?;
     for _ in 0..2 {
         let from = primary_site(cluster)?;
-        let to = other(from);
+        let to = from.other();
         move_once(&suite, cluster, from, to)?;
     }
     Ok(())
@@ -69,7 +79,8 @@ fn judge_events(events: &[Value]) -> Result<()> {
         .filter_map(|event| event["step"].as_str())
         .collect();
     let expected = [
-        "hold", "prepare", "rehearse", "fence", "prove", "promote", "verify", "release", "rejoin",
+        "hold", "prepare", "rehearse", "detach", "fence", "prove", "promote", "verify", "release",
+        "rejoin",
     ];
     ensure!(
         settled == expected,
@@ -85,11 +96,4 @@ fn judge_events(events: &[Value]) -> Result<()> {
         "forked elsewhere than where the source ended: {last}"
     );
     Ok(())
-}
-
-fn other(site: Site) -> Site {
-    match site {
-        Site::Core1 => Site::Core2,
-        Site::Core2 => Site::Core1,
-    }
 }

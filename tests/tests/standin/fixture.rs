@@ -103,15 +103,6 @@ impl Traps {
         serde_json::from_str(&text).context("the configuration is no JSON")
     }
 
-    /// How many timelines have ended so far, as Patroni's history says.
-    pub(crate) fn ended_timelines(&self) -> Result<usize> {
-        let text = self
-            .annotation("history")?
-            .unwrap_or_else(|| "[]".to_owned());
-        let history: Vec<Value> = serde_json::from_str(&text)?;
-        Ok(history.len())
-    }
-
     /// Runs a command in the leader's database container.
     pub(crate) fn exec(&self, command: &[&str]) -> Result<String> {
         let leader = self.leader()?;

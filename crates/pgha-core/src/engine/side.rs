@@ -142,6 +142,14 @@ impl Side {
             .collect()
     }
 
+    /// The database container of the survey's leader.
+    pub(super) fn leader(&self) -> Option<Container> {
+        self.facts
+            .survey
+            .lock_holder()
+            .map(|member| database(&member.pod))
+    }
+
     /// A connection to the leader's Postgres.
     pub(super) fn psql(&mut self) -> Result<&mut Psql, StepError> {
         self.members

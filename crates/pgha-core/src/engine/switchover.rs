@@ -3,6 +3,7 @@
 mod after;
 mod before;
 mod handover;
+mod pause;
 
 use std::time::Duration;
 

@@ -66,6 +66,9 @@ impl Switchover<'_> {
     /// awaited before it is taken back.
     async fn unfence(&mut self) -> Result<(), StepError> {
         let limit = self.limits.stop;
+        if self.pauses() {
+            self.stop_for_undo().await?;
+        }
         if !self.source.leader_in_recovery(limit).await? {
             let text = "the source's leader did not come back in recovery; it is told to be primary all the same";
             self.note(Step::Fence, format!("While going back, {text}."));

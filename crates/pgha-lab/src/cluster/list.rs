@@ -46,9 +46,7 @@ pub fn list() -> Result<Vec<Row>> {
 /// No site's leader does, or both do.
 pub fn primary_site(name: &str) -> Result<Site> {
     let takes_writes = |site: &Site| {
-        let kubectl = Kubectl::new(*site);
-        let row = leader(kubectl, name)
-            .and_then(|pod| query(kubectl, &pod, "select pg_is_in_recovery()"));
+        let row = query_leader(*site, name, "select pg_is_in_recovery()");
         row.is_ok_and(|row| row.trim() == "f")
     };
     let primaries: Vec<_> = Site::ALL.into_iter().filter(takes_writes).collect();
@@ -57,6 +55,12 @@ pub fn primary_site(name: &str) -> Result<Site> {
         [] => bail!("no site's leader of {name} takes writes"),
         _ => bail!("both sites' leaders of {name} take writes"),
     }
+}
+
+/// Runs SQL on the member of a site that holds Patroni's lock.
+pub fn query_leader(site: Site, name: &str, sql: &str) -> Result<String> {
+    let kubectl = Kubectl::new(site);
+    query(kubectl, &leader(kubectl, name)?, sql)
 }
 
 fn describe(pod: &Value) -> String {

@@ -74,6 +74,9 @@ impl Switchover<'_> {
         primary: &NewPrimary,
     ) -> Result<(Lsn, String), StepError> {
         let limit = self.limits.step;
+        if self.pauses() {
+            self.resume_as_standby().await?;
+        }
         let psql = self.target.psql()?;
         let file = primary.timeline.history_file_name();
         let history = format!("select pg_read_file('pg_wal/{file}')");

@@ -13,7 +13,7 @@ use pgha_model::timeline::Timeline;
 
 use tokio::time::timeout;
 
-use super::{Proof, Switchover};
+use super::{Proof, Switchover, pause};
 use crate::clock;
 use crate::engine::StepError;
 use crate::engine::side::{Side, settled};
@@ -58,6 +58,9 @@ impl Switchover<'_> {
         );
         self.target.send_config(&config).await?;
         self.keep_log_at_source().await?;
+        if self.pauses() {
+            self.pause_patroni().await?;
+        }
         let limit = self.limits.step;
         for psql in &mut self.target.members {
             await_setting(psql, "wal_retrieve_retry_interval", POLL_INTERVAL, limit).await?;
@@ -168,21 +171,28 @@ impl Switchover<'_> {
         let mut shell = self.source.take_shell()?;
         let limit = self.limits.stop;
         self.reached.fence_sent = Some(clock::monotonic());
-        let watch = async {
-            shell
-                .run(WATCH_FOR_SHUTDOWN, limit)
-                .await
-                .map_err(StepError::Exec)
+        let watched = if self.pauses() {
+            // The wish first: a hold that ends early must not find a stopped primary that is to be one.
+            match self.source.send_object(&patch).await {
+                Ok(()) => shell.run(pause::STOP, limit).await.map_err(StepError::Exec),
+                Err(error) => Err(error),
+            }
+        } else {
+            let watch = async {
+                shell
+                    .run(WATCH_FOR_SHUTDOWN, limit)
+                    .await
+                    .map_err(StepError::Exec)
+            };
+            let send = async {
+                self.source.send_object(&patch).await?;
+                self.source.send_config(&config).await
+            };
+            tokio::try_join!(watch, send).map(|(output, ())| output)
         };
-        let send = async {
-            self.source.send_object(&patch).await?;
-            self.source.send_config(&config).await
-        };
-        let watched = tokio::try_join!(watch, send);
         let container = shell.container().clone();
         self.source.shell = Some(shell);
-        let (output, ()) = watched?;
-        let text = output.ok(&container).map_err(StepError::Exec)?;
+        let text = watched?.ok(&container).map_err(StepError::Exec)?;
         let control = ControlData::from_text(&text)
             .map_err(|error| StepError::Control(ControlError::Invalid(error)))?;
         let closure = self.close(&control)?;

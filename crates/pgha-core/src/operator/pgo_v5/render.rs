@@ -121,6 +121,17 @@ pub fn set_parameter(config: &mut Value, name: &str, value: Option<&str>) {
     }
 }
 
+/// Pauses Patroni, or lets it go on.
+pub fn set_pause(config: &mut Value, paused: bool) {
+    if let Some(config) = config.as_object_mut() {
+        if paused {
+            config.insert("pause".to_owned(), json!(true));
+        } else {
+            config.remove("pause");
+        }
+    }
+}
+
 /// Sets the command with which a standby asks the archive, in both places that Patroni reads.
 pub fn set_restore_command(config: &mut Value, command: &str) {
     set_parameter(config, "restore_command", Some(command));
