@@ -25,6 +25,7 @@ use crate::progress::Progress;
 use crate::site::{Place, SERVICE_NAMESPACE, Site};
 use crate::store;
 use crate::volume;
+use crate::writer;
 
 /// What `up` needs to be told.
 #[derive(Clone, Debug)]
@@ -93,6 +94,7 @@ pub fn clean(progress: &Progress) -> Result<()> {
 
 fn end(progress: &Progress) -> Result<()> {
     let cache = Cache::in_use()?;
+    progress.part("writers", |_| writer::stop_all())?;
     progress.part("containers", |_| remove_containers())?;
     progress.part("processes, network, mounts", |_| {
         leftover::remove_all(&cache)

@@ -1,6 +1,6 @@
 //! Reads one member through its database container.
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 use pgha_judge::{ControlData, Lsn, Side, SideRows, TimelineHistory, TimelineId};
@@ -11,6 +11,9 @@ use crate::site::Site;
 
 /// The container that PGO runs Postgres in.
 const CONTAINER: &str = "database";
+
+/// How long one reading may take, in seconds.
+const PATIENCE_SECONDS: &str = "60";
 
 /// Role and position by SQL; the timeline from the replication protocol, which alone tells the one
 /// that a standby replays now (PostgreSQL documentation, "Streaming Replication Protocol").
@@ -50,18 +53,19 @@ impl Member {
     pub(super) fn bash(&self, script: &str, args: &[&str]) -> Result<String> {
         let mut kubectl = Kubectl::new(self.site).command();
         kubectl.args(["exec", &self.pod.name, "--container", CONTAINER, "--"]);
-        kubectl
-            .args(["bash", "-c", script, "audit"])
-            .args(args)
-            .stdin(Stdio::null());
-        let output = kubectl.output().context("cannot start kubectl")?;
+        kubectl.args(["bash", "-c", script, "audit"]).args(args);
+        // kubectl itself waits for ever for a site that is cut off.
+        let mut command = Command::new("timeout");
+        command
+            .arg(PATIENCE_SECONDS)
+            .arg(kubectl.get_program())
+            .args(kubectl.get_args());
+        command.stdin(Stdio::null());
+        let output = command.output().context("cannot start `timeout`")?;
         // The verdict quotes this, so it is the reason alone and not the whole script.
         if !output.status.success() {
             let reason = String::from_utf8_lossy(&output.stderr);
-            bail!(
-                "{}",
-                reason.lines().next().unwrap_or("it failed without a word")
-            );
+            bail!("{}", reason.lines().next().unwrap_or("no answer in time"));
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }

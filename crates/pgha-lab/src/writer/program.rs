@@ -115,3 +115,38 @@ async fn drain(mut tasks: JoinSet<Result<()>>) {
     while let Ok(Some(_)) = timeout_at(deadline, tasks.join_next()).await {}
     tasks.shutdown().await;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(connections: u32, rate: u32) -> Config {
+        let (user, password, database) = Default::default();
+        let (folder, sites) = Default::default();
+        Config {
+            folder,
+            user,
+            password,
+            database,
+            connections,
+            rate,
+            sites,
+        }
+    }
+
+    #[test]
+    fn all_load_connections_together_write_at_the_rate() {
+        let four = load_interval(&config(4, 200));
+        assert_eq!(four, Some(Duration::from_millis(20)));
+        assert_eq!(
+            load_interval(&config(1, 200)),
+            Some(Duration::from_millis(5))
+        );
+    }
+
+    #[test]
+    fn without_connections_or_rate_there_is_no_load() {
+        assert_eq!(load_interval(&config(0, 200)), None);
+        assert_eq!(load_interval(&config(4, 0)), None);
+    }
+}

@@ -67,7 +67,12 @@ fn selector(cluster: &str) -> String {
 
 /// The cluster's Postgres pods in a site, by name.
 pub(super) fn pods(site: Site, cluster: &str) -> Result<Vec<Pod>> {
-    let list = Kubectl::new(site).get(&["pods", "--selector", &selector(cluster)])?;
+    let list = Kubectl::new(site).get(&[
+        "pods",
+        "--request-timeout=10s",
+        "--selector",
+        &selector(cluster),
+    ])?;
     let items = list["items"].as_array().context("kubectl listed no pods")?;
     items
         .iter()

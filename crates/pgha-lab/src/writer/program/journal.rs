@@ -173,3 +173,97 @@ impl Inner {
 fn wall_us() -> i64 {
     jiff::Timestamp::now().as_microsecond()
 }
+
+#[cfg(test)]
+mod tests {
+    use pgha_judge::{Ledger, Lsn, Outcome, RowId};
+
+    use super::*;
+
+    #[test]
+    fn what_the_journal_writes_the_judge_reads() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.jsonl");
+        let journal = Journal::create(&path).unwrap();
+        let lane = journal
+            .open_lane(Purpose::Probe, "core1", "10.101.96.5:5432")
+            .unwrap();
+        let (server, started) = ("10.101.128.5".to_owned(), "then".to_owned());
+        journal
+            .note(|at_us| Record::Up {
+                at_us,
+                lane,
+                server,
+                started,
+                in_recovery: false,
+            })
+            .unwrap();
+        for seq in 1..=3 {
+            journal
+                .note(|at_us| Record::Try { at_us, lane, seq })
+                .unwrap();
+        }
+        let (tli, lsn) = (2, Lsn(0x0700_00A0));
+        journal
+            .note(|at_us| Record::Ack {
+                at_us,
+                lane,
+                seq: 1,
+                tli,
+                lsn,
+            })
+            .unwrap();
+        let code = "25006".to_owned();
+        journal
+            .note(|at_us| Record::No {
+                at_us,
+                lane,
+                seq: 2,
+                code,
+            })
+            .unwrap();
+        journal.beat().unwrap();
+        journal.finish().unwrap();
+
+        let ledger = Ledger::parse(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        assert_eq!(ledger.run, journal.run());
+        assert!(
+            ledger.faults.is_empty() && ledger.ended_us.is_some(),
+            "{ledger:?}"
+        );
+        assert_eq!(ledger.beats.len(), 1);
+        let fates: Vec<_> = ledger
+            .rows
+            .iter()
+            .map(|row| (row.id, row.outcome.clone()))
+            .collect();
+        assert_eq!(fates.len(), 3);
+        assert_eq!(fates[0].0, RowId { lane, seq: 1 });
+        assert!(matches!(
+            fates[0].1,
+            Outcome::Acknowledged { timeline: 2, .. }
+        ));
+        assert!(matches!(fates[1].1, Outcome::Refused { .. }));
+        assert_eq!(fates[2].1, Outcome::Unknown);
+        let counts = journal.counts();
+        assert_eq!(
+            (counts.attempted, counts.acknowledged, counts.refused),
+            (3, 1, 1)
+        );
+    }
+
+    #[test]
+    fn lines_of_many_threads_never_go_back_in_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.jsonl");
+        let journal = Journal::create(&path).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| (0..500).for_each(|_| journal.beat().unwrap()));
+            }
+        });
+        journal.finish().unwrap();
+        let ledger = Ledger::parse(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        assert_eq!((ledger.beats.len(), ledger.faults), (4000, Vec::new()));
+    }
+}
