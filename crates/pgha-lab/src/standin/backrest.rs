@@ -12,8 +12,9 @@ use sha2::{Digest as _, Sha256};
 use super::name;
 use super::object::secret_data;
 use super::reconcile::{Again, Turn};
+use super::status::RepoStatus;
 use super::tls::Authority;
-use super::types::{PgBackRestSpec, RepoSpec, RepoStatus};
+use super::types::{PgBackRestSpec, RepoSpec};
 
 const DIRECTORY: &str = "/etc/pgbackrest/conf.d/~postgres-operator";
 

@@ -9,8 +9,9 @@ use kube::ResourceExt as _;
 use super::backup_job::{Progress, copy_status, progress};
 use super::name;
 use super::reconcile::Turn;
+use super::status::{BackupStatus, PgBackRestStatus};
 use super::status::{MANUAL_BACKUP, REPLICA_CREATE, REPLICA_REPO_READY};
-use super::types::{BackupStatus, ManualBackupSpec, PgBackRestStatus};
+use super::types::ManualBackupSpec;
 
 /// What stands between an accepted request and its Job.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -205,7 +206,7 @@ fn gate(manual: &ManualBackupSpec, status: &PgBackRestStatus, has_first_backup: 
 
 #[cfg(test)]
 mod tests {
-    use super::super::types::RepoStatus;
+    use super::super::status::RepoStatus;
     use super::*;
 
     fn manual(repo: &str, option: &str) -> ManualBackupSpec {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::instance_pod::mounts;
 use super::name;
 use super::reconcile::Turn;
-use super::types::BackupStatus;
+use super::status::BackupStatus;
 
 impl Turn<'_> {
     /// The spec of a backup Job. No back-off limit is set, so Kubernetes' 6 holds and a failing backup takes minutes

@@ -15,8 +15,9 @@ use super::psql::literal;
 use super::reconcile::Turn;
 use super::scram::{self, Alphabet};
 use super::status::PROXY_AVAILABLE;
+use super::status::ProxyStatus;
 use super::tls::Authority;
-use super::types::{PgBouncerSpec, ProxyStatus};
+use super::types::PgBouncerSpec;
 
 const ROLE: &str = "_crunchypgbouncer";
 const DIRECTORY: &str = "/etc/pgbouncer";

@@ -11,7 +11,8 @@ use super::name;
 use super::object::merge_patch;
 use super::settings::Settings;
 use super::status::PROGRESSING;
-use super::types::{self, PostgresCluster, PostgresClusterStatus};
+use super::status::PostgresClusterStatus;
+use super::types::{self, PostgresCluster};
 
 /// What every reconcile needs and none changes.
 pub(crate) struct Operator {

@@ -11,7 +11,8 @@ use super::backup_job::copy_status;
 use super::name;
 use super::reconcile::{Again, Turn};
 use super::status::REPLICA_CREATE;
-use super::types::{BackupStatus, RepoSpec, ScheduledBackupStatus};
+use super::status::{BackupStatus, ScheduledBackupStatus};
+use super::types::RepoSpec;
 
 impl Turn<'_> {
     /// Applies the schedules that can run; a failure is an event and another try in 10 s.

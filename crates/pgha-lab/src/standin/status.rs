@@ -1,15 +1,150 @@
-//! Conditions and the other fields of the status.
+//! The status: its fields, and how conditions are set.
 
 use kube::ResourceExt as _;
+use serde::{Deserialize, Serialize};
 
 use super::reconcile::Turn;
-use super::types::{Condition, InstanceSetStatus, PostgresClusterStatus};
 
 pub(crate) const PROGRESSING: &str = "Progressing";
 pub(crate) const REPLICA_REPO_READY: &str = "PGBackRestReplicaRepoReady";
 pub(crate) const REPLICA_CREATE: &str = "PGBackRestReplicaCreate";
 pub(crate) const MANUAL_BACKUP: &str = "PGBackRestManualBackupSuccessful";
 pub(crate) const PROXY_AVAILABLE: &str = "ProxyAvailable";
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct PostgresClusterStatus {
+    pub(crate) conditions: Vec<Condition>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) database_revision: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) users_revision: Option<String>,
+    pub(crate) instances: Vec<InstanceSetStatus>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) observed_generation: Option<i64>,
+    pub(crate) patroni: PatroniStatus,
+    pub(crate) pgbackrest: PgBackRestStatus,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) proxy: Option<ProxyStatus>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) startup_instance: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) startup_instance_set: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Condition {
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    pub(crate) status: String,
+    pub(crate) reason: String,
+    pub(crate) message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) observed_generation: Option<i64>,
+    pub(crate) last_transition_time: String,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct InstanceSetStatus {
+    pub(crate) name: String,
+    pub(crate) replicas: usize,
+    pub(crate) ready_replicas: usize,
+    pub(crate) updated_replicas: usize,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct PatroniStatus {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) system_identifier: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) switchover: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) switchover_timeline: Option<i64>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct PgBackRestStatus {
+    pub(crate) repos: Vec<RepoStatus>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) manual_backup: Option<BackupStatus>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) scheduled_backups: Vec<ScheduledBackupStatus>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct RepoStatus {
+    pub(crate) name: String,
+    pub(crate) stanza_created: bool,
+    pub(crate) replica_create_backup_complete: bool,
+    pub(crate) repo_options_hash: String,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct BackupStatus {
+    pub(crate) id: String,
+    pub(crate) finished: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) start_time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) completion_time: Option<String>,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) active: i32,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) succeeded: i32,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) failed: i32,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct ScheduledBackupStatus {
+    pub(crate) cron_job_name: String,
+    pub(crate) repo: String,
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) start_time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) completion_time: Option<String>,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) active: i32,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) succeeded: i32,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) failed: i32,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
+#[serde(default)]
+pub(crate) struct ProxyStatus {
+    #[serde(rename = "pgBouncer")]
+    pub(crate) pg_bouncer: PgBouncerStatus,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct PgBouncerStatus {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) postgres_revision: Option<String>,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) ready_replicas: i32,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) replicas: i32,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(number: &i32) -> bool {
+    *number == 0
+}
 
 impl PostgresClusterStatus {
     /// Whether a condition is there and true.
