@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use pgha_judge::{ControlData, Lsn, Side, SideRows, TimelineHistory, TimelineId};
 
 use super::service::Pod;
@@ -76,9 +76,9 @@ impl Member {
     /// Postgres does not answer; the error holds the state that its control data shows.
     pub(super) fn fetch_facts(&self) -> Result<Facts> {
         let text = self.bash(FACTS, &[])?;
-        parse_facts(&text).with_context(|| match ControlData::parse(&text) {
-            Ok(control) => format!("Postgres does not answer; control data: {}", control.state),
-            Err(_) => "Postgres does not answer".to_owned(),
+        parse_facts(&text).map_err(|_| match ControlData::parse(&text) {
+            Ok(control) => anyhow!("Postgres does not answer; control data: {}", control.state),
+            Err(_) => anyhow!("neither Postgres nor pg_controldata answers"),
         })
     }
 
