@@ -117,7 +117,9 @@ pub(crate) struct LeaderArgs {
     pub(crate) output: OutputArgs,
 }
 
-/// Show the sides of each service: which is primary, whether the others follow, and what stands in the way of a move
+/// Show which side of each service is primary, and whether the others follow
+///
+/// Below the table: what is wrong, and what stands in the way of a move.
 ///
 /// Every site is asked at the same time. Clusters with one system identifier are sides of one service: the lag is
 /// between what the primary's leader has written and what the standby's leader has replayed.

@@ -95,18 +95,14 @@ fn knowing(words: &[OsString], environment: &Environment) -> clap::Command {
         let environment = environment.clone();
         ArgValueCandidates::new(move || site.clusters(&environment).unwrap_or_default())
     };
-    let with_contexts = |command: clap::Command, id: &'static str| {
-        command.mut_arg(id, |arg| arg.add(contexts.clone()))
-    };
-    let with_clusters =
-        |command: clap::Command| command.mut_arg("cluster", |arg| arg.add(clusters.clone()));
-    Cli::command()
-        .mut_subcommand("leader", |leader| {
-            with_clusters(with_contexts(leader, "context"))
+    // A flag of one name means the same in every command.
+    Cli::command().mut_subcommands(|command| {
+        command.mut_args(|arg| match arg.get_id().as_str() {
+            "context" | "contexts" | "from" | "to" | "peer" => arg.add(contexts.clone()),
+            "cluster" => arg.add(clusters.clone()),
+            _ => arg,
         })
-        .mut_subcommand("status", |status| {
-            with_clusters(with_contexts(status, "contexts"))
-        })
+    })
 }
 
 /// The site that an unfinished command line names.
@@ -132,7 +128,7 @@ impl NamedSite {
                 given.filter(|text| !text.is_empty())
             };
             match flag.as_str() {
-                "--context" => site.context = value(),
+                "--context" | "--from" => site.context = value(),
                 "-n" | "--namespace" => site.namespace = value(),
                 "--kubeconfig" => site.kubeconfig = value().map(PathBuf::from),
                 _ => {}

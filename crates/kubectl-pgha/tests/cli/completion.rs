@@ -21,6 +21,8 @@ fn kubectl_gets_commands_flags_contexts_and_clusters() {
         complete(&["status", "-o", ""]),
         complete(&["leader", "--kube"]),
         complete(&["completion", ""]),
+        complete(&["switchover", "--from", "core2", "--to", ""]),
+        complete(&["switchover", "--from", "core2", "zi"]),
     );
 }
 

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use crate::assert_said;
 use crate::bench::Bench;
 
 #[test]
@@ -19,10 +18,27 @@ fn the_version_needs_no_kubeconfig() {
 #[test]
 fn help_calls_the_plugin_as_people_do() {
     let bench = Bench::new(&[]);
-    assert_said!(
+    let (asked, short, bare) = (
         bench.run(&["--help"]),
         bench.run(&["leader", "-h"]),
-        bench.run(&[])
+        bench.run(&[]),
+    );
+    assert_eq!(
+        (asked.code, short.code, bare.code),
+        (Some(0), Some(0), Some(2))
+    );
+    assert!(
+        asked.stdout.contains("Usage: kubectl pgha <COMMAND>"),
+        "{asked}"
+    );
+    assert!(
+        short.stdout.contains("Usage: kubectl pgha leader"),
+        "{short}"
+    );
+    // Without arguments the help is what went wrong, so it is no result.
+    assert_eq!(
+        (bare.stdout.as_str(), bare.stderr.as_str()),
+        ("", asked.stdout.as_str())
     );
 }
 

@@ -163,14 +163,19 @@ impl FollowingView {
         if self.branch.is_lost() {
             return "can never follow it".to_owned();
         }
+        let is_known = !matches!(
+            self.branch,
+            Branch::Undecided { .. } | Branch::Unseen { .. }
+        );
         let way = match &self.feed {
+            _ if !is_known => "may follow it",
             Feed::Streaming {
                 from_primary: Some(true),
             } => "streams from it",
             Feed::Streaming { .. } => "streams",
             Feed::Archive => "follows through the archive",
             Feed::Nothing => "receives nothing",
-            Feed::Unseen { .. } => "may follow",
+            Feed::Unseen { .. } => "may follow it",
         };
         match self.lag_bytes {
             Some(lag) => format!("{way}, {} behind", bytes(lag)),
