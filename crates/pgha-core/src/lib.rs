@@ -14,3 +14,4 @@ pub mod patch;
 pub mod postgres;
 pub mod settle;
 pub mod survey;
+pub mod validate;

@@ -1,7 +1,26 @@
-//! The checks that a move must pass before anything is changed.
+//! The checks that a move must pass before anything is changed: one list for `validate`, which shows it, and `switchover`,
+//! which refuses by what fails in it.
+
+mod access;
+mod archive;
+pub mod catalog;
+mod copy;
+pub mod inspection;
+pub mod list;
+mod replay;
+mod replication;
+mod report;
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod tests;
+mod validation;
+mod work;
 
 use jiff::Timestamp;
 
+use self::inspection::Inspection;
+pub use self::validation::{Readiness, Validation, validate};
 use crate::finding::Findings;
 use crate::leader::judge_leader;
 use crate::member::{PatroniVersion, Role};
@@ -16,6 +35,8 @@ pub struct SideFacts {
     pub survey: SiteSurvey,
     /// What Postgres says on the member that holds the lock.
     pub postgres: Option<PostgresFacts>,
+    /// What a closer look found.
+    pub inspection: Inspection,
 }
 
 /// What the user allows that a move otherwise refuses.
@@ -45,6 +66,12 @@ pub fn judge_switchover(
         judge_postgres(part, side, &mut findings);
     }
     judge_feed(source, target, &mut findings);
+    replay::judge(target, &mut findings);
+    copy::judge(source, target, &mut findings);
+    replication::judge(source, target, &mut findings);
+    archive::judge(source, target, &mut findings);
+    access::judge(source, target, &mut findings);
+    work::judge(source, target, &mut findings);
     findings
 }
 
@@ -175,18 +202,18 @@ fn judge_object(part: Part, survey: &SiteSurvey, consent: Consent, findings: &mu
         }),
         "Remove standby_cluster from spec.patroni.dynamicConfiguration.",
     );
-    let managed = (!object.managed_by.is_empty() && !consent.managed).then(|| {
+    let managed = (!object.managed_by.is_empty()).then(|| {
         format!(
             "The object is owned by {}, which will revert the change.",
             object.managed_by.join(", ")
         )
     });
-    findings.fail_if(
-        "not-managed",
-        part,
-        managed,
-        "Change it in its source, or suspend the owner and repeat with --allow-managed.",
-    );
+    let advice = "Change it in its source, or suspend the owner and repeat with --allow-managed.";
+    if consent.managed {
+        findings.warn_if("not-managed", part, managed, advice);
+    } else {
+        findings.fail_if("not-managed", part, managed, advice);
+    }
 }
 
 fn judge_patroni(part: Part, survey: &SiteSurvey, findings: &mut Findings) {
@@ -242,9 +269,8 @@ fn judge_postgres(part: Part, side: &SideFacts, findings: &mut Findings) {
             .then(|| format!("Postgres says pg_is_in_recovery() = {}.", facts.in_recovery)),
         "Run `kubectl pgha leader` there; wait until Patroni and Postgres agree.",
     );
-    match part {
-        Part::Source => judge_archiver(facts, findings),
-        Part::Target => judge_replay(facts, findings),
+    if part == Part::Source {
+        judge_archiver(facts, findings);
     }
 }
 
@@ -260,33 +286,6 @@ fn judge_archiver(facts: &PostgresFacts, findings: &mut Findings) {
         Part::Source,
         off.or(failing),
         "Repair the archive; the old side needs it to follow afterwards.",
-    );
-}
-
-fn judge_replay(facts: &PostgresFacts, findings: &mut Findings) {
-    findings.fail_if(
-        "replay-not-paused",
-        Part::Target,
-        (facts.replay_paused == Some(true)).then(|| "Replay is paused.".to_owned()),
-        "Run `select pg_wal_replay_resume()` on every member of the target.",
-    );
-    findings.fail_if(
-        "no-apply-delay",
-        Part::Target,
-        (facts.apply_delay_ms != 0)
-            .then(|| format!("recovery_min_apply_delay is {} ms.", facts.apply_delay_ms)),
-        "Remove the delay: a promotion waits for it.",
-    );
-    findings.fail_if(
-        "no-recovery-target",
-        Part::Target,
-        (!facts.recovery_targets.is_empty()).then(|| {
-            format!(
-                "A recovery target is set: {}.",
-                facts.recovery_targets.join(", ")
-            )
-        }),
-        "Remove the recovery target.",
     );
 }
 

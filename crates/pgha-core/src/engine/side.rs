@@ -5,6 +5,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Endpoints;
 use kube::Api;
 use pgha_model::check::SideFacts;
+use pgha_model::check::inspection::Inspection;
 use pgha_model::observed::Observed;
 use pgha_model::site::Part;
 use serde_json::{Map, Value};
@@ -18,6 +19,7 @@ use crate::patch::{ObjectPatch, patch_endpoints, patch_object};
 use crate::postgres::{ANSWER_TIME, Psql, SqlError};
 use crate::settle::{Look, Settlement, await_until};
 use crate::survey::{Depth, SurveyError, survey_site};
+use crate::validate::inspect;
 
 /// Pause between two looks at an API server.
 const LOOK: Duration = Duration::from_millis(50);
@@ -86,6 +88,7 @@ impl Side {
             facts: SideFacts {
                 survey,
                 postgres: None,
+                inspection: Inspection::unseen("it was not looked at"),
             },
             cluster: cluster.to_owned(),
             paused_before: object.pointer("/spec/paused").cloned(),
@@ -96,9 +99,19 @@ impl Side {
             shell: None,
             site,
         };
-        if let Some(leader) = leader {
-            opened.connect(&leader).await;
-        }
+        let (closer, survey, object) = (
+            opened.site.clone(),
+            opened.facts.survey.clone(),
+            opened.object.clone(),
+        );
+        let look = inspect(&closer, cluster, &survey, &object);
+        let connect = async {
+            if let Some(leader) = leader {
+                opened.connect(&leader).await;
+            }
+        };
+        let (inspection, ()) = tokio::join!(look, connect);
+        opened.facts.inspection = inspection;
         Ok(opened)
     }
 
