@@ -9,6 +9,7 @@ mod open;
 mod patch;
 mod survey;
 mod trouble;
+mod validate;
 
 use std::time::Duration;
 
