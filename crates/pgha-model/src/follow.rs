@@ -125,12 +125,9 @@ pub fn judge_following(
 fn judge_feed(primary: &MemberStatus, standby: &MemberStatus, standby_name: &str) -> Feed {
     match standby.replication_state.as_deref() {
         Some("streaming") => Feed::Streaming {
-            // Only the REST answer lists connections, and only it has the system identifier.
-            from_primary: primary.system_identifier.as_ref().map(|_| {
-                primary
-                    .receivers
-                    .iter()
-                    .any(|receiver| receiver.application_name == standby_name)
+            from_primary: is_live(primary).then(|| {
+                let mut receivers = primary.receivers.iter();
+                receivers.any(|receiver| receiver.application_name == standby_name)
             }),
         },
         Some("in archive recovery") => Feed::Archive,
@@ -152,6 +149,11 @@ fn judge_feed(primary: &MemberStatus, standby: &MemberStatus, standby_name: &str
     }
 }
 
+/// Whether the member itself answered: only its REST answer has the system identifier, and lists connections.
+const fn is_live(status: &MemberStatus) -> bool {
+    status.system_identifier.is_some()
+}
+
 fn judge_branch(
     primary: &MemberStatus,
     history: &Observed<History>,
@@ -166,7 +168,12 @@ fn judge_branch(
         return Branch::Same;
     }
     if timeline > trunk {
-        return Branch::Foreign { timeline };
+        // A pod's status may be older than the promotion that made the standby's timeline.
+        return if is_live(primary) {
+            Branch::Foreign { timeline }
+        } else {
+            Branch::Undecided { timeline }
+        };
     }
     let history = match history.seen() {
         Ok(history) => history,
@@ -354,6 +361,10 @@ mod tests {
     #[test]
     fn a_timeline_that_the_primary_never_had_is_foreign() {
         assert!(branch(&standby(3, 117_440_672, None)).is_lost());
+        let mut stale = status(PRIMARY);
+        stale.system_identifier = None;
+        let seen = judge_following(&stale, &history(), &standby(3, 117_440_672, None), "b-0");
+        assert!(matches!(seen.branch, Branch::Undecided { .. }));
         let history =
             Observed::Seen(History::from_patroni(r#"[[1,10,"x"],[2,20,"x"],[4,30,"x"]]"#).unwrap());
         let primary = status(&PRIMARY.replace(r#""timeline":2"#, r#""timeline":5"#));
