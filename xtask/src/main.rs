@@ -1,5 +1,6 @@
-//! The project's own commands: `cargo xtask demo | test | lab | tidy | deny | dist`.
+//! The project's own commands: `cargo xtask demo | test | lab | bench | tidy | deny | dist`.
 
+mod bench;
 mod demo;
 mod deny;
 mod dist;
@@ -28,6 +29,8 @@ enum Command {
     /// Bring the lab up, move a service under live writes, and show what became of every row
     Demo,
     Test(test::Args),
+    #[command(subcommand)]
+    Bench(bench::Command),
     /// Check licences, bans and sources of every dependency
     Deny,
     /// Build the archive that is shipped, and write krew's manifest of it
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         Command::Lab(command) => lab::run(command),
         Command::Demo => demo::run(),
         Command::Test(args) => test::run(&args),
+        Command::Bench(command) => bench::run(&command),
         Command::Deny => deny::run(&mut part::Count::default()),
         Command::Dist => dist::run(),
         Command::Tidy => tidy::run(),

@@ -49,7 +49,7 @@ pub(crate) fn run(command: Command, progress: &Progress) -> Result<()> {
             },
             progress,
         ),
-        Command::Delete { name } => cluster::remove(&name, &Cache::of_user()?, progress),
+        Command::Delete { name } => cluster::remove(&name, &Cache::in_use()?, progress),
         Command::List => {
             show(&cluster::list()?);
             Ok(())
