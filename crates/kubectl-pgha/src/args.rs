@@ -59,6 +59,16 @@ Examples:
 Ctrl-C before the source is stopped puts everything back and ends with 130; until the promotion is sent it goes back to
 the source and ends with 4; after that the move goes on. A second Ctrl-C gives up waiting and ends with 5.";
 
+const VALIDATE_EXAMPLES: &str = "\
+Examples:
+  # Whether zitadel could be moved now, and what stands in the way
+  kubectl pgha validate zitadel --from core1 --to core2
+
+  # For a script: only the answer
+  kubectl pgha validate zitadel --from core1 --to core2 -o json | jq .readyForSwitchover.ready
+
+`switchover` makes the same checks and refuses by the same failures. Nothing is changed. Exit code 3: not ready.";
+
 const COMPLETION_EXAMPLES: &str = "\
 Examples:
   # For `kubectl pgha` in every shell in which kubectl itself completes: a program on the PATH that kubectl asks
@@ -90,6 +100,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Leader(LeaderArgs),
     Status(StatusArgs),
+    Validate(ValidateArgs),
     Switchover(SwitchoverArgs),
     Completion(CompletionArgs),
     #[command(name = "__complete", hide = true)]
@@ -144,6 +155,35 @@ pub(crate) struct StatusArgs {
         help_heading = "Site options"
     )]
     pub(crate) contexts: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) site: SiteArgs,
+
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// Check whether both sides are ready for a switchover, and for a failover
+///
+/// Every check passes, warns or fails, with what was seen and what to do. It looks at Kubernetes, Patroni, inside every
+/// member's Postgres, into the repositories, at secrets by digest and never by value, and at permissions.
+#[derive(Debug, Args)]
+#[command(after_help = VALIDATE_EXAMPLES)]
+pub(crate) struct ValidateArgs {
+    /// The operator's Postgres cluster, of the same name and namespace at both sites
+    pub(crate) cluster: String,
+
+    /// The kubeconfig context of the site that is primary now
+    #[arg(long, value_name = "CONTEXT", help_heading = "Site options")]
+    pub(crate) from: String,
+
+    /// The kubeconfig context of the site that would become primary
+    #[arg(long, value_name = "CONTEXT", help_heading = "Site options")]
+    pub(crate) to: String,
+
+    /// Warn of objects that GitOps or Helm owns, as `switchover --allow-managed` takes them
+    #[arg(long)]
+    pub(crate) allow_managed: bool,
 
     #[command(flatten)]
     pub(crate) site: SiteArgs,

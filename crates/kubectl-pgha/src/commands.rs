@@ -4,6 +4,7 @@ pub(crate) mod completion;
 pub(crate) mod leader;
 pub(crate) mod status;
 pub(crate) mod switchover;
+pub(crate) mod validate;
 
 use pgha_core::client::SiteClient;
 use tracing_subscriber::EnvFilter;

@@ -50,6 +50,7 @@ fn dispatch(cli: Cli, environment: &Environment) -> Exit {
     match cli.command {
         Command::Leader(args) => commands::leader::main(&args, environment),
         Command::Status(args) => commands::status::main(&args, environment),
+        Command::Validate(args) => commands::validate::main(&args, environment),
         Command::Switchover(args) => commands::switchover::main(&args, environment),
         Command::Completion(args) => commands::completion::main(&args),
         Command::Complete(args) => complete::answer_kubectl(args.words, environment),

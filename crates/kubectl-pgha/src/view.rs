@@ -4,6 +4,7 @@ pub(crate) mod leader;
 mod member;
 pub(crate) mod status;
 pub(crate) mod switchover;
+pub(crate) mod validate;
 
 use pgha_model::observed::Observed;
 use pgha_model::site::Place;

@@ -20,6 +20,7 @@ mod work;
 use jiff::Timestamp;
 
 use self::inspection::Inspection;
+use self::report::report;
 pub use self::validation::{Readiness, Validation, validate};
 use crate::finding::Findings;
 use crate::leader::judge_leader;
@@ -251,42 +252,47 @@ fn judge_patroni(part: Part, survey: &SiteSurvey, findings: &mut Findings) {
 }
 
 fn judge_postgres(part: Part, side: &SideFacts, findings: &mut Findings) {
-    let Some(facts) = &side.postgres else {
-        findings.fail_if(
-            "postgres-answers",
-            part,
-            Some("Postgres on the leader was not asked or did not answer.".to_owned()),
-            "Check that pods/exec is permitted and that the leader's database container runs.",
-        );
-        return;
-    };
-    findings.fail_if("postgres-answers", part, None, "");
-    let expected = part == Part::Target;
+    let facts = side
+        .postgres
+        .as_ref()
+        .ok_or("Postgres on the leader was not asked or did not answer");
     findings.fail_if(
+        "postgres-answers",
+        part,
+        facts.err().map(|because| format!("{because}.")),
+        "Check that pods/exec is permitted and that the leader's database container runs.",
+    );
+    let expected = part == Part::Target;
+    let role = facts.map(|facts| {
+        (facts.in_recovery != expected)
+            .then(|| format!("Postgres says pg_is_in_recovery() = {}.", facts.in_recovery))
+    });
+    report(
+        findings,
         "postgres-role",
         part,
-        (facts.in_recovery != expected)
-            .then(|| format!("Postgres says pg_is_in_recovery() = {}.", facts.in_recovery)),
+        role.map_err(str::to_owned),
         "Run `kubectl pgha leader` there; wait until Patroni and Postgres agree.",
     );
     if part == Part::Source {
-        judge_archiver(facts, findings);
+        report(
+            findings,
+            "archive-works",
+            part,
+            facts.map(archive_trouble).map_err(str::to_owned),
+            "Repair the archive; the old side needs it to follow afterwards.",
+        );
     }
 }
 
-fn judge_archiver(facts: &PostgresFacts, findings: &mut Findings) {
+fn archive_trouble(facts: &PostgresFacts) -> Option<String> {
     let off = (facts.archive_mode == "off" || facts.archive_command.is_empty())
         .then(|| "The source archives nothing.".to_owned());
     let failing = facts
         .failing_archive
         .as_ref()
         .map(|wal| format!("Archiving fails: {wal} was refused last."));
-    findings.fail_if(
-        "archive-works",
-        Part::Source,
-        off.or(failing),
-        "Repair the archive; the old side needs it to follow afterwards.",
-    );
+    off.or(failing)
 }
 
 fn judge_feed(source: &SideFacts, target: &SideFacts, findings: &mut Findings) {

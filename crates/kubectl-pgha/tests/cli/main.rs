@@ -13,3 +13,4 @@ mod leader;
 mod output;
 mod refusal;
 mod status;
+mod validate;
