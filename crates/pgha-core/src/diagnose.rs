@@ -32,6 +32,16 @@ pub fn causes(error: &dyn Error) -> Vec<String> {
     shown
 }
 
+/// An error with its causes in one line.
+pub fn chain_of(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    for cause in causes(error) {
+        text.push_str(": ");
+        text.push_str(&cause);
+    }
+    text
+}
+
 /// The text with every control character made visible: the one function through which text of a cluster's goes before
 /// a person sees it.
 ///

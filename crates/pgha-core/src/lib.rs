@@ -3,6 +3,7 @@
 //! Reads go to the API server itself and come back as facts of [`pgha_model`]; what to make of them is decided there.
 //! Nothing here reads the environment, prints, or chooses a context.
 
+pub mod backup;
 pub mod client;
 pub mod clock;
 pub mod diagnose;
@@ -12,6 +13,7 @@ pub mod k8s;
 pub mod operator;
 pub mod patch;
 pub mod postgres;
+pub mod secret;
 pub mod settle;
 pub mod survey;
 pub mod validate;

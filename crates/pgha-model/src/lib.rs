@@ -3,6 +3,7 @@
 //! Everything here is pure: no I/O, no clock, no randomness, no async. Facts come in as values, decisions go out as
 //! values. Reading a cluster, changing it and showing it are other crates' work.
 
+pub mod backup;
 pub mod check;
 pub mod control;
 pub mod effect;
@@ -18,6 +19,7 @@ pub mod observed;
 pub mod plan;
 pub mod postgres;
 pub mod proof;
+pub mod secret;
 pub mod service;
 pub mod site;
 pub mod survey;

@@ -3,9 +3,11 @@
 //! Names, labels and fields as in the operator's source, `internal/naming` and `pkg/apis`. `v1beta1` is served by every
 //! release from 5.0 to 6.0.
 
+pub mod backup;
 mod owner;
 mod read;
 pub mod render;
+pub mod secret;
 
 pub use self::read::{patroni_port, read_object};
 use crate::k8s::{self, ApiResource};
