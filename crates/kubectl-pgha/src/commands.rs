@@ -1,9 +1,11 @@
 //! One file a command, and what all of them have around them.
 
+pub(crate) mod backup;
 pub(crate) mod completion;
 pub(crate) mod leader;
 pub(crate) mod status;
 pub(crate) mod switchover;
+pub(crate) mod sync_secrets;
 pub(crate) mod validate;
 
 use pgha_core::client::SiteClient;

@@ -81,6 +81,15 @@ impl Failure {
         }
     }
 
+    /// The same, seen only after a change had taken hold.
+    pub(crate) fn after_change(self) -> Self {
+        Self {
+            exit: Exit::Stopped,
+            effect: Effect::Applied,
+            ..self
+        }
+    }
+
     fn diagnosed(exit: Exit, error: &impl Diagnose) -> Self {
         Self {
             exit,

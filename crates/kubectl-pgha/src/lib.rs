@@ -6,6 +6,7 @@
 mod args;
 mod commands;
 mod complete;
+mod consent;
 mod exit;
 mod failure;
 mod interrupt;
@@ -52,6 +53,8 @@ fn dispatch(cli: Cli, environment: &Environment) -> Exit {
         Command::Status(args) => commands::status::main(&args, environment),
         Command::Validate(args) => commands::validate::main(&args, environment),
         Command::Switchover(args) => commands::switchover::main(&args, environment),
+        Command::Backup(args) => commands::backup::main(&args, environment),
+        Command::SyncSecrets(args) => commands::sync_secrets::main(&args, environment),
         Command::Completion(args) => commands::completion::main(&args),
         Command::Complete(args) => complete::answer_kubectl(args.words, environment),
     }

@@ -1,9 +1,11 @@
 //! What leaves the process: versioned shapes, made from facts of the model. A view never reads anything.
 
+pub(crate) mod backup;
 pub(crate) mod leader;
 mod member;
 pub(crate) mod status;
 pub(crate) mod switchover;
+pub(crate) mod sync_secrets;
 pub(crate) mod validate;
 
 use pgha_model::observed::Observed;

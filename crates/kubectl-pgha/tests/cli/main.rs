@@ -2,6 +2,8 @@
 //!
 //! Each process has an environment of its own and meets a fake API server on a loopback port.
 
+#[expect(clippy::unwrap_used, reason = "what a fake site lacks fails the test")]
+mod backup;
 #[expect(
     clippy::unwrap_used,
     reason = "a place for tests that cannot be made fails the test"
@@ -13,4 +15,6 @@ mod leader;
 mod output;
 mod refusal;
 mod status;
+#[expect(clippy::unwrap_used, reason = "what a fake site lacks fails the test")]
+mod sync_secrets;
 mod validate;
