@@ -1,6 +1,5 @@
 //! `kubectl pgha validate`, and the page that is made of its list of checks.
 
-use std::fmt::Write as _;
 use std::path::Path;
 
 use pgha_model::check::catalog::CHECKS;
@@ -26,8 +25,8 @@ fn sites() -> (PgoSite, PgoSite) {
 }
 
 fn findings(view: &Value, check: &str) -> Vec<(String, String)> {
-    let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let all = view["findings"].as_array().unwrap().iter();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let all = view["findings"].as_array().into_iter().flatten();
     let of_check = all.filter(|finding| finding["check"] == check);
     of_check
         .map(|finding| (text(&finding["severity"]), text(&finding["seen"])))
@@ -194,20 +193,16 @@ fn page() -> String {
         let failover = if check.for_failover { "yes" } else { "" };
         let from = origins(check.id).join(", ");
         let (id, looks_at, why) = (check.id, check.looks_at, check.why);
-        writeln!(
-            page,
-            "| `{id}` | {looks_at} | {why} | {result} | {failover} | {from} |"
-        )
-        .unwrap();
+        let row = format!("| `{id}` | {looks_at} | {why} | {result} | {failover} | {from} |\n");
+        page.extend([row]);
     }
     page.push_str("\n# The lists that they answer to\n");
     for list in LISTS {
-        writeln!(
-            page,
-            "\n## {}\n\n| item | asks for | answered by |\n|---|---|---|",
-            list.title
-        )
-        .unwrap();
+        page.extend([
+            "\n## ",
+            list.title,
+            "\n\n| item | asks for | answered by |\n|---|---|---|\n",
+        ]);
         for item in list.items {
             let answer = match item.answer {
                 Answer::Checks(ids) => {
@@ -216,7 +211,7 @@ fn page() -> String {
                 }
                 Answer::Not(reason) => format!("No check: {reason}"),
             };
-            writeln!(page, "| {} | {} | {answer} |", item.name, item.asks).unwrap();
+            page.extend(["| ", item.name, " | ", item.asks, " | ", &answer, " |\n"]);
         }
     }
     page

@@ -73,11 +73,11 @@ impl Side {
     /// Surveys a side and keeps connections to its members. What cannot be connected to becomes a fact that is missing;
     /// the checks then refuse.
     pub async fn open(site: SiteClient, cluster: &str, part: Part) -> Result<Self, SideError> {
-        let survey = survey_site(&site, cluster, Depth::Members)
+        let survey = Box::pin(survey_site(&site, cluster, Depth::Members))
             .await
             .map_err(|source| SideError::Survey { part, source })?;
         let call = |source| SideError::Call { part, source };
-        let object = fetch_object(&site, cluster).await.map_err(call)?;
+        let object = Box::pin(fetch_object(&site, cluster)).await.map_err(call)?;
         let config = match &survey.store {
             Observed::Seen(store) => store.config.clone(),
             Observed::Unseen { .. } => "{}".to_owned(),
@@ -104,12 +104,12 @@ impl Side {
             opened.facts.survey.clone(),
             opened.object.clone(),
         );
-        let look = inspect(&closer, cluster, &survey, &object);
-        let connect = async {
+        let look = Box::pin(inspect(&closer, cluster, &survey, &object));
+        let connect = Box::pin(async {
             if let Some(leader) = leader {
                 opened.connect(&leader).await;
             }
-        };
+        });
         let (inspection, ()) = tokio::join!(look, connect);
         opened.facts.inspection = inspection;
         Ok(opened)

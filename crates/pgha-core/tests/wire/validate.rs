@@ -15,7 +15,7 @@ async fn look(cluster: &FakeCluster) -> Inspection {
     inspect(&site(cluster), "zitadel", &survey, &object.unwrap()).await
 }
 
-fn secret(name: &str, data: Value) -> Value {
+fn secret(name: &str, data: &Value) -> Value {
     json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": NAMESPACE}, "data": data})
 }
 
@@ -26,7 +26,7 @@ async fn secrets_are_read_by_name_and_compared_without_their_values() {
             .object(|object| object["spec"]["users"] = json!([{"name": "app"}, {"name": "late"}]))
             .build();
         let data = json!({"password": password, "verifier": "djE=", "host": "aG9zdA=="});
-        cluster.insert(secret("zitadel-pguser-app", data));
+        cluster.insert(secret("zitadel-pguser-app", &data));
         cluster
     };
     let (first, same, other) = (built("cGF0"), built("cGF0"), built("b3RoZXI="));
