@@ -191,6 +191,12 @@ pub const CHECKS: &[Check] = &[
         "The target is on the source's branch.",
     ),
     fail(
+        "can-follow",
+        "the target's timeline and position, and where the source's history left that timeline",
+        "a target that holds more than the fork is wedged: it calls itself a standby leader, and never follows again",
+        "The target is on a branch from which it can follow.",
+    ),
+    fail(
         "server-version",
         "`server_version_num` of every member",
         "a physical copy works within one major version only",

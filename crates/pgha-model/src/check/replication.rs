@@ -5,10 +5,19 @@ use serde_json::Value;
 use super::SideFacts;
 use super::report::{Seen, any_member, report, sentence};
 use crate::finding::Findings;
+use crate::follow::{Branch, judge_following};
 use crate::member::MemberStatus;
+use crate::observed::Observed;
 use crate::site::Part;
 
 pub(super) fn judge(source: &SideFacts, target: &SideFacts, findings: &mut Findings) {
+    report(
+        findings,
+        "can-follow",
+        Part::Target,
+        can_follow(source, target),
+        "Rebuild the target from the source's backup before a move.",
+    );
     report(
         findings,
         "logical-slots",
@@ -74,6 +83,35 @@ pub(super) fn judge(source: &SideFacts, target: &SideFacts, findings: &mut Findi
             config(side).map(|config| deletes_data(&config)),
             "Take these settings out of Patroni's configuration.",
         );
+    }
+}
+
+/// Right after a promotion a standby's branch may be undecided; a move sees a canary replayed before it stops anything.
+fn can_follow(source: &SideFacts, target: &SideFacts) -> Seen {
+    let leader = |side: &SideFacts| {
+        let member = side.survey.lock_holder().ok_or("a side has no leader")?;
+        let status = member.freshest()?.clone();
+        Ok::<_, String>((member.pod.clone(), status))
+    };
+    let ((_, primary), (name, standby)) = (leader(source)?, leader(target)?);
+    let history = match source.survey.store.seen() {
+        Ok(store) => store.history.clone(),
+        Err(because) => Observed::unseen(because),
+    };
+    match judge_following(&primary, &history, &standby, &name).branch {
+        Branch::Same | Branch::Ancestor { .. } | Branch::Undecided { .. } => Ok(None),
+        Branch::Wedged {
+            timeline,
+            forked_at,
+            end,
+        } => Ok(Some(format!(
+            "The target is wedged: it holds timeline {timeline} up to {end}, and the source's history left that timeline \
+             at {forked_at}."
+        ))),
+        Branch::Foreign { timeline } => Ok(Some(format!(
+            "The target is on timeline {timeline}, which is no part of the source's history."
+        ))),
+        Branch::Unseen { because } => Err(because),
     }
 }
 

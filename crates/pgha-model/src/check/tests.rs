@@ -8,7 +8,7 @@ use super::samples::{Sample, worst};
 use crate::finding::Severity;
 use crate::member::MemberStatus;
 use crate::observed::Observed;
-use crate::service::samples::{PRIMARY, STANDBY, set_status, set_system_identifier};
+use crate::service::samples::{PRIMARY, STANDBY, promote, set_status, set_system_identifier};
 use crate::site::Part::{Source, Target};
 use crate::survey::{ManualBackup, SiteSurvey};
 use crate::timeline::Timeline;
@@ -88,6 +88,9 @@ const SPOILERS: &[(&str, Spoil)] = &[
         if let Some(facts) = &mut s.target.postgres {
             facts.checkpoint_timeline = 2;
         }
+    }),
+    ("can-follow", |s| {
+        promote(&mut s.source.survey, 2, "0/5000000", "0/A000000");
     }),
     ("server-version", |s| {
         s.server(Target, |m| m.server.version = 160_004);

@@ -253,6 +253,7 @@ pub(super) const FAULTS: &[Item] = &[
         Checks(&[
             "system-identifier",
             "same-timeline",
+            "can-follow",
             "sites-differ",
             "fed-by-source",
         ]),
@@ -341,6 +342,6 @@ pub(super) const OPERATOR: &[Item] = &[
     item(
         "pushed too late",
         "the target forks before the source's shutdown checkpoint and the old side never follows again",
-        Checks(&["same-timeline"]),
+        Checks(&["can-follow", "same-timeline"]),
     ),
 ];
