@@ -135,6 +135,18 @@ fn a_running_job_stands_in_the_way_and_a_finished_one_does_not() {
 }
 
 #[test]
+fn a_request_that_was_taken_up_and_has_no_job_yet_stands_in_the_way() {
+    let running = |finished| {
+        spoiled(|facts| {
+            facts.survey.object.requested_backup = Some("theirs".to_owned());
+            facts.survey.object.manual_backup = Some(backup("theirs", finished, 0));
+        })
+    };
+    assert_eq!(running(false), ["running"]);
+    assert!(running(true).is_empty());
+}
+
+#[test]
 fn an_owner_can_be_overruled() {
     let mut facts = facts();
     facts.survey.object.managed_by.push("Helm".to_owned());
