@@ -11,7 +11,7 @@ use pgha_lab::site::Site;
 use pgha_lab::wait;
 use pgha_tests::{Ended, Suite, interrupt};
 
-const CLUSTER: &str = "interrupted";
+const CLUSTER: &str = "moves-archive";
 
 #[test]
 fn before_the_fence_everything_is_put_back() -> Result<()> {

@@ -33,7 +33,7 @@ pub(crate) fn main(args: &SwitchoverArgs, environment: &Environment) -> Exit {
         &args.site,
         &args.output,
         environment,
-        async |session, ui| run(args, session, ui).await,
+        async |session, ui| Box::pin(run(args, session, ui)).await,
     )
 }
 
@@ -75,7 +75,7 @@ async fn run(args: &SwitchoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Ex
     let mut report = |event: &Event| show(event, ui);
     let report: &mut Reporter<'_> = &mut report;
     let moving = Switchover::new(plan, source, target, limits, interrupt, report).run();
-    match interruptible(moving, &interrupter, ui).await {
+    match Box::pin(interruptible(moving, &interrupter, ui)).await {
         Ok(outcome) => {
             show_last(&OutcomeView::new(&outcome), ui)?;
             Ok(Exit::Done)
@@ -87,12 +87,16 @@ async fn run(args: &SwitchoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Ex
 async fn open(args: &SwitchoverArgs, session: &Session<'_>) -> Result<(Side, Side), Failure> {
     let (from, to) =
         tokio::try_join!(session.site(Some(&args.from)), session.site(Some(&args.to)))?;
-    let (source, target) = tokio::join!(
-        Side::open(from, &args.cluster, Part::Source),
-        Side::open(to, &args.cluster, Part::Target)
-    );
-    let opened = source.and_then(|source| target.map(|target| (source, target)));
-    opened.map_err(|error| Failure::from(&error))
+    let (source, target) = Box::pin(async {
+        tokio::join!(
+            Side::open(from, &args.cluster, Part::Source),
+            Side::open(to, &args.cluster, Part::Target)
+        )
+    })
+    .await;
+    let source = source.map_err(|error| Failure::from(&error))?;
+    let target = target.map_err(|error| Failure::from(&error))?;
+    Ok((source, target))
 }
 
 /// Asks on the terminal. Without one there is nobody to ask, and silence is no consent.

@@ -191,7 +191,7 @@ mod tests {
             "restore_command": "pgbackrest --stanza=db archive-get %f \"%p\""}}})
     }
 
-    fn section(json: Value) -> Map<String, Value> {
+    fn section(json: &Value) -> Map<String, Value> {
         json.as_object().unwrap().clone()
     }
 
@@ -199,7 +199,7 @@ mod tests {
     fn an_archive_standby_is_rendered_as_the_operator_does() {
         let config = config_as_standby(
             &primary(),
-            &section(json!({"repoName": "repo1", "enabled": true})),
+            &section(&json!({"repoName": "repo1", "enabled": true})),
         );
         assert_eq!(
             config["standby_cluster"],
@@ -216,7 +216,7 @@ mod tests {
     fn a_streaming_standby_is_rendered_as_the_operator_does() {
         let config = config_as_standby(
             &primary(),
-            &section(json!({"host": "10.0.0.1", "port": 5432, "repoName": "repo2"})),
+            &section(&json!({"host": "10.0.0.1", "port": 5432, "repoName": "repo2"})),
         );
         assert_eq!(
             config["standby_cluster"],
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn there_and_back_is_the_same() {
-        let standby = config_as_standby(&primary(), &section(json!({"repoName": "repo1"})));
+        let standby = config_as_standby(&primary(), &section(&json!({"repoName": "repo1"})));
         assert_eq!(config_as_primary(&standby), primary());
     }
 
@@ -237,7 +237,7 @@ mod tests {
         let patch = standby(
             &object,
             "zitadel",
-            &section(json!({"repoName": "repo1"})),
+            &section(&json!({"repoName": "repo1"})),
             false,
         );
         assert_eq!(
