@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use pgha_lab::cluster::{Patroni, Standby, query_leader};
 use pgha_lab::kubectl::Kubectl;
 use pgha_lab::site::Site;
+use pgha_lab::wait;
 use pgha_tests::{Ended, Suite};
 use serde_json::{Value, json};
 
@@ -214,7 +215,7 @@ fn a_failing_backup_is_told_after_its_first_pod(suite: &Suite) -> Result<()> {
     Ok(())
 }
 
-/// The Job is made again as long as its request is there.
+/// The operator makes a deleted Job again until it has seen that the request is gone.
 fn tidy(primary: Kubectl) -> Result<()> {
     let annotation = "postgres-operator.crunchydata.com/pgbackrest-backup";
     let none = json!({"metadata": {"annotations": {annotation: null}},
@@ -223,8 +224,14 @@ fn tidy(primary: Kubectl) -> Result<()> {
     let jobs = format!(
         "postgres-operator.crunchydata.com/cluster={CLUSTER},postgres-operator.crunchydata.com/pgbackrest-backup=manual"
     );
-    primary.run(&["delete", "job", "--selector", &jobs])?;
-    Ok(())
+    wait::until("the end of the failing Job", Duration::from_mins(1), || {
+        let list = primary.get(&["jobs", "--selector", &jobs])?;
+        if list["items"].as_array().is_some_and(Vec::is_empty) {
+            return Ok(());
+        }
+        primary.run(&["delete", "job", "--selector", &jobs])?;
+        bail!("a Job was there")
+    })
 }
 
 fn merge(kubectl: Kubectl, patch: &Value) -> Result<()> {

@@ -51,8 +51,6 @@ pub struct BackupSpec {
     pub manual_repo: Option<String>,
     /// The options of the last request. They stay for the next one.
     pub manual_options: Vec<String>,
-    /// Whether the object has a section for backups on request at all.
-    pub has_manual_section: bool,
 }
 
 /// A Job that makes a backup.

@@ -10,6 +10,7 @@ use pgha_core::backup::{
 use pgha_core::client::SiteClient;
 use pgha_core::clock::{self, Instant};
 use pgha_core::diagnose::{Diagnose as _, causes, chain_of};
+use pgha_core::operator::pgo_v5::BACKUP_ANNOTATION;
 use pgha_model::backup::{BackupPlan, StoredBackup, judge_backup, plan_backup};
 use pgha_model::check::Consent;
 use pgha_model::effect::Effect;
@@ -308,14 +309,26 @@ impl Request<'_> {
     }
 
     fn failed(&self, followed: &Followed) -> Failure {
-        let job = followed.job.as_deref().unwrap_or("of the backup");
-        let text = format!("the backup failed: the Job {job} has a failed pod");
+        let job = followed.job.as_deref().unwrap_or("JOB");
+        let text = match &followed.job {
+            Some(job) => format!("the backup failed: a pod of the Job {job} did"),
+            None => "the backup failed".to_owned(),
+        };
         Failure::stopped(Exit::Stopped, text, Effect::Applied)
             .because(followed.last_lines.clone())
-            .hinting(format!(
-                "The Job may try again by itself, six times at most. {}",
-                self.how_to_look()
-            ))
+            .hinting(self.how_to_end(job))
+    }
+
+    fn how_to_end(&self, job: &str) -> String {
+        let SiteClient {
+            context, namespace, ..
+        } = self.site;
+        let kubectl = format!("kubectl --context {context} -n {namespace}");
+        format!(
+            "The Job may try again by itself, six times at most. To end it: `{kubectl} annotate postgrescluster {} \
+             {BACKUP_ANNOTATION}-`, then `{kubectl} delete job {job}`.",
+            self.args.cluster
+        )
     }
 
     fn unknown(&self, error: &pgha_core::client::CallError) -> Failure {

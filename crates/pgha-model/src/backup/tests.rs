@@ -33,7 +33,6 @@ fn facts() -> BackupFacts {
             on_volume: Vec::new(),
             manual_repo: None,
             manual_options: Vec::new(),
-            has_manual_section: false,
         },
         jobs: Vec::new(),
         info: Observed::Seen(RepoInfo::default()),

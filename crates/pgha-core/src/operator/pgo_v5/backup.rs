@@ -55,7 +55,6 @@ pub fn read_spec(data: &Value) -> BackupSpec {
             .flatten()
             .filter_map(|option| option.as_str().map(str::to_owned))
             .collect(),
-        has_manual_section: manual.is_some(),
     }
 }
 
