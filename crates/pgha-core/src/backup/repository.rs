@@ -44,8 +44,8 @@ pub async fn fetch_info(
     read_info(&said).map_err(RepositoryError::Unreadable)
 }
 
-/// Reads every file of the repository back and compares it with its checksum: the whole repository, since pgBackRest
-/// cannot verify one backup alone (`verify` has no `--set` before 2.50). It can take as long as a restore.
+/// Reads every file of the repository back and compares it with its checksum: the whole repository, since `verify` of
+/// pgBackRest 2.45 takes no single backup. It can take as long as a restore.
 pub async fn verify(
     site: &SiteClient,
     leader: &Container,
@@ -67,7 +67,7 @@ pub async fn verify(
     let output = run(site, leader, &argv, limit)
         .await
         .map_err(RepositoryError::Exec)?;
-    // Its exit code tells of the repository; what it says of this backup is asked for here.
+    // It ends with 0 even when files are missing (seen on 2.45): only what it says counts.
     if let Some(found) = read_verification(&output.stdout, label) {
         return Ok(found);
     }
