@@ -1,6 +1,5 @@
 //! `kubectl pgha switchover`.
 
-use std::io::{BufRead as _, IsTerminal as _};
 use std::pin::pin;
 use std::time::Duration;
 
@@ -12,10 +11,11 @@ use pgha_core::engine::{
 };
 use pgha_model::check::Consent;
 use pgha_model::event::{Event, Standing};
-use pgha_model::plan::{Plan, plan_switchover};
+use pgha_model::plan::plan_switchover;
 use pgha_model::site::Part;
 
 use crate::args::SwitchoverArgs;
+use crate::consent;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt::unless_interrupted;
@@ -62,7 +62,8 @@ async fn run(args: &SwitchoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Ex
         return Ok(Exit::Done);
     }
     if !args.yes {
-        unless_interrupted(consented(&plan, &view, ui)).await?;
+        let question = format!("Move {} now?", plan.source.cluster);
+        unless_interrupted(consent::ask(&view.summary(), &question, ui)).await?;
     }
     let limit = args.timeout.0.min(LONGEST_STEP);
     let limits = Limits {
@@ -97,28 +98,6 @@ async fn open(args: &SwitchoverArgs, session: &Session<'_>) -> Result<(Side, Sid
     let source = source.map_err(|error| Failure::from(&error))?;
     let target = target.map_err(|error| Failure::from(&error))?;
     Ok((source, target))
-}
-
-/// Asks on the terminal. Without one there is nobody to ask, and silence is no consent.
-async fn consented(plan: &Plan, view: &PlanView<'_>, ui: &Ui) -> Result<(), Failure> {
-    if !std::io::stdin().is_terminal() || !ui.format.is_text() {
-        return Err(
-            Failure::refused("there is no terminal to ask for consent at")
-                .hinting("Look at the plan with --dry-run, then give --yes."),
-        );
-    }
-    ui.prompt(
-        &view.summary(),
-        &format!("Move {} now? Type yes: ", plan.source.cluster),
-    );
-    let answer = tokio::task::spawn_blocking(|| {
-        let mut line = String::new();
-        std::io::stdin().lock().read_line(&mut line).map(|_| line)
-    });
-    match answer.await {
-        Ok(Ok(line)) if line.trim() == "yes" => Ok(()),
-        _ => Err(Failure::refused("no consent was given")),
-    }
 }
 
 fn show(event: &Event, ui: &Ui) {
