@@ -11,7 +11,7 @@ mod replay;
 mod replication;
 mod report;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 #[cfg(test)]
 mod tests;
 mod validation;

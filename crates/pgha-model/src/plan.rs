@@ -201,3 +201,85 @@ fn leader_of(side: &SideFacts) -> Option<LeaderIdentity> {
         uid: member.uid.clone(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::samples::Sample;
+    use crate::observed::Observed;
+    use crate::service::samples::now;
+
+    fn plan(sample: &Sample) -> Result<Plan, Refusal> {
+        plan_switchover(&sample.source, &sample.target, sample.consent, now())
+    }
+
+    fn refused_by(sample: &Sample) -> Vec<&'static str> {
+        plan(sample)
+            .unwrap_err()
+            .0
+            .iter()
+            .map(|finding| finding.check)
+            .collect()
+    }
+
+    fn run_patroni(side: &mut SideFacts, version: &str) {
+        for member in &mut side.survey.members {
+            for status in [&mut member.status, &mut member.live] {
+                if let Observed::Seen(status) = status {
+                    status.patroni = version.parse().ok();
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_healthy_pair_gets_every_step_in_order() {
+        let sample = Sample::healthy();
+        let plan = plan(&sample).unwrap();
+        assert_eq!(plan.steps, Step::ALL);
+        assert!(
+            plan.steps.is_sorted(),
+            "undo rests on the order of the steps"
+        );
+        assert_eq!(
+            (plan.feed, plan.demotion),
+            (Feed::Streaming, Demotion::InPlace)
+        );
+        let leader = sample.source.survey.lock_holder().unwrap();
+        assert_eq!(
+            (&plan.source_leader.pod, &plan.source_leader.uid),
+            (&leader.pod, &leader.uid)
+        );
+    }
+
+    #[test]
+    fn a_target_without_a_receiver_is_fed_by_the_archive() {
+        let mut sample = Sample::healthy();
+        sample.target.postgres.as_mut().unwrap().receiver_status = None;
+        assert_eq!(plan(&sample).unwrap().feed, Feed::Archive);
+    }
+
+    #[test]
+    fn the_sources_patroni_decides_how_it_is_stopped() {
+        let mut sample = Sample::healthy();
+        run_patroni(&mut sample.source, "3.3.11");
+        assert_eq!(plan(&sample).unwrap().demotion, Demotion::WhilePaused);
+        run_patroni(&mut sample.source, "4.1.0");
+        run_patroni(&mut sample.target, "3.3.11");
+        assert_eq!(plan(&sample).unwrap().demotion, Demotion::InPlace);
+    }
+
+    #[test]
+    fn an_unknown_version_is_refused() {
+        let mut sample = Sample::healthy();
+        run_patroni(&mut sample.source, "of my own");
+        assert_eq!(refused_by(&sample), ["patroni-version"]);
+    }
+
+    #[test]
+    fn a_source_that_did_not_answer_is_refused_and_not_assumed() {
+        let mut sample = Sample::healthy();
+        sample.source.postgres = None;
+        assert!(refused_by(&sample).contains(&"postgres-answers"));
+    }
+}

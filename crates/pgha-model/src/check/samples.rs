@@ -16,14 +16,14 @@ use crate::site::Part;
 use crate::survey::SiteSurvey;
 
 /// Both sides.
-pub(super) struct Sample {
-    pub(super) source: SideFacts,
-    pub(super) target: SideFacts,
-    pub(super) consent: Consent,
+pub(crate) struct Sample {
+    pub(crate) source: SideFacts,
+    pub(crate) target: SideFacts,
+    pub(crate) consent: Consent,
 }
 
 impl Sample {
-    pub(super) fn healthy() -> Self {
+    pub(crate) fn healthy() -> Self {
         let mut source = samples::primary("core1");
         let mut target = samples::standby("core2");
         "a".clone_into(&mut source.object.uid);
