@@ -21,7 +21,10 @@ use crate::lab;
 use crate::part::say;
 
 /// What Patroni logs when a site has become a standby: what the documented procedure waits for.
-const STANDBY_LINE: &str = "i am the standby leader with the lock";
+const STANDBY_LINE: &str = "the standby leader with the lock";
+
+/// How many rows must follow a move.
+const ROWS_AFTER: u64 = 200;
 
 struct Bench {
     plugin: PathBuf,
@@ -76,6 +79,9 @@ impl Bench {
             Method::Pgha => self.move_by_pgha(name, from),
             Method::Documented => move_as_documented(name, from),
         };
+        if moved.is_ok() {
+            await_rows_after(name)?;
+        }
         writer::stop(name)?;
         moved?;
         let question = Question {
@@ -137,6 +143,19 @@ impl Bench {
         ensure!(plugin.status()?.success(), "pgha did not move {name}");
         Ok(())
     }
+}
+
+/// The gap ends with the target's first row; the judge wants to see that it went on.
+fn await_rows_after(name: &str) -> Result<()> {
+    let before = writer::status(name)?.acknowledged;
+    wait::until("rows after the move", Duration::from_secs(30), || {
+        let now = writer::status(name)?.acknowledged;
+        ensure!(
+            now >= before + ROWS_AFTER,
+            "{now} rows, {before} at the end of the move"
+        );
+        Ok(())
+    })
 }
 
 /// Enable the standby at the source, wait for the log line, disable it at the target: PGO's documentation, "Standby

@@ -214,28 +214,21 @@ impl Switchover<'_> {
     }
 
     /// The target holds everything, on every member that Patroni could elect.
+    ///
+    /// The push waits where the archive is not on the target's way: it would take the processor from what is.
     pub(super) async fn prove(&mut self, closure: Closure) -> Result<(Proof, String), StepError> {
-        self.start_push(&closure)?;
-        let limit = self.limits.proof;
-        let archive_only = self.is_archive_only();
-        let checkpoint = closure.checkpoint;
-        if let Some(handover) = self.handover.take() {
-            self.hand_over(handover, &closure).await;
-        }
-        let mut replay = std::pin::pin!(await_replay(&mut self.target, checkpoint, limit));
-        let positions = loop {
-            tokio::select! {
-                positions = &mut replay => break positions?,
-                Some(pushed) = self.pushing.join_next() => {
-                    let pushed = pushed.is_ok_and(|output| output.is_ok_and(|o| o.exit_code == 0));
-                    // A streaming target needs no archive for the proof; the push is looked at again afterwards.
-                    if !pushed && archive_only {
-                        return Err(StepError::BasisChanged {
-                            what: "the last segment could not be pushed to the repository".to_owned(),
-                        });
-                    }
-                }
-            }
+        let direct = match self.handover.take() {
+            Some(handover) => self.hand_over(handover, &closure).await,
+            None => !self.is_archive_only(),
+        };
+        let (checkpoint, limit) = (closure.checkpoint, self.limits.proof);
+        let positions = if direct {
+            let positions = await_replay(&mut self.target, checkpoint, limit).await?;
+            self.start_push(&closure)?;
+            positions
+        } else {
+            self.start_push(&closure)?;
+            self.await_replay_by_archive(checkpoint).await?
         };
         for (member, replayed) in &positions {
             closure
@@ -251,6 +244,27 @@ impl Switchover<'_> {
             positions.len()
         );
         Ok((Proof { closure, replayed }, evidence))
+    }
+
+    /// Waits for the replay of what the push brings, and no longer than that can work.
+    async fn await_replay_by_archive(
+        &mut self,
+        checkpoint: Lsn,
+    ) -> Result<Vec<(String, Lsn)>, StepError> {
+        let limit = self.limits.proof;
+        let mut replay = std::pin::pin!(await_replay(&mut self.target, checkpoint, limit));
+        loop {
+            tokio::select! {
+                positions = &mut replay => return positions,
+                Some(pushed) = self.pushing.join_next() => {
+                    if !pushed.is_ok_and(|output| output.is_ok_and(|output| output.exit_code == 0)) {
+                        return Err(StepError::BasisChanged {
+                            what: "the last segment could not be pushed to the repository".to_owned(),
+                        });
+                    }
+                }
+            }
+        }
     }
 
     fn start_push(&mut self, closure: &Closure) -> Result<(), StepError> {

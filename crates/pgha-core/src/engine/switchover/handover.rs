@@ -118,11 +118,11 @@ impl Switchover<'_> {
     }
 
     /// Hands the segments over, from the target's position to the source's end. When that does not work the target gets
-    /// its archive-get back: slower, and proved all the same.
-    pub(super) async fn hand_over(&mut self, handover: Handover, closure: &Closure) {
+    /// its archive-get back: slower, and proved all the same. Whether it worked.
+    pub(super) async fn hand_over(&mut self, handover: Handover, closure: &Closure) -> bool {
         let handed = tokio::time::timeout(LIMIT, self.try_hand_over(handover, closure)).await;
         let failed = match handed {
-            Ok(Ok(())) => return,
+            Ok(Ok(())) => return true,
             Ok(Err(error)) => error.to_string(),
             Err(_elapsed) => format!("it took more than {} s", LIMIT.as_secs()),
         };
@@ -146,6 +146,7 @@ impl Switchover<'_> {
                 format!("The target's restore_command was not put back: {error}."),
             );
         }
+        false
     }
 
     async fn try_hand_over(
