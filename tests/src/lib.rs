@@ -96,16 +96,13 @@ impl Suite {
 
     /// Makes a pair, primary in `core1`, unless it is there already.
     pub fn pair(&self, name: &str, standby: Standby, patroni: Patroni) -> Result<()> {
-        if cluster::list()?.iter().any(|row| row.name == name) {
-            return Ok(());
-        }
         let pair = Pair {
             name: name.to_owned(),
             standby,
             patroni,
             instances: 2,
         };
-        cluster::create(&pair, &Progress::to_stderr())
+        cluster::ensure(&pair, &Progress::to_stderr())
     }
 
     /// Starts a writer on a pair; it ends when the guard is dropped.

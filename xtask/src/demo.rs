@@ -114,11 +114,8 @@ fn replace(from: &Path, to: &Path) -> Result<()> {
 }
 
 fn create_pair(progress: &Progress) -> Result<()> {
-    if cluster::list()?.iter().any(|row| row.name == CLUSTER) {
-        return Ok(());
-    }
     let (standby, patroni) = (Standby::Archive, Patroni::V4_1);
-    cluster::create(
+    cluster::ensure(
         &Pair {
             name: CLUSTER.to_owned(),
             standby,

@@ -324,13 +324,7 @@ impl Shell {
         self.commands += 1;
         let end = format!("pgha-end-of-command-{}", self.commands);
         let framed = format!("( {script}\n) </dev/null 2>&1\nprintf '\\n%s %d\\n' {end} $?\n");
-        let lost = self.lost();
-        let Some(stdin) = self.process.stdin.as_mut() else {
-            return Err(lost);
-        };
-        if stdin.write_all(framed.as_bytes()).await.is_err() || stdin.flush().await.is_err() {
-            return Err(lost);
-        }
+        self.process.give(framed.as_bytes()).await?;
         self.read_until(&end).await
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use pgha_model::control::{ControlData, InvalidControlData};
 use pgha_model::lsn::Lsn;
 use pgha_model::postgres::PostgresFacts;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncBufReadExt as _;
 use tokio::time::timeout;
 
 use crate::client::SiteClient;
@@ -129,13 +129,8 @@ impl Psql {
         let end = format!("pgha-end-of-statement-{}", self.statements);
         // psql sets these variables after each statement (PostgreSQL documentation, psql, "Variables").
         let framed = format!("{statement}\n;\n\\echo {end} :SQLSTATE :LAST_ERROR_MESSAGE\n");
-        let lost = self.lost();
-        let Some(stdin) = self.process.stdin.as_mut() else {
-            return Err(lost);
-        };
-        if stdin.write_all(framed.as_bytes()).await.is_err() || stdin.flush().await.is_err() {
-            return Err(lost);
-        }
+        let given = self.process.give(framed.as_bytes()).await;
+        given.map_err(SqlError::Exec)?;
         let mut rows = String::new();
         loop {
             let mut line = Vec::new();

@@ -13,7 +13,7 @@ use std::str::FromStr;
 use crate::site::{IMAGE_PATRONI_3_3, IMAGE_PATRONI_4_1};
 
 pub use create::create;
-pub use list::{Row, list, primary_site, query_leader};
+pub use list::{Row, ensure, list, primary_site, query_leader};
 pub use remove::remove;
 
 /// User and database of every cluster in the lab.

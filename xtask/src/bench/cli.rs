@@ -58,11 +58,8 @@ pub(super) fn run(runs: u32, file: &Path) -> Result<()> {
 }
 
 fn ensure_pair(progress: &Progress) -> Result<()> {
-    if cluster::list()?.iter().any(|row| row.name == CLUSTER) {
-        return Ok(());
-    }
     let (standby, patroni) = (Standby::Archive, Patroni::V4_1);
-    cluster::create(
+    cluster::ensure(
         &Pair {
             name: CLUSTER.to_owned(),
             standby,

@@ -106,15 +106,12 @@ impl Bench {
     }
 
     fn ensure_pair(&self, name: &str, standby: Standby) -> Result<()> {
-        if cluster::list()?.iter().any(|row| row.name == name) {
-            return Ok(());
-        }
         let standby = match standby {
             Standby::Archive => cluster::Standby::Archive,
             Standby::Streaming => cluster::Standby::Streaming,
         };
         let (name, patroni) = (name.to_owned(), Patroni::V4_1);
-        cluster::create(
+        cluster::ensure(
             &Pair {
                 name,
                 standby,

@@ -4,7 +4,9 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
 use super::sql::{leader, members, patroni_status, pod_name, query};
+use super::{Pair, create};
 use crate::kubectl::Kubectl;
+use crate::progress::Progress;
 use crate::site::Site;
 
 /// One cluster in one site.
@@ -38,6 +40,17 @@ pub fn list() -> Result<Vec<Row>> {
         }
     }
     Ok(rows)
+}
+
+/// Makes a pair unless a cluster of its name is there already, whatever that one is like.
+///
+/// # Errors
+/// As [`list`] and [`create`].
+pub fn ensure(pair: &Pair, progress: &Progress) -> Result<()> {
+    if list()?.iter().any(|row| row.name == pair.name) {
+        return Ok(());
+    }
+    create(pair, progress)
 }
 
 /// The site whose leader takes writes, by its Postgres' own word.
