@@ -19,7 +19,7 @@ pub(crate) enum Style {
 
 impl Style {
     /// The parameter of the terminal's "select graphic rendition" (ECMA-48, 8.3.117).
-    const fn code(self) -> Option<u8> {
+    pub(super) const fn code(self) -> Option<u8> {
         match self {
             Self::Plain => None,
             Self::Strong => Some(1),
@@ -59,7 +59,11 @@ impl Span {
         &self.text
     }
 
-    pub(super) fn write(&self, colored: bool, out: &mut String) {
+    pub(super) const fn style(&self) -> Style {
+        self.style
+    }
+
+    fn write(&self, colored: bool, out: &mut String) {
         match self
             .style
             .code()
@@ -72,10 +76,16 @@ impl Span {
     }
 }
 
-/// Lines of text.
+/// Lines of text, and tables between them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Page {
-    lines: Vec<Vec<Span>>,
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Line(Vec<Span>),
+    Table(Table),
 }
 
 impl Page {
@@ -96,29 +106,34 @@ impl Page {
     }
 
     pub(crate) fn line(&mut self, spans: impl IntoIterator<Item = Span>) {
-        self.lines.push(spans.into_iter().collect());
+        self.parts.push(Part::Line(spans.into_iter().collect()));
     }
 
     pub(crate) fn blank(&mut self) {
         self.line([]);
     }
 
-    pub(crate) fn table(&mut self, table: &Table) {
-        self.lines.extend(table.lines());
+    pub(crate) fn table(&mut self, table: Table) {
+        self.parts.push(Part::Table(table));
     }
 
     pub(crate) fn append(&mut self, other: Self) {
-        self.lines.extend(other.lines);
+        self.parts.extend(other.parts);
     }
 
     /// The text; plain text without a single escape unless `colored`.
     pub(crate) fn render(&self, colored: bool) -> String {
         let mut out = String::new();
-        for line in &self.lines {
-            for span in line {
-                span.write(colored, &mut out);
+        for part in &self.parts {
+            match part {
+                Part::Line(spans) => {
+                    for span in spans {
+                        span.write(colored, &mut out);
+                    }
+                    out.push('\n');
+                }
+                Part::Table(table) => out.push_str(&table.render(colored)),
             }
-            out.push('\n');
         }
         out
     }

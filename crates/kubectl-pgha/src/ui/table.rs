@@ -1,6 +1,8 @@
 //! Tables as kubectl prints them: columns apart by spaces, no lines.
 
-use unicode_width::UnicodeWidthStr as _;
+use tabled::builder::Builder;
+use tabled::grid::util::string::get_line_width;
+use tabled::settings::{Color, Padding, Style as Lines};
 
 use super::{Span, Style};
 
@@ -8,81 +10,99 @@ use super::{Span, Style};
 const GAP: usize = 3;
 
 /// A table with a header.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Table {
     header: Vec<&'static str>,
     rows: Vec<Vec<Span>>,
-    widths: Vec<usize>,
-    has_header: bool,
+    /// How wide the columns of the table before this one are.
+    before: Option<Vec<usize>>,
 }
 
 impl Table {
-    pub(crate) fn new(header: Vec<&'static str>) -> Self {
+    pub(crate) const fn new(header: Vec<&'static str>) -> Self {
         Self {
-            widths: header.iter().map(|name| name.width()).collect(),
             header,
             rows: Vec::new(),
-            has_header: true,
+            before: None,
         }
     }
 
     /// Adds a row with one cell for each column. A cell without text shows a dash.
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = Span>) {
-        let cells: Vec<Span> = cells
-            .into_iter()
-            .map(|cell| {
-                if cell.text().is_empty() {
-                    Span::dim("-")
-                } else {
-                    cell
-                }
-            })
-            .collect();
-        for (width, cell) in self.widths.iter_mut().zip(&cells) {
-            *width = (*width).max(cell.text().width());
-        }
-        self.rows.push(cells);
+        let dashed = |cell: Span| {
+            if cell.text().is_empty() {
+                Span::dim("-")
+            } else {
+                cell
+            }
+        };
+        self.rows.push(cells.into_iter().map(dashed).collect());
     }
 
     /// Makes this table the continuation of one that was printed: no header, and columns at least as wide.
     pub(crate) fn continue_from(&mut self, widths: &[usize]) {
-        self.has_header = false;
-        for (width, before) in self.widths.iter_mut().zip(widths) {
-            *width = (*width).max(*before);
-        }
+        self.before = Some(widths.to_vec());
     }
 
     /// How wide each column is.
-    pub(crate) fn widths(&self) -> &[usize] {
-        &self.widths
+    pub(crate) fn widths(&self) -> Vec<usize> {
+        let width_of = |column: usize| {
+            let cells = self.rows.iter().filter_map(|row| row.get(column));
+            cells.map(|cell| get_line_width(cell.text())).max()
+        };
+        let before = self.before.as_deref().unwrap_or_default();
+        let columns = self.header.iter().enumerate();
+        columns
+            .map(|(column, name)| {
+                let before = before.get(column).copied();
+                [Some(name.len()), before, width_of(column)]
+            })
+            .map(|widths| widths.into_iter().flatten().max().unwrap_or_default())
+            .collect()
     }
 
-    pub(super) fn lines(&self) -> impl Iterator<Item = Vec<Span>> {
-        let header: Vec<Span> = self
-            .header
-            .iter()
-            .map(|name| Span::new(name, Style::Strong))
-            .collect();
-        let header = self.has_header.then_some(header);
-        header
-            .into_iter()
-            .chain(self.rows.iter().cloned())
-            .map(|cells| self.laid_out(cells))
+    /// The lines; plain text without a single escape unless `colored`.
+    pub(super) fn render(&self, colored: bool) -> String {
+        let before = self.before.as_deref().unwrap_or_default();
+        let header = self.header.iter().enumerate().map(|(column, name)| {
+            let width = before.get(column).copied().unwrap_or_default();
+            format!("{name:width$}")
+        });
+        let mut builder = Builder::with_capacity(self.rows.len() + 1, self.header.len());
+        builder.push_record(header);
+        for row in &self.rows {
+            builder.push_record(row.iter().map(Span::text));
+        }
+        let mut table = builder.build();
+        table.with(Lines::empty()).with(Padding::new(0, GAP, 0, 0));
+        if colored {
+            self.paint(&mut table);
+        }
+        // A continuation is laid out with its header too, which is then left away.
+        let lines = table.to_string();
+        let lines = lines.lines().skip(usize::from(self.before.is_some()));
+        lines.flat_map(|line| [line.trim_end(), "\n"]).collect()
     }
 
-    /// Puts room between the cells; none after the last one.
-    fn laid_out(&self, cells: Vec<Span>) -> Vec<Span> {
-        let last = cells.len().saturating_sub(1);
-        let mut line = Vec::new();
-        for (index, (cell, width)) in cells.into_iter().zip(&self.widths).enumerate() {
-            let room = width.saturating_sub(cell.text().width()) + GAP;
-            line.push(cell);
-            if index < last {
-                line.push(Span::plain(" ".repeat(room)));
+    fn paint(&self, table: &mut tabled::Table) {
+        for (column, name) in self.header.iter().enumerate() {
+            if !name.is_empty() {
+                table.modify((0, column), color_of(Style::Strong));
             }
         }
-        line
+        for (row, cells) in self.rows.iter().enumerate() {
+            for (column, cell) in cells.iter().enumerate() {
+                table.modify((row + 1, column), color_of(cell.style()));
+            }
+        }
     }
+}
+
+fn color_of(style: Style) -> Color {
+    let Some(code) = style.code() else {
+        return Color::empty();
+    };
+    Color::new(format!("\x1b[{code}m"), "\x1b[0m")
 }
 
 #[cfg(test)]
@@ -92,7 +112,7 @@ mod tests {
 
     fn rendered(table: &Table) -> String {
         let mut page = Page::default();
-        page.table(table);
+        page.table(table.clone());
         page.render(false)
     }
 
@@ -108,12 +128,33 @@ mod tests {
     }
 
     #[test]
+    fn colours_take_no_room() {
+        let mut table = Table::new(vec!["CHECK", "SEEN"]);
+        table.row([Span::new("FAIL", Style::Bad), Span::plain("東\x1b[2J\n")]);
+        table.row([Span::new("OK", Style::Good), Span::dim("")]);
+        let mut page = Page::default();
+        page.table(table.clone());
+        let colored = page.render(true);
+        let plain = page.render(false);
+        assert_eq!(
+            plain,
+            "CHECK   SEEN\nFAIL    東\\u{1b}[2J\\u{a}\nOK      -\n"
+        );
+        assert_eq!(
+            colored,
+            "\x1b[1mCHECK\x1b[0m   \x1b[1mSEEN\x1b[0m\n\
+             \x1b[31mFAIL\x1b[0m    東\\u{1b}[2J\\u{a}\n\
+             \x1b[32mOK\x1b[0m      \x1b[2m-\x1b[0m\n"
+        );
+    }
+
+    #[test]
     fn a_continued_table_keeps_its_columns() {
         let mut first = Table::new(vec!["POD", "LSN"]);
         first.row(["long-name", "0/1"].map(Span::plain));
         let mut next = Table::new(vec!["POD", "LSN"]);
         next.row(["a", "0/2"].map(Span::plain));
-        next.continue_from(first.widths());
+        next.continue_from(&first.widths());
         assert_eq!(rendered(&next), "a           0/2\n");
     }
 }

@@ -157,7 +157,7 @@ impl View for BackupView {
         for (name, value) in self.rows(detail) {
             table.row([Span::new(name, Style::Strong), value]);
         }
-        page.table(&table);
+        page.table(table);
         page
     }
 

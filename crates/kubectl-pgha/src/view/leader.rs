@@ -108,7 +108,7 @@ impl View for LeaderView {
     fn page(&self, detail: Detail) -> Page {
         let mut page = Page::default();
         if self.leader.is_some() {
-            page.table(&self.table(detail));
+            page.table(self.table(detail));
             page.blank();
         }
         let mut evidence = Table::new(vec!["EVIDENCE", "SAYS"]);
@@ -124,7 +124,7 @@ impl View for LeaderView {
                 ]);
             }
         }
-        page.table(&evidence);
+        page.table(evidence);
         page
     }
 

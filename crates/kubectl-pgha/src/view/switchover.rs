@@ -51,7 +51,7 @@ impl<'a> PlanView<'a> {
         for step in &plan.steps {
             steps.row([Span::plain(step.name()), Span::plain(step.purpose())]);
         }
-        page.table(&steps);
+        page.table(steps);
         for warning in &plan.warnings {
             page.line([
                 Span::new("warning: ", Style::Warning),
@@ -211,7 +211,7 @@ impl View for OutcomeView<'_> {
         for (name, value) in rows {
             table.row([Span::new(name, Style::Strong), Span::plain(value)]);
         }
-        page.table(&table);
+        page.table(table);
         page
     }
 

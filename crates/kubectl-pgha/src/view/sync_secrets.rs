@@ -145,7 +145,7 @@ impl View for SecretsView<'_> {
                 self.in_force(row),
             ]);
         }
-        page.table(&table);
+        page.table(table);
         self.summary(&mut page);
         page
     }

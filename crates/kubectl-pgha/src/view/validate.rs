@@ -58,7 +58,7 @@ impl View for ValidationView<'_> {
                 Span::plain(&finding.seen),
             ]);
         }
-        page.table(&table);
+        page.table(table);
         page.blank();
         for finding in self.not_holding() {
             page.line([

@@ -86,9 +86,9 @@ impl<'a> Screen<'a> {
         if let Some(widths) = &self.widths {
             table.continue_from(widths);
         }
-        self.widths = Some(table.widths().to_vec());
+        self.widths = Some(table.widths());
         let mut page = Page::default();
-        page.table(&table);
+        page.table(table);
         let remarks = view.notices();
         if remarks != self.remarks {
             page.append(Page::of_lines(remarks.clone()));

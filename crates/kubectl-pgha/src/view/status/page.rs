@@ -25,7 +25,7 @@ impl StatusView {
     pub(super) fn whole_page(&self, detail: Detail) -> Page {
         let mut page = Page::default();
         if !self.services.is_empty() || !self.unseen.is_empty() {
-            page.table(&self.table(self.columns(detail, false)));
+            page.table(self.table(self.columns(detail, false)));
         }
         let remarks = self.remarks();
         if !remarks.is_empty() {
