@@ -201,6 +201,25 @@ impl Process {
         Ok(())
     }
 
+    /// Reads its output up to a line that says this, and returns what came before it; `None` when the output ended first.
+    pub async fn read_to_line(&mut self, last: &str) -> Result<Option<String>, ExecError> {
+        let mut said = String::new();
+        loop {
+            let mut line = String::new();
+            let read = self.stdout.read_line(&mut line).await;
+            let read = read.map_err(|_| ExecError::Lost {
+                container: self.container.clone(),
+            })?;
+            if read == 0 {
+                return Ok(None);
+            }
+            if line.trim_end() == last {
+                return Ok(Some(said));
+            }
+            said.push_str(&line);
+        }
+    }
+
     /// Reads what is left of the command's output and awaits its end.
     pub async fn finish(self) -> Result<Output, ExecError> {
         let output = self.finish_bytes().await?;

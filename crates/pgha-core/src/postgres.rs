@@ -1,5 +1,6 @@
 //! What Postgres says, through `psql` in the database container.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use pgha_model::control::{ControlData, InvalidControlData};
@@ -108,6 +109,17 @@ impl Psql {
 
     /// Runs one statement and returns its rows, a line each, fields separated by `|`.
     pub async fn query(&mut self, statement: &str, limit: Duration) -> Result<String, SqlError> {
+        let [rows] = self.query_each([statement], limit).await?;
+        Ok(rows)
+    }
+
+    /// Runs statements one after the other for one round trip, each in a transaction of its own, and returns the rows of
+    /// each. One that fails does not stop those after it; the first failure is the answer.
+    pub async fn query_each<const N: usize>(
+        &mut self,
+        statements: [&str; N],
+        limit: Duration,
+    ) -> Result<[String; N], SqlError> {
         if self.spoiled {
             return Err(self.lost());
         }
@@ -116,21 +128,41 @@ impl Psql {
             container: self.container.clone(),
             limit,
         };
-        let answer = timeout(limit, self.query_to_end(statement))
+        let answers = timeout(limit, self.query_to_end(&statements))
             .await
-            .unwrap_or(Err(SqlError::Exec(late)));
-        let ended = matches!(answer, Ok(_) | Err(SqlError::Refused { .. }));
-        self.spoiled = !ended;
-        answer
+            .unwrap_or(Err(SqlError::Exec(late)))?;
+        self.spoiled = false;
+        let rows: Vec<String> = answers.into_iter().collect::<Result<_, _>>()?;
+        rows.try_into()
+            .map_err(|_| self.unreadable("each statement"))
     }
 
-    async fn query_to_end(&mut self, statement: &str) -> Result<String, SqlError> {
-        self.statements += 1;
-        let end = format!("pgha-end-of-statement-{}", self.statements);
-        // psql sets these variables after each statement (PostgreSQL documentation, psql, "Variables").
-        let framed = format!("{statement}\n;\n\\echo {end} :SQLSTATE :LAST_ERROR_MESSAGE\n");
+    async fn query_to_end(
+        &mut self,
+        statements: &[&str],
+    ) -> Result<Vec<Result<String, SqlError>>, SqlError> {
+        let first = self.statements + 1;
+        let mut framed = String::new();
+        for statement in statements {
+            self.statements += 1;
+            // psql sets these variables after each statement (PostgreSQL documentation, psql, "Variables").
+            let end = end_of(self.statements);
+            let _ = write!(
+                framed,
+                "{statement}\n;\n\\echo {end} :SQLSTATE :LAST_ERROR_MESSAGE\n"
+            );
+        }
         let given = self.process.give(framed.as_bytes()).await;
         given.map_err(SqlError::Exec)?;
+        let mut answers = Vec::new();
+        for number in first..=self.statements {
+            answers.push(self.read_answer(&end_of(number)).await?);
+        }
+        Ok(answers)
+    }
+
+    /// Reads what one statement returned or why it failed; an error when its end was not seen.
+    async fn read_answer(&mut self, end: &str) -> Result<Result<String, SqlError>, SqlError> {
         let mut rows = String::new();
         loop {
             let mut line = Vec::new();
@@ -139,8 +171,8 @@ impl Psql {
                 return Err(self.lost());
             }
             let line = String::from_utf8_lossy(&line);
-            match line.strip_prefix(&end) {
-                Some(rest) => return self.ended(&rows, rest.trim()),
+            match line.strip_prefix(end) {
+                Some(rest) => return Ok(self.ended(&rows, rest.trim())),
                 None => rows.push_str(&line),
             }
         }
@@ -189,12 +221,12 @@ impl Psql {
         within: Duration,
     ) -> Result<Option<Lsn>, SqlError> {
         let condition = format!("pg_last_wal_replay_lsn() > '{past}' or not pg_is_in_recovery()");
-        self.query(&wait_statement(&condition, within), within + ANSWER_TIME)
-            .await?;
+        let wait = wait_statement(&condition, within);
         let replayed = format!(
             "select pg_last_wal_replay_lsn() where pg_is_in_recovery() and pg_last_wal_replay_lsn() > '{past}'"
         );
-        let row = self.query(&replayed, ANSWER_TIME).await?;
+        let asked = [&*wait, &*replayed];
+        let [_, row] = self.query_each(asked, within + ANSWER_TIME).await?;
         if row.is_empty() {
             return Ok(None);
         }
@@ -206,16 +238,10 @@ impl Psql {
 
     /// Waits on the server until it is out of recovery; whether it is.
     pub async fn await_promotion(&mut self, within: Duration) -> Result<bool, SqlError> {
-        self.query(
-            &wait_statement("not pg_is_in_recovery()", within),
-            within + ANSWER_TIME,
-        )
-        .await?;
-        Ok(self
-            .query("select pg_is_in_recovery()", ANSWER_TIME)
-            .await?
-            .trim()
-            == "f")
+        let wait = wait_statement("not pg_is_in_recovery()", within);
+        let asked = [&*wait, "select pg_is_in_recovery()"];
+        let [_, row] = self.query_each(asked, within + ANSWER_TIME).await?;
+        Ok(row.trim() == "f")
     }
 
     fn unreadable(&self, expected: &'static str) -> SqlError {
@@ -224,6 +250,10 @@ impl Psql {
             expected,
         }
     }
+}
+
+fn end_of(statement: u64) -> String {
+    format!("pgha-end-of-statement-{statement}")
 }
 
 /// How long the answer to a simple statement may take.

@@ -65,6 +65,8 @@ pub struct Outcome {
     /// a client saw.
     #[serde(rename = "writeGapSeconds", serialize_with = "seconds")]
     pub write_gap: Duration,
+    /// What the write gap was spent on.
+    pub parts: GapParts,
     /// Where the source ended.
     pub closure: Closure,
     /// Up to where the target had replayed when it was promoted: the end of the source's last record.
@@ -73,6 +75,34 @@ pub struct Outcome {
     pub timeline: Timeline,
     /// Where the new timeline forks off the source's.
     pub fork: Lsn,
+}
+
+/// What a write gap was spent on: its parts in order, which add up to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GapParts {
+    /// From the fence's request until the source began to stop: the API servers' and Patroni's time.
+    #[serde(rename = "reactionSeconds", serialize_with = "seconds")]
+    pub reaction: Duration,
+    /// Until its control data said `shut down`.
+    #[serde(rename = "stopSeconds", serialize_with = "seconds")]
+    pub stop: Duration,
+    /// Until the last segments were in the target's log; nothing for a target that streams.
+    #[serde(rename = "shipSeconds", serialize_with = "seconds")]
+    pub ship: Duration,
+    /// Until every member of the target had replayed them.
+    #[serde(rename = "replaySeconds", serialize_with = "seconds")]
+    pub replay: Duration,
+    /// Until the target's first commit.
+    #[serde(rename = "promoteSeconds", serialize_with = "seconds")]
+    pub promote: Duration,
+}
+
+impl GapParts {
+    /// The time up to the proof, without the promotion.
+    pub fn until_proved(&self) -> Duration {
+        self.reaction + self.stop + self.ship + self.replay
+    }
 }
 
 /// Where a move that did not finish has left things.

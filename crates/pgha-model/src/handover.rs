@@ -3,89 +3,102 @@
 use crate::lsn::{Lsn, SegmentSize, segment_file_name};
 use crate::proof::Closure;
 
-/// The names of the segments from a position to the source's end, oldest first; `None` when there are more than allowed,
-/// or the position is not before the end.
-pub fn segments_between(
-    closure: &Closure,
-    replayed: Lsn,
-    size: SegmentSize,
-    most: usize,
-) -> Option<Vec<String>> {
-    let first = replayed.segment_number(size);
-    let last = closure.checkpoint.segment_number(size);
-    let count = usize::try_from(last.checked_sub(first)?).ok()? + 1;
-    let name = |number: u64| {
-        let at = Lsn::from_bytes(number * size.as_bytes());
-        segment_file_name(closure.timeline.0, at, size)
-    };
-    (count <= most).then(|| (first..=last).map(name).collect())
+/// The last segment is sent up to a multiple of this after the shutdown checkpoint's record, which is far shorter: more
+/// than the largest page that Postgres can be built with (PostgreSQL documentation, 17.4, `--with-wal-blocksize`).
+const TAIL_GRAIN: u64 = 64 << 10;
+
+/// What goes from one log to the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shipment {
+    /// The segments, oldest first; the last one holds the shutdown checkpoint.
+    pub names: Vec<String>,
+    /// How many bytes of the last one are sent. What follows the source's last record is no log, only what the file held
+    /// in an earlier life, and arrives as zeros.
+    pub tail_bytes: u64,
+}
+
+impl Shipment {
+    /// Everything from a position to the source's end; `None` when that is more segments than allowed, or the position is
+    /// not before the end.
+    pub fn plan(closure: &Closure, replayed: Lsn, size: SegmentSize, most: usize) -> Option<Self> {
+        let first = replayed.segment_number(size);
+        let last = closure.checkpoint.segment_number(size);
+        let count = usize::try_from(last.checked_sub(first)?).ok()? + 1;
+        let name = |number: u64| {
+            let at = Lsn::from_bytes(number * size.as_bytes());
+            segment_file_name(closure.timeline.0, at, size)
+        };
+        let offset = closure.checkpoint.as_bytes() % size.as_bytes();
+        let tail_bytes = (offset / TAIL_GRAIN + 2) * TAIL_GRAIN;
+        // A record that may go on in the next segment would arrive without its end.
+        let is_whole = tail_bytes <= size.as_bytes();
+        (count <= most && is_whole).then(|| Self {
+            names: (first..=last).map(name).collect(),
+            tail_bytes,
+        })
+    }
+
+    /// Whether every segment arrived, and is what its name says, of the source's own database.
+    pub fn judge(
+        &self,
+        closure: &Closure,
+        size: SegmentSize,
+        arrivals: &[Arrival],
+    ) -> Result<(), String> {
+        for name in &self.names {
+            let arrival = arrivals.iter().find(|arrival| arrival.name == *name);
+            let arrival = arrival.ok_or_else(|| format!("{name} did not arrive"))?;
+            if arrival.size != size.as_bytes() {
+                return Err(format!("{name} arrived with {} bytes", arrival.size));
+            }
+            if arrival.system_identifier.to_string() != closure.system_identifier {
+                return Err(format!("{name} is of system {}", arrival.system_identifier));
+            }
+            let says = segment_file_name(arrival.timeline, Lsn::from_bytes(arrival.at), size);
+            if says != *name {
+                return Err(format!("{name} says that it is {says}"));
+            }
+        }
+        if arrivals.len() == self.names.len() {
+            return Ok(());
+        }
+        Err("something arrived that was not asked for".to_owned())
+    }
 }
 
 /// What the target says of a segment that arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arrival {
-    sum: String,
     name: String,
     size: u64,
     timeline: u32,
     at: u64,
-    system_identifier: String,
+    system_identifier: u64,
 }
 
 impl Arrival {
-    /// Reads one arrival a line: sum, name, size, and the page header's timeline, position and system identifier. A line
-    /// that is none is left out, and missed by [`judge_arrivals`].
+    /// Reads one arrival a line: name, size, and the first 32 bytes of the file as four numbers of a little-endian machine.
+    /// In a segment's page header these are magic, info and timeline, the position, a length, and the system identifier
+    /// (PostgreSQL source, `xlog_internal.h`, `XLogLongPageHeaderData`). A line that is none is left out, and missed by
+    /// [`Shipment::judge`].
     pub fn from_text(text: &str) -> Vec<Self> {
         let line = |line: &str| {
             let mut words = line.split_whitespace();
-            let arrival = Self {
-                sum: words.next()?.to_owned(),
-                name: words.next()?.to_owned(),
-                size: words.next()?.parse().ok()?,
-                timeline: words.next()?.parse().ok()?,
-                at: words.next()?.parse().ok()?,
-                system_identifier: words.next()?.to_owned(),
+            let name = words.next()?.to_owned();
+            let numbers: Option<Vec<u64>> = words.map(|word| word.parse().ok()).collect();
+            let [size, kind, at, _length, system_identifier] = numbers?[..] else {
+                return None;
             };
-            words.next().is_none().then_some(arrival)
+            Some(Self {
+                name,
+                size,
+                timeline: u32::try_from(kind >> 32).ok()?,
+                at,
+                system_identifier,
+            })
         };
         text.lines().filter_map(line).collect()
     }
-}
-
-/// Whether every segment arrived whole, and is what its name says, of the source's own database. `sums` is what the source
-/// printed, as `sha256sum` does.
-pub fn judge_arrivals(
-    closure: &Closure,
-    names: &[String],
-    size: SegmentSize,
-    sums: &str,
-    arrivals: &[Arrival],
-) -> Result<(), String> {
-    for name in names {
-        let arrival = arrivals.iter().find(|arrival| arrival.name == *name);
-        let arrival = arrival.ok_or_else(|| format!("{name} did not arrive"))?;
-        let sum = sums.lines().find_map(|line| {
-            let (sum, of) = line.split_once("  ")?;
-            (of == name).then_some(sum)
-        });
-        if sum != Some(&arrival.sum) {
-            return Err(format!("{name} arrived with another sum"));
-        }
-        if arrival.size != size.as_bytes() {
-            return Err(format!("{name} arrived with {} bytes", arrival.size));
-        }
-        if arrival.system_identifier != closure.system_identifier {
-            return Err(format!("{name} is of system {}", arrival.system_identifier));
-        }
-        let says = segment_file_name(arrival.timeline, Lsn::from_bytes(arrival.at), size);
-        if says != *name {
-            return Err(format!("{name} says that it is {says}"));
-        }
-    }
-    if arrivals.len() == names.len() {
-        return Ok(());
-    }
-    Err("something arrived that was not asked for".to_owned())
 }
 
 #[cfg(test)]
@@ -94,20 +107,19 @@ mod tests {
     use crate::timeline::Timeline;
 
     const NAMES: [&str; 2] = ["000000020000000000000004", "000000020000000000000005"];
-    const SUMS: &str = "aa  000000020000000000000004\nbb  000000020000000000000005\n";
 
-    fn closure() -> Closure {
+    fn closure(checkpoint: &str) -> Closure {
         Closure {
             system_identifier: "77".to_owned(),
             timeline: Timeline(2),
-            checkpoint: "0/5000028".parse().unwrap(),
+            checkpoint: checkpoint.parse().unwrap(),
             segment: NAMES[1].to_owned(),
         }
     }
 
-    fn between(replayed: &str, most: usize) -> Option<Vec<String>> {
-        segments_between(
-            &closure(),
+    fn plan(checkpoint: &str, replayed: &str, most: usize) -> Option<Shipment> {
+        Shipment::plan(
+            &closure(checkpoint),
             replayed.parse().unwrap(),
             SegmentSize::DEFAULT,
             most,
@@ -115,31 +127,43 @@ mod tests {
     }
 
     fn judge(text: &str) -> Result<(), String> {
-        let names = NAMES.map(str::to_owned);
-        judge_arrivals(
-            &closure(),
-            &names,
+        let shipment = plan("0/5000028", "0/4000148", 2).unwrap();
+        shipment.judge(
+            &closure("0/5000028"),
             SegmentSize::DEFAULT,
-            SUMS,
             &Arrival::from_text(text),
         )
     }
 
+    // Timeline 2 in the upper half, XLP_LONG_HEADER and the magic of PostgreSQL 15 in the lower.
+    const KIND: u64 = (2 << 32) | (2 << 16) | 0xD110;
+
     fn arrived() -> String {
-        "aa 000000020000000000000004 16777216 2 67108864 77\nbb 000000020000000000000005 16777216 2 83886080 77\n"
-            .to_owned()
+        format!(
+            "{} 16777216 {KIND} 67108864 0 77\n{} 16777216 {KIND} 83886080 0 77\n",
+            NAMES[0], NAMES[1]
+        )
     }
 
     #[test]
     fn the_segments_from_the_position_to_the_end_are_named() {
-        assert_eq!(between("0/4000148", 2).unwrap(), NAMES);
-        assert_eq!(between("0/5000000", 2).unwrap(), NAMES[1..]);
+        assert_eq!(plan("0/5000028", "0/4000148", 2).unwrap().names, NAMES);
+        assert_eq!(plan("0/5000028", "0/5000000", 2).unwrap().names, NAMES[1..]);
+    }
+
+    #[test]
+    fn the_last_segment_is_cut_after_the_checkpoints_record() {
+        let tail = |checkpoint| plan(checkpoint, "0/5000000", 1).map(|it| it.tail_bytes);
+        assert_eq!(tail("0/5000028"), Some(128 << 10));
+        assert_eq!(tail("0/500FFF8"), Some(128 << 10));
+        assert_eq!(tail("0/5EEFFF8"), Some(0xF0_0000));
+        assert_eq!(tail("0/5FFFFF8"), None);
     }
 
     #[test]
     fn too_many_segments_or_a_position_past_the_end_are_refused() {
-        assert_eq!(between("0/2000000", 3), None);
-        assert_eq!(between("0/6000000", 3), None);
+        assert_eq!(plan("0/5000028", "0/2000000", 3), None);
+        assert_eq!(plan("0/5000028", "0/6000000", 3), None);
     }
 
     #[test]
@@ -149,22 +173,19 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused_by_name() {
+        let other_timeline = KIND.to_string();
+        let other_timeline = (
+            other_timeline.as_str(),
+            &*((1 << 32) | (2 << 16) | 0xD110_u64).to_string(),
+            "says that it is 000000010000000000000004",
+        );
         for (from, to, says) in [
-            ("aa 0", "ab 0", "arrived with another sum"),
+            ("16777216", "16777215", "arrived with 16777215 bytes"),
+            ("0 77", "0 78", "is of system 78"),
+            other_timeline,
             (
-                "16777216 2 67108864",
-                "16777215 2 67108864",
-                "arrived with 16777215 bytes",
-            ),
-            ("67108864 77", "67108864 78", "is of system 78"),
-            (
-                "2 67108864",
-                "1 67108864",
-                "says that it is 000000010000000000000004",
-            ),
-            (
-                "2 67108864",
-                "2 83886080",
+                " 67108864",
+                " 83886080",
                 "says that it is 000000020000000000000005",
             ),
         ] {
@@ -174,7 +195,8 @@ mod tests {
         }
         assert!(judge(arrived().lines().next().unwrap()).is_err());
         assert!(judge("").is_err());
-        let more = arrived() + "cc 000000020000000000000006 16777216 2 100663296 77\n";
+        let more =
+            arrived() + &format!("000000020000000000000006 16777216 {KIND} 100663296 0 77\n");
         assert!(judge(&more).is_err());
     }
 }

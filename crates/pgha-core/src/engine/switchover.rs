@@ -2,14 +2,17 @@
 
 mod after;
 mod before;
+mod fence;
 mod handover;
 mod pause;
+mod prove;
+mod wait;
 
 use std::time::Duration;
 
-pub(super) use self::before::emit_canary;
 use self::handover::Handover;
-use pgha_model::event::{Event, Outcome, Standing};
+pub(super) use self::wait::emit_canary;
+use pgha_model::event::{Event, GapParts, Outcome, Standing};
 use pgha_model::lsn::Lsn;
 use pgha_model::plan::{Feed, Plan, Step};
 use pgha_model::proof::Closure;
@@ -37,6 +40,7 @@ pub struct Switchover<'a> {
     pushing: JoinSet<Result<Output, ExecError>>,
     /// The waiting ends of the direct way from the source's log to the target's.
     handover: Option<Handover>,
+    parts: GapParts,
 }
 
 /// How far a move has come, for the way back: each is set before its request is sent.
@@ -126,6 +130,7 @@ impl<'a> Switchover<'a> {
             reached,
             pushing,
             handover: None,
+            parts: GapParts::default(),
         }
     }
 
@@ -206,6 +211,7 @@ impl<'a> Switchover<'a> {
             source: self.plan.source,
             target: self.plan.target,
             write_gap: primary.write_gap,
+            parts: self.parts,
             closure: proof.closure,
             replayed: proof.replayed,
             timeline: primary.timeline,

@@ -7,7 +7,7 @@ use pgha_model::lsn::Lsn;
 use pgha_model::plan::Step;
 use pgha_model::timeline::{History, Timeline};
 
-use super::before::{await_archived, await_members, await_replay, emit_canary};
+use super::wait::{await_archived, await_members, await_replay, emit_canary};
 use super::{NewPrimary, Proof, Switchover};
 use crate::clock::{self, Instant};
 use crate::diagnose::Diagnose as _;
@@ -55,6 +55,7 @@ impl Switchover<'_> {
         }
         let mark = emit_canary(psql).await?;
         let write_gap = clock::monotonic() - fenced;
+        self.parts.promote = write_gap.saturating_sub(self.parts.until_proved());
         let timeline = timeline_of(psql).await?;
         let member = psql.member().to_owned();
         let evidence =

@@ -5,13 +5,14 @@
 
 use std::time::Duration;
 
-use pgha_model::handover::{Arrival, judge_arrivals, segments_between};
+use pgha_model::handover::{Arrival, Shipment};
 use pgha_model::lsn::{Lsn, SegmentSize};
 use pgha_model::plan::Step;
 use pgha_model::proof::Closure;
 
 use super::Switchover;
-use super::before::await_setting;
+use super::before::POLL_INTERVAL;
+use super::wait::await_setting;
 use crate::engine::StepError;
 use crate::exec::Process;
 use crate::operator::pgo_v5::render;
@@ -29,37 +30,49 @@ const MAX_SEGMENTS: usize = 8;
 /// How long the hand-over may take before archive-get is put back.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Reads names of segments from a line, writes their sums to stderr and their content, packed, to stdout.
+/// How often the target looks for log when a look costs it next to nothing.
+const LOOK_INTERVAL: &str = "50ms";
+
+/// Reads from a line how much of the last segment to send and the segments' names; writes each as a gzip member of its
+/// own, whose sum and length the other end checks (RFC 1952, 2.3.1).
 const SEND: &str = r#"
-read -r names && cd "$PGDATA/pg_wal" && { sha256sum -- $names >&2 & } && tar -cf - -- $names | gzip -1; wait"#;
-
-/// Reads a count of bytes from a line and so many packed bytes after it; says of each segment what arrived: sum, name,
-/// size, and from its page header timeline, position and system identifier (PostgreSQL source, `xlog_internal.h`,
-/// `XLogLongPageHeaderData`).
-const RECEIVE: &str = r#"
 set -e -o pipefail
-read -r count
-into=$(readlink -f "$PGDATA/pg_wal").pgha
-rm -rf "$into"; mkdir -m 700 "$into"
-head -c "$count" | tar -xzf - -C "$into"
-cd "$into"
-for name in *; do
-  field() { od -An -v -t "u$2" -j "$1" -N "$2" -- "$name" | tr -d ' '; }
-  set -- $(sha256sum -- "$name")
-  echo "$1 $name $(stat -c %s -- "$name") $(field 4 4) $(field 8 8) $(field 24 8)"
-done
-sync -- *"#;
+read -r tail names
+cd "$PGDATA/pg_wal"
+set -- $names
+while [ $# -gt 1 ]; do gzip -1 -n -c -- "$1"; shift; done
+head -c "$tail" -- "$1" | gzip -1 -n -c"#;
 
-/// Moves what arrived into the log, oldest first. A file of that name may be there: Postgres recycles old segments under
-/// names that are still to come.
-const ACCEPT: &str = r#"
+/// Reads from a line the size of a segment, a count of bytes and the segments' names, and so many packed bytes after it;
+/// says of each segment what arrived, as [`Arrival`] reads it. Once it reads `accept`, moves them into the log, oldest
+/// first, and wakes the server, which otherwise looks only after its interval.
+///
+/// Zeros are not written, only reserved. A segment of that name may be in the log already: Postgres recycles old segments
+/// under names that are still to come. The mark `.done` is what Postgres itself leaves for a segment that it has fetched
+/// (`xlogarchive.c`, `KeepFileRestoredFromArchive`): the source archives these segments, and nobody else.
+const RECEIVE: &str = r#"
+set -e -o pipefail; umask 077
+read -r size count names
 log=$(readlink -f "$PGDATA/pg_wal"); into=$log.pgha
-for name in "$into"/*; do mv -f -- "$name" "$log/"; done; rm -rf "$into"; sync -- "$log""#;
+rm -rf -- "$into"; mkdir -- "$into"; cd -- "$into"
+head -c "$count" | gzip -d -c | for name in $names; do
+  fallocate -l "$size" -- "$name" 2>/dev/null || truncate -s "$size" -- "$name"
+  dd status=none bs=64K count="$((size / 65536))" iflag=fullblock conv=sparse,notrunc of="$name"
+done
+for name in $names; do echo "$name $(stat -c %s -- "$name") $(od -An -v -w32 -t u8 -N 32 -- "$name")"; done
+sync -- *
+echo arrived
+read -r go; [ "$go" = accept ]
+for name in $names; do mv -f -- "$name" "$log/"; : > "$log/archive_status/$name.done"; done
+pg_ctl reload -s -D "$PGDATA"
+cd /; rmdir -- "$into"; sync -- "$log""#;
 
 /// Both ends, each started and waiting for its first line.
 pub(super) struct Handover {
     sender: Process,
     receiver: Process,
+    /// Up to where the target had replayed when it no longer asked the archive: it does not move from there by itself.
+    replayed: Lsn,
 }
 
 impl Switchover<'_> {
@@ -77,24 +90,21 @@ impl Switchover<'_> {
                 "This Postgres cannot change restore_command while it runs.".to_owned(),
             ));
         }
-        let archive_only = self.is_archive_only();
-        if archive_only {
-            let ends = (
-                self.source.start_script(SEND),
-                self.target.start_script(RECEIVE),
-            );
-            let (sender, receiver) = tokio::try_join!(ends.0, ends.1)?;
-            self.handover = Some(Handover { sender, receiver });
-        }
         let mut config = self.target.config();
         render::set_restore_command(&mut config, NOTHING);
+        render::set_parameter(
+            &mut config,
+            "wal_retrieve_retry_interval",
+            Some(LOOK_INTERVAL),
+        );
         self.target.send_config(&config).await?;
         let limit = self.limits.step;
         for psql in &mut self.target.members {
             await_setting(psql, "restore_command", NOTHING, limit).await?;
         }
         self.await_last_request(limit).await?;
-        let way = if archive_only {
+        let way = if self.is_archive_only() {
+            self.handover = Some(self.open_handover().await?);
             "; the last segments go directly"
         } else {
             ""
@@ -103,6 +113,20 @@ impl Switchover<'_> {
             (),
             format!("restore_command is {NOTHING} on every member of the target{way}."),
         ))
+    }
+
+    async fn open_handover(&mut self) -> Result<Handover, StepError> {
+        let (sender, receiver) = tokio::try_join!(
+            self.source.start_script(SEND),
+            self.target.start_script(RECEIVE)
+        )?;
+        let replayed = "select pg_last_wal_replay_lsn()";
+        let replayed = self.target.psql()?.lsn(replayed, ANSWER_TIME).await;
+        Ok(Handover {
+            sender,
+            receiver,
+            replayed: replayed.map_err(StepError::Sql)?,
+        })
     }
 
     /// A request that began before the change goes on; a promotion would wait for it.
@@ -139,6 +163,11 @@ impl Switchover<'_> {
             .map(|facts| facts.restore_command.clone())
         {
             render::set_restore_command(&mut config, &before);
+            render::set_parameter(
+                &mut config,
+                "wal_retrieve_retry_interval",
+                Some(POLL_INTERVAL),
+            );
         }
         if let Err(error) = self.target.send_config(&config).await {
             self.note(
@@ -155,51 +184,60 @@ impl Switchover<'_> {
         closure: &Closure,
     ) -> Result<(), StepError> {
         let Handover {
-            mut sender,
-            mut receiver,
+            sender,
+            receiver,
+            replayed,
         } = handover;
-        let replayed: Lsn = self
-            .target
-            .psql()?
-            .lsn("select pg_last_wal_replay_lsn()", ANSWER_TIME)
-            .await
-            .map_err(StepError::Sql)?;
         let facts = self.source.facts.postgres.as_ref();
         let size = facts.and_then(|facts| SegmentSize::from_bytes(facts.segment_size_bytes));
         let size = size.unwrap_or(SegmentSize::DEFAULT);
-        let names = segments_between(closure, replayed, size, MAX_SEGMENTS);
-        let names = names.ok_or_else(|| changed("the target is too far behind"))?;
-        sender
-            .give(format!("{}\n", names.join(" ")).as_bytes())
-            .await
-            .map_err(StepError::Exec)?;
-        let sent = sender.finish_bytes().await.map_err(StepError::Exec)?;
-        if sent.exit_code != 0 {
-            return Err(changed(format!(
-                "the source could not send: {}",
-                sent.stderr.trim()
-            )));
-        }
-        let count = format!("{}\n", sent.stdout.len());
-        receiver
-            .give(count.as_bytes())
-            .await
-            .map_err(StepError::Exec)?;
-        receiver.give(&sent.stdout).await.map_err(StepError::Exec)?;
-        let received = receiver.finish().await.map_err(StepError::Exec)?;
-        if received.exit_code != 0 {
-            return Err(changed(format!(
-                "the target could not receive: {}",
-                received.stderr.trim()
-            )));
-        }
-        let arrivals = Arrival::from_text(&received.stdout);
-        judge_arrivals(closure, &names, size, &sent.stderr, &arrivals).map_err(changed)?;
-        let shell = self.target.shell()?;
-        let container = shell.container().clone();
-        let accepted = shell.run(ACCEPT, LIMIT).await.map_err(StepError::Exec)?;
-        accepted.ok(&container).map_err(StepError::Exec).map(drop)
+        let shipment = Shipment::plan(closure, replayed, size, MAX_SEGMENTS);
+        let shipment = shipment.ok_or_else(|| changed("the target is too far behind"))?;
+        let packed = send(sender, &shipment).await?;
+        receive(receiver, closure, &shipment, size, &packed).await
     }
+}
+
+async fn send(mut sender: Process, shipment: &Shipment) -> Result<Vec<u8>, StepError> {
+    let wanted = format!("{} {}\n", shipment.tail_bytes, shipment.names.join(" "));
+    sender
+        .give(wanted.as_bytes())
+        .await
+        .map_err(StepError::Exec)?;
+    let sent = sender.finish_bytes().await.map_err(StepError::Exec)?;
+    if sent.exit_code == 0 {
+        return Ok(sent.stdout);
+    }
+    let says = sent.stderr.trim();
+    Err(changed(format!("the source could not send: {says}")))
+}
+
+async fn receive(
+    mut receiver: Process,
+    closure: &Closure,
+    shipment: &Shipment,
+    size: SegmentSize,
+    packed: &[u8],
+) -> Result<(), StepError> {
+    let (size_bytes, names) = (size.as_bytes(), shipment.names.join(" "));
+    let mut given = format!("{size_bytes} {} {names}\n", packed.len()).into_bytes();
+    given.extend_from_slice(packed);
+    receiver.give(&given).await.map_err(StepError::Exec)?;
+    let said = receiver.read_to_line("arrived").await;
+    let Some(said) = said.map_err(StepError::Exec)? else {
+        let ended = receiver.finish().await.map_err(StepError::Exec)?;
+        let says = ended.stderr.trim();
+        return Err(changed(format!("the target could not receive: {says}")));
+    };
+    let arrivals = Arrival::from_text(&said);
+    shipment.judge(closure, size, &arrivals).map_err(changed)?;
+    receiver.give(b"accept\n").await.map_err(StepError::Exec)?;
+    let accepted = receiver.finish().await.map_err(StepError::Exec)?;
+    if accepted.exit_code == 0 {
+        return Ok(());
+    }
+    let says = accepted.stderr.trim();
+    Err(changed(format!("the target could not accept: {says}")))
 }
 
 fn changed(what: impl AsRef<str>) -> StepError {
@@ -207,3 +245,6 @@ fn changed(what: impl AsRef<str>) -> StepError {
         what: crate::diagnose::sanitised(what.as_ref()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,10 +19,9 @@ use crate::operator::pgo_v5::{self, render};
 use crate::settle::{Look, await_until};
 use crate::survey::{Depth, survey_site};
 
-/// Stops Postgres cleanly and says where it ended. Patroni is paused and leaves it alone.
-pub(super) const STOP: &str = r#"
-pg_ctl stop -m fast -w -D "$PGDATA" >/dev/null || exit 3
-LC_ALL=C pg_controldata "$PGDATA""#;
+/// Asks Postgres to stop cleanly. Patroni is paused and leaves it alone. The stop is not awaited here: `pg_ctl` looks each
+/// 100 ms, and for the end of the last archiving, which comes after the end of the log.
+pub(super) const STOP: &str = r#"pg_ctl stop -s -m fast -W -D "$PGDATA" || exit 3"#;
 
 const LOOK: Duration = Duration::from_millis(100);
 

@@ -1,0 +1,83 @@
+//! The proof: the target holds everything that the source has ever acknowledged.
+
+use pgha_model::lsn::Lsn;
+use pgha_model::proof::Closure;
+
+use super::wait::await_replay;
+use super::{Proof, Switchover};
+use crate::clock;
+use crate::engine::StepError;
+
+impl Switchover<'_> {
+    /// The target holds everything, on every member that Patroni could elect.
+    ///
+    /// The push waits where the archive is not on the target's way: it would take the processor from what is.
+    pub(super) async fn prove(&mut self, closure: Closure) -> Result<(Proof, String), StepError> {
+        let begun = clock::monotonic();
+        let direct = match self.handover.take() {
+            Some(handover) => self.hand_over(handover, &closure).await,
+            None => !self.is_archive_only(),
+        };
+        let shipped = clock::monotonic();
+        let (checkpoint, limit) = (closure.checkpoint, self.limits.proof);
+        let positions = if direct {
+            let positions = await_replay(&mut self.target, checkpoint, limit).await?;
+            self.start_push(&closure)?;
+            positions
+        } else {
+            self.start_push(&closure)?;
+            self.await_replay_by_archive(checkpoint).await?
+        };
+        self.parts.ship = shipped - begun;
+        self.parts.replay = clock::monotonic() - shipped;
+        for (member, replayed) in &positions {
+            closure
+                .covers(member, *replayed)
+                .map_err(StepError::NotProved)?;
+        }
+        let replayed = positions
+            .first()
+            .map(|(_, replayed)| *replayed)
+            .unwrap_or_default();
+        let evidence = format!(
+            "{} members of the target replayed to {replayed}, past the checkpoint at {checkpoint}.",
+            positions.len()
+        );
+        Ok((Proof { closure, replayed }, evidence))
+    }
+
+    /// Waits for the replay of what the push brings, and no longer than that can work.
+    async fn await_replay_by_archive(
+        &mut self,
+        checkpoint: Lsn,
+    ) -> Result<Vec<(String, Lsn)>, StepError> {
+        let limit = self.limits.proof;
+        let mut replay = std::pin::pin!(await_replay(&mut self.target, checkpoint, limit));
+        loop {
+            tokio::select! {
+                positions = &mut replay => return positions,
+                Some(pushed) = self.pushing.join_next() => {
+                    if !pushed.is_ok_and(|output| output.is_ok_and(|output| output.exit_code == 0)) {
+                        return Err(StepError::BasisChanged {
+                            what: "the last segment could not be pushed to the repository".to_owned(),
+                        });
+                    }
+                }
+            }
+        }
+    }
+
+    fn start_push(&mut self, closure: &Closure) -> Result<(), StepError> {
+        let command = self.push_command(&closure.segment)?;
+        let script = format!(
+            "for ready in \"$PGDATA\"/pg_wal/archive_status/*.ready; do [ -e \"$ready\" ] || continue; \
+             segment=${{ready##*/}}; segment=${{segment%.ready}}; {}; done; {command}",
+            command.replace(&closure.segment, "$segment")
+        );
+        let limit = self.limits.proof;
+        let mut shell = self.source.take_shell()?;
+        self.pushing
+            .spawn(async move { shell.run(&script, limit).await });
+        Ok(())
+    }
+}
