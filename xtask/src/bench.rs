@@ -3,7 +3,7 @@
 mod cli;
 mod moves;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -16,6 +16,9 @@ pub(crate) enum Command {
         /// How many pairs of moves for each kind of standby and load
         #[arg(long, default_value_t = 1)]
         pairs: u32,
+        /// How many moves of pgha alone after them, archive-only and streaming in turn
+        #[arg(long, default_value_t = 0, value_name = "N")]
+        moves: u32,
         /// Where to write the runs
         #[arg(long, value_name = "FILE")]
         json: PathBuf,
@@ -31,10 +34,24 @@ pub(crate) enum Command {
     },
 }
 
+/// One pair of moves, archive-only and idle, by the plugin of this tree as the tests have it: that both ways can still be
+/// measured, and what they must end in; the figures are for nobody.
+pub(crate) fn one_pair(programs: &Path) -> Result<()> {
+    moves::one_pair(programs)
+}
+
 /// Runs one of the benchmarks on the lab, which it brings up.
 pub(crate) fn run(command: &Command) -> Result<()> {
     match command {
-        Command::Move { pairs, json } => moves::run(*pairs, json),
+        Command::Move { pairs, moves, json } => {
+            let kinds = moves::ALL_KINDS;
+            let asked = moves::Asked {
+                pairs: *pairs,
+                kinds: &kinds,
+                moves: *moves,
+            };
+            moves::run(&asked, json)
+        }
         Command::Cli { runs, json } => cli::run(*runs, json),
     }
 }

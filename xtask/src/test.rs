@@ -75,11 +75,14 @@ fn run_lab_suite(args: &Args, count: &mut Count) -> Result<()> {
     let programs = programs()?;
     let mut suite = cargo(&["test", "--package", "pgha-tests", "--locked", "--quiet"]);
     suite.args(["--", "--test-threads", "1", "--nocapture"]);
-    suite.env("PGHA_LAB", "1").env("PGHA_PROGRAMS", programs);
+    suite.env("PGHA_LAB", "1").env("PGHA_PROGRAMS", &programs);
     if args.full {
         suite.env("PGHA_FULL", "1");
     }
-    let result = part::run("lab suite", &mut suite, count);
+    let result = part::run("lab suite", &mut suite, count).and_then(|()| {
+        part::say("== bench move, one pair");
+        crate::bench::one_pair(&programs)
+    });
     if !was_up {
         pgha_lab::lab::down(&progress)?;
     }

@@ -41,6 +41,42 @@ pub struct MoveRun {
     pub missing: u64,
     /// Whether the old side follows without a rebuild.
     pub rejoined: bool,
+    /// What the gap was spent on, where the tool tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<GapParts>,
+}
+
+/// What a tool says that a write gap was spent on, in seconds; its own clock, so the sum is not the probe's gap.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GapParts {
+    /// Until the source began to stop.
+    #[serde(rename(deserialize = "reactionSeconds"))]
+    pub reaction: f64,
+    /// Until it had stopped.
+    #[serde(rename(deserialize = "stopSeconds"))]
+    pub stop: f64,
+    /// Until the last log was at the target.
+    #[serde(rename(deserialize = "shipSeconds"))]
+    pub ship: f64,
+    /// Until the target had replayed it.
+    #[serde(rename(deserialize = "replaySeconds"))]
+    pub replay: f64,
+    /// Until the target's first commit.
+    #[serde(rename(deserialize = "promoteSeconds"))]
+    pub promote: f64,
+}
+
+impl GapParts {
+    /// Name and seconds of each part, in order.
+    pub fn named(&self) -> [(&'static str, f64); 5] {
+        [
+            ("reaction", self.reaction),
+            ("stop", self.stop),
+            ("ship", self.ship),
+            ("replay", self.replay),
+            ("promote", self.promote),
+        ]
+    }
 }
 
 /// The file of `bench move`.
@@ -138,6 +174,7 @@ impl MoveRun {
             gap_s: seconds(only.gap_us),
             missing: u64::try_from(account.missing.len()).unwrap_or(u64::MAX),
             rejoined: verdict.holds("old-side-follows"),
+            parts: None,
         })
     }
 }
@@ -184,10 +221,17 @@ mod tests {
             gap_s: 1.23,
             missing: 0,
             rejoined: true,
+            parts: None,
         };
         let json = serde_json::to_string(&MoveFile { runs: vec![run] }).unwrap();
         let expected = r#"{"runs":[{"standby":"archive","writers":4,"method":"documented","gap_s":1.23,"missing":0,"rejoined":true}]}"#;
         assert_eq!(json, expected);
+        let says = r#"{"reactionSeconds":0.1,"stopSeconds":0.2,"shipSeconds":0.0,"replaySeconds":0.05,"promoteSeconds":0.3}"#;
+        let parts = Some(serde_json::from_str(says).unwrap());
+        let json = serde_json::to_string(&MoveRun { parts, ..run }).unwrap();
+        let expected =
+            r#""parts":{"reaction":0.1,"stop":0.2,"ship":0.0,"replay":0.05,"promote":0.3}}"#;
+        assert!(json.ends_with(expected), "{json}");
         let (command, tool) = ("leader".to_owned(), Tool::Pgha);
         let run = CliRun {
             command,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use pgha_judge::Question;
-use pgha_judge::bench::{Method, MoveFile, MoveRun, Spread, Standby, spread};
+use pgha_judge::bench::{GapParts, Method, MoveFile, MoveRun, Spread, Standby, spread};
 use pgha_lab::cluster::{self, Pair, Patroni, primary_site};
 use pgha_lab::kubectl::Kubectl;
 use pgha_lab::paths::{self, Cache};
@@ -26,6 +26,26 @@ const STANDBY_LINE: &str = "the standby leader with the lock";
 /// How many rows must follow a move.
 const ROWS_AFTER: u64 = 200;
 
+/// A kind of standby and how many load writers run beside the probe.
+pub(super) type Kind = (Standby, u32);
+
+/// Everything that is measured.
+pub(super) const ALL_KINDS: [Kind; 4] = [
+    (Standby::Archive, 0),
+    (Standby::Archive, 4),
+    (Standby::Streaming, 0),
+    (Standby::Streaming, 4),
+];
+
+/// What a run measures.
+pub(super) struct Asked<'a> {
+    /// Pairs of moves of each kind.
+    pub(super) pairs: u32,
+    pub(super) kinds: &'a [Kind],
+    /// Moves of pgha alone after them.
+    pub(super) moves: u32,
+}
+
 struct Bench {
     plugin: PathBuf,
     writer: PathBuf,
@@ -33,7 +53,7 @@ struct Bench {
 }
 
 /// Runs the pairs and writes the file after each move, so that an interrupted run keeps what it has.
-pub(super) fn run(pairs: u32, file: &Path) -> Result<()> {
+pub(super) fn run(asked: &Asked<'_>, file: &Path) -> Result<()> {
     let progress = Progress::to_stderr();
     let plugin = progress.part("kubectl pgha", |_| crate::demo::build_plugin())?;
     lab::up_with_standin(&progress)?;
@@ -43,27 +63,71 @@ pub(super) fn run(pairs: u32, file: &Path) -> Result<()> {
         writer,
         progress,
     };
-    let mut runs = MoveFile::default();
-    for standby in [Standby::Archive, Standby::Streaming] {
-        for writers in [0, 4] {
-            for _ in 0..pairs {
-                for method in [Method::Pgha, Method::Documented] {
-                    runs.runs.push(bench.measure(standby, writers, method)?);
-                    fs::write(file, serde_json::to_vec_pretty(&runs)?)?;
-                }
-            }
-        }
-    }
-    report(&runs);
+    report(&bench.run(asked, file)?);
     Ok(())
 }
 
+/// See [`super::one_pair`]. The pair is removed at the end.
+pub(super) fn one_pair(programs: &Path) -> Result<()> {
+    let bench = Bench {
+        plugin: programs.join("kubectl-pgha"),
+        writer: programs.join("pgha-writer"),
+        progress: Progress::to_stderr(),
+    };
+    let asked = Asked {
+        pairs: 1,
+        kinds: &ALL_KINDS[..1],
+        moves: 0,
+    };
+    let file = programs.join("bench-move.json");
+    let runs = bench.run(&asked, &file)?.runs;
+    report(&MoveFile { runs: runs.clone() });
+    bench.remove(name_of(Standby::Archive))?;
+    let pgha = runs.iter().find(|run| run.method == Method::Pgha);
+    let is_whole = |run: &MoveRun| run.missing == 0 && run.rejoined && run.parts.is_some();
+    ensure!(pgha.is_some_and(is_whole), "pgha's move: {pgha:?}");
+    Ok(())
+}
+
+fn name_of(standby: Standby) -> &'static str {
+    match standby {
+        Standby::Archive => "bench-archive",
+        Standby::Streaming => "bench-streaming",
+    }
+}
+
 impl Bench {
-    fn measure(&self, standby: Standby, writers: u32, method: Method) -> Result<MoveRun> {
-        let name = match standby {
-            Standby::Archive => "bench-archive",
-            Standby::Streaming => "bench-streaming",
+    fn run(&self, asked: &Asked<'_>, file: &Path) -> Result<MoveFile> {
+        let mut runs = MoveFile::default();
+        let mut measure = |(standby, writers), method| -> Result<()> {
+            runs.runs.push(self.measure(standby, writers, method)?);
+            fs::write(file, serde_json::to_vec_pretty(&runs)?)?;
+            Ok(())
         };
+        for kind in asked.kinds {
+            for _ in 0..asked.pairs {
+                measure(*kind, Method::Pgha)?;
+                measure(*kind, Method::Documented)?;
+            }
+        }
+        for kind in asked
+            .kinds
+            .iter()
+            .cycle()
+            .step_by(2)
+            .take(asked.moves as usize)
+        {
+            measure(*kind, Method::Pgha)?;
+        }
+        Ok(runs)
+    }
+
+    fn remove(&self, name: &str) -> Result<()> {
+        cluster::remove(name, &Cache::in_use()?, &self.progress)
+    }
+
+    fn measure(&self, standby: Standby, writers: u32, method: Method) -> Result<MoveRun> {
+        let name = name_of(standby);
         self.ensure_pair(name, standby)?;
         let from = primary_site(name)?;
         writer::stop(name)?;
@@ -77,13 +141,13 @@ impl Bench {
         )?;
         let moved = match method {
             Method::Pgha => self.move_by_pgha(name, from),
-            Method::Documented => move_as_documented(name, from),
+            Method::Documented => move_as_documented(name, from).map(|()| None),
         };
         if moved.is_ok() {
             await_rows_after(name)?;
         }
         writer::stop(name)?;
-        moved?;
+        let parts = moved?;
         let question = Question {
             expected_moves: Some(1),
             ..Question::default()
@@ -96,11 +160,12 @@ impl Bench {
             is_repeated: false,
         };
         let verdict = writer::audit(name, &asked)?;
-        let run = MoveRun::measured(&verdict, standby, writers, method)?;
+        let measured = MoveRun::measured(&verdict, standby, writers, method)?;
+        let run = MoveRun { parts, ..measured };
         say(&serde_json::to_string(&run)?);
         if !run.rejoined {
             // The old side is lost: only a rebuild helps, and it is not part of the figure.
-            cluster::remove(name, &Cache::in_use()?, &self.progress)?;
+            self.remove(name)?;
         }
         Ok(run)
     }
@@ -122,23 +187,21 @@ impl Bench {
         )
     }
 
-    fn move_by_pgha(&self, name: &str, from: Site) -> Result<()> {
+    fn move_by_pgha(&self, name: &str, from: Site) -> Result<Option<GapParts>> {
         let to = from.other();
         let mut plugin = Command::new(&self.plugin);
         plugin
             .env("KUBECONFIG", paths::kubeconfig())
-            .stdin(Stdio::null());
-        plugin.args([
-            "switchover",
-            name,
-            "--from",
-            from.name(),
-            "--to",
-            to.name(),
-            "--yes",
-        ]);
-        ensure!(plugin.status()?.success(), "pgha did not move {name}");
-        Ok(())
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit());
+        plugin.args(["switchover", name, "--yes", "-o", "json"]);
+        plugin.args(["--from", from.name(), "--to", to.name()]);
+        let output = plugin.output()?;
+        let said = String::from_utf8(output.stdout)?;
+        ensure!(output.status.success(), "pgha did not move {name}:\n{said}");
+        let outcome: serde_json::Value =
+            serde_json::from_str(said.lines().last().context("pgha said nothing")?)?;
+        Ok(Some(serde_json::from_value(outcome["parts"].clone())?))
     }
 }
 
@@ -204,30 +267,47 @@ fn set_standby(kubectl: Kubectl, name: &str, enabled: bool) -> Result<()> {
 
 fn report(file: &MoveFile) {
     say("standby    writers  method      runs  median s  p95 s  missing  rejoined");
-    for standby in [Standby::Archive, Standby::Streaming] {
-        for writers in [0, 4] {
-            let median = [Method::Documented, Method::Pgha].map(|method| {
-                let runs: Vec<_> = file
-                    .runs
-                    .iter()
-                    .filter(|run| (run.standby, run.writers, run.method) == (standby, writers, method))
-                    .collect();
-                let gaps: Vec<_> = runs.iter().map(|run| run.gap_s).collect();
-                let Spread { median, p95 } = spread(&gaps)?;
-                let missing: u64 = runs.iter().map(|run| run.missing).sum();
-                let rejoined = runs.iter().filter(|run| run.rejoined).count();
-                say(&format!(
-                    "{:<10} {writers:>7}  {:<10} {:>5}  {median:>8.3} {p95:>6.3}  {missing:>7}  {rejoined} of {}",
-                    format!("{standby:?}").to_lowercase(),
-                    format!("{method:?}").to_lowercase(),
-                    runs.len(),
-                    runs.len(),
-                ));
-                Some(median)
-            });
-            if let [Some(documented), Some(pgha)] = median {
-                say(&format!("           ratio {:.3}", pgha / documented));
-            }
+    for kind in ALL_KINDS {
+        let medians =
+            [Method::Documented, Method::Pgha].map(|method| report_one(file, kind, method));
+        if let [Some(documented), Some(pgha)] = medians {
+            say(&format!("           ratio {:.3}", pgha / documented));
         }
     }
+}
+
+/// One line of the report, and the median behind it; nothing when there were no such runs.
+fn report_one(file: &MoveFile, (standby, writers): Kind, method: Method) -> Option<f64> {
+    let wanted =
+        |run: &&MoveRun| (run.standby, run.writers, run.method) == (standby, writers, method);
+    let runs: Vec<_> = file.runs.iter().filter(wanted).collect();
+    let gaps: Vec<_> = runs.iter().map(|run| run.gap_s).collect();
+    let Spread { median, p95 } = spread(&gaps)?;
+    let missing: u64 = runs.iter().map(|run| run.missing).sum();
+    let rejoined = runs.iter().filter(|run| run.rejoined).count();
+    say(&format!(
+        "{:<10} {writers:>7}  {:<10} {:>5}  {median:>8.3} {p95:>6.3}  {missing:>7}  {rejoined} of {}",
+        format!("{standby:?}").to_lowercase(),
+        format!("{method:?}").to_lowercase(),
+        runs.len(),
+        runs.len(),
+    ));
+    report_parts(&runs);
+    Some(median)
+}
+
+fn report_parts(runs: &[&MoveRun]) {
+    let parts: Vec<_> = runs
+        .iter()
+        .filter_map(|run| run.parts.map(|parts| parts.named()))
+        .collect();
+    let Some(first) = parts.first() else {
+        return;
+    };
+    let medians = first.iter().enumerate().filter_map(|(at, (name, _))| {
+        let seconds: Vec<_> = parts.iter().map(|named| named[at].1).collect();
+        Some(format!("{name} {:.3}", spread(&seconds)?.median))
+    });
+    let medians: Vec<_> = medians.collect();
+    say(&format!("           medians: {}", medians.join(", ")));
 }
