@@ -3,6 +3,7 @@
 
 mod access;
 mod archive;
+pub(crate) mod by_hand;
 pub mod catalog;
 mod copy;
 pub mod inspection;
@@ -73,6 +74,7 @@ pub fn judge_switchover(
     archive::judge(source, target, &mut findings);
     access::judge(source, target, &mut findings);
     work::judge(source, target, &mut findings);
+    by_hand::judge(source, target, &mut findings);
     findings
 }
 
@@ -183,7 +185,8 @@ fn judge_object(part: Part, survey: &SiteSurvey, consent: Consent, findings: &mu
         "not-shut-down",
         part,
         object.shutdown.then(|| "spec.shutdown is true.".to_owned()),
-        "Start the cluster first.",
+        "Start it first. Where the other side is primary, put standby_cluster into Patroni's own configuration before: \
+         spec.standby alone comes too late, and it opens read-write.",
     );
     findings.fail_if(
         "no-pending-switchover",

@@ -89,7 +89,21 @@ pub enum Branch {
     },
 }
 
+/// The most that a clean stop leaves past a fork when its shutdown checkpoint alone was not taken along: the header of a
+/// segment's first page, and the record (PostgreSQL `xlog_internal.h`, `pg_control.h`: 40 and 120 bytes in version 15).
+const SHUTDOWN_CHECKPOINT_BYTES: u64 = 168;
+
 impl Branch {
+    /// Bytes past the fork that may hold commits which the primary lacks; `None` where there are none, or the fork is
+    /// not known.
+    pub fn bytes_of_its_own(&self) -> Option<u64> {
+        let Self::Wedged { forked_at, end, .. } = self else {
+            return None;
+        };
+        let bytes = end.bytes_ahead_of(*forked_at);
+        (bytes > SHUTDOWN_CHECKPOINT_BYTES).then_some(bytes)
+    }
+
     /// Whether the standby cannot follow any more without a rebuild.
     pub const fn is_lost(&self) -> bool {
         matches!(self, Self::Wedged { .. } | Self::Foreign { .. })

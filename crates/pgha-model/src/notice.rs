@@ -94,7 +94,8 @@ fn judge_object(survey: &SiteSurvey, notices: &mut Notices<'_>) {
         notices.warn(
             "shutdown",
             "The operator is told to shut this cluster down.",
-            "Start it as a standby, never straight as a primary.",
+            "Where the other side is primary, do not just start it, not as a standby either: it opens read-write first. \
+             Put standby_cluster into Patroni's own configuration before.",
         );
     }
     if let Some(switchover) = &object.pending_switchover {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::check::{Consent, SideFacts, judge_switchover};
+use crate::check::{Consent, SideFacts, by_hand, judge_switchover};
 use crate::finding::{Finding, Severity};
 use crate::member::PatroniVersion;
 use crate::site::Place;
@@ -171,7 +171,7 @@ pub fn plan_switchover(
         warnings: findings
             .0
             .into_iter()
-            .filter(|f| f.severity == Severity::Warn)
+            .filter(|f| f.severity == Severity::Warn && !by_hand::CHECKS.contains(&f.check))
             .collect(),
     })
 }
@@ -267,6 +267,16 @@ mod tests {
         run_patroni(&mut sample.source, "4.1.0");
         run_patroni(&mut sample.target, "3.3.11");
         assert_eq!(plan(&sample).unwrap().demotion, Demotion::InPlace);
+    }
+
+    #[test]
+    fn what_only_another_way_would_do_is_no_warning_of_the_plan() {
+        let mut sample = Sample::healthy();
+        run_patroni(&mut sample.source, "3.3.11");
+        sample.target.survey.object.requested_backup = Some("b7".to_owned());
+        let warned: Vec<_> = plan(&sample).unwrap().warnings;
+        let warned: Vec<_> = warned.iter().map(|finding| finding.check).collect();
+        assert_eq!(warned, ["no-pending-backup"]);
     }
 
     #[test]

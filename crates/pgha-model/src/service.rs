@@ -261,6 +261,8 @@ fn judge_follower(side: &Side<'_>) -> Vec<Notice> {
 
 fn judge_branch(place: &Place, branch: &Branch) -> Option<Notice> {
     const REBUILD: &str = "It can never follow: do not promote it, and rebuild it.";
+    const COMPARE: &str = "It can never follow: do not promote it. It may be the only copy of commits that the primary \
+                           lacks: compare both before you rebuild it.";
     let (check, severity, seen, advice) = match branch {
         Branch::Same | Branch::Ancestor { .. } => return None,
         Branch::Wedged {
@@ -272,17 +274,27 @@ fn judge_branch(place: &Place, branch: &Branch) -> Option<Notice> {
             Severity::Fail,
             format!(
                 "This side is wedged: it holds timeline {timeline} up to {end}, and the primary's history left that \
-                 timeline at {forked_at}, before this side's end."
+                 timeline at {forked_at}, before this side's end.{}",
+                branch
+                    .bytes_of_its_own()
+                    .map_or(String::new(), |bytes| format!(
+                        " The {bytes} bytes between may hold commits that are lost on the primary."
+                    ))
             ),
-            REBUILD,
+            if branch.bytes_of_its_own().is_some() {
+                COMPARE
+            } else {
+                REBUILD
+            },
         ),
         Branch::Foreign { timeline } => (
             "wedged",
             Severity::Fail,
             format!(
-                "This side is wedged: it is on timeline {timeline}, which is no ancestor of the primary's."
+                "This side is wedged: it is on timeline {timeline}, which is no ancestor of the primary's; it was a \
+                 primary on a branch of its own."
             ),
-            REBUILD,
+            COMPARE,
         ),
         Branch::Undecided { timeline } => (
             "fork-undecided",

@@ -110,6 +110,7 @@ fn read(output: &str, now_s: i64) -> Option<MemberFacts> {
         server,
         databases,
         queue_limits: values("queue").map(|line| sanitised(line.trim())).collect(),
+        archives_asynchronously: values("async").any(|word| word.trim() == "yes"),
         free_bytes: free_kib.map(|kib| kib.saturating_mul(1024)),
         reaches_peer: values("peer").next().map(|word| word.trim() == "yes"),
         clock_behind_s: now_s.saturating_sub(clock_s),
@@ -128,6 +129,7 @@ mod tests {
 psql: some notice
 pgha-database {"name":"a b","collations":[],"extensions":[],"unloggedTables":["public.t"]}
 pgha-queue archive-push-queue-max = 1GB
+pgha-async yes
 pgha-free 1024
 pgha-peer no
 pgha-clock 90
@@ -143,6 +145,7 @@ pgha-clock 90
         assert_eq!(facts.server.version, 150_018);
         assert_eq!(facts.databases["a b"].unlogged_tables, ["public.t"]);
         assert_eq!(facts.queue_limits, ["archive-push-queue-max = 1GB"]);
+        assert!(facts.archives_asynchronously);
         assert_eq!(facts.free_bytes, Some(1 << 20));
         assert_eq!(facts.reaches_peer, Some(false));
         assert_eq!(facts.clock_behind_s, 10);

@@ -68,6 +68,10 @@ done <<< "$databases"
   env | grep '^PGBACKREST_ARCHIVE_PUSH_QUEUE_MAX='
   ask postgres 'show archive_command' | grep -o 'archive-push-queue-max[= ][^ ]*'
 } | sort -u | sed 's/^/pgha-queue /'
+if ! ask postgres 'show archive_command' | grep -q -e '--no-archive-async' && {
+  grep -rhsi '^[[:space:]]*archive-async' /etc/pgbackrest /etc/pgbackrest.conf
+  env | grep '^PGBACKREST_ARCHIVE_ASYNC='
+} | grep -qi '=[[:space:]]*y'; then printf 'pgha-async yes\n'; fi
 printf 'pgha-free %s\n' "$(df -Pk "$PGDATA" | awk 'NR == 2 { print $4 }')"
 if [ -n "$peer_host" ]; then
   if pg_isready -q -t 3 -h "$peer_host" -p "$peer_port"; then printf 'pgha-peer yes\n'; else printf 'pgha-peer no\n'; fi

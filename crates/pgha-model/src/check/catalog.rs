@@ -396,6 +396,20 @@ pub const CHECKS: &[Check] = &[
         "ages and freshness are misread; recovery to a time hits another one",
         "The clocks agree.",
     ),
+    warn(
+        "stops-cleanly-by-hand",
+        "the version of Patroni of the source's members",
+        "before 4.1 it stops a primary at once when `spec.standby` is set by hand: acknowledged rows are lost, and the \
+         old side with them; a switchover pauses it and stops Postgres cleanly",
+        "Patroni stops a primary cleanly when its cluster becomes a standby.",
+    ),
+    warn(
+        "last-segment-by-hand",
+        "`archive-async` of the source's pgBackRest, and how the target is fed",
+        "Patroni's own push of the segment with the shutdown checkpoint fails then: a target fed by the archive that is \
+         promoted by hand forks before the source's end, and the old side is lost; a switchover pushes it itself",
+        "The target gets the source's last segment also when spec.standby is set by hand.",
+    ),
 ];
 
 #[cfg(test)]

@@ -53,6 +53,9 @@ pub struct MemberFacts {
     pub databases: BTreeMap<String, DatabaseFacts>,
     /// The lines of pgBackRest's configuration files, and variables, that set `archive-push-queue-max`.
     pub queue_limits: Vec<String>,
+    /// Whether pgBackRest pushes in the background (`archive-async`): it then refuses a segment that the archiver has
+    /// not asked for, as the one of the shutdown checkpoint (pgBackRest `command/archive/push/push.c`).
+    pub archives_asynchronously: bool,
     /// Bytes free on the volume of the data directory.
     pub free_bytes: Option<u64>,
     /// Whether the server that this side would stream from after a move takes connections; `None` when there is none to

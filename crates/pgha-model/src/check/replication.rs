@@ -16,7 +16,8 @@ pub(super) fn judge(source: &SideFacts, target: &SideFacts, findings: &mut Findi
         "can-follow",
         Part::Target,
         can_follow(source, target),
-        "Rebuild the target from the source's backup before a move.",
+        "Compare it with the source, for it may be the only copy of commits that the source lacks; then rebuild it from \
+         the source's backup.",
     );
     report(
         findings,
@@ -109,7 +110,8 @@ fn can_follow(source: &SideFacts, target: &SideFacts) -> Seen {
              at {forked_at}."
         ))),
         Branch::Foreign { timeline } => Ok(Some(format!(
-            "The target is on timeline {timeline}, which is no part of the source's history."
+            "The target is on timeline {timeline}, which is no part of the source's history: it was a primary on a \
+             branch of its own."
         ))),
         Branch::Unseen { because } => Err(because),
     }

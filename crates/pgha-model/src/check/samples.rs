@@ -174,6 +174,7 @@ fn member(part: Part) -> MemberFacts {
         )]
         .into(),
         queue_limits: Vec::new(),
+        archives_asynchronously: true,
         free_bytes: Some(1 << 30),
         reaches_peer: Some(true),
         clock_behind_s: 0,

@@ -230,6 +230,14 @@ const SPOILERS: &[(&str, Spoil)] = &[
     ("clocks-agree", |s| {
         s.server(Target, |m| m.clock_behind_s = -60);
     }),
+    ("stops-cleanly-by-hand", |s| {
+        each_status(&mut s.source.survey, |status| {
+            status.patroni = Some("3.3.8".parse().unwrap());
+        });
+    }),
+    ("last-segment-by-hand", |s| {
+        s.server(Target, |m| m.server.receiver_status = None);
+    }),
 ];
 
 #[test]

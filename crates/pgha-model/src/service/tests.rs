@@ -137,6 +137,26 @@ fn a_wedged_standby_is_named_first_and_alone() {
 }
 
 #[test]
+fn what_may_be_the_only_copy_of_commits_is_not_to_be_rebuilt_at_once() {
+    // The standby stands at 0/70001B8: with its shutdown checkpoint alone past the fork, or with more.
+    for (fork, is_checkpoint_alone) in [("0/7000120", true), ("0/6000000", false)] {
+        let mut primary = samples::primary("core1");
+        samples::promote(&mut primary, 2, fork, "0/9000000");
+        let surveys = [primary, samples::standby("core2")];
+        let services = judge_services(&surveys, samples::now());
+        let notice = &services[0].notices[0];
+        assert_eq!(
+            notice.seen.contains("lost on the primary"),
+            !is_checkpoint_alone
+        );
+        assert_eq!(
+            notice.advice.contains("the only copy"),
+            !is_checkpoint_alone
+        );
+    }
+}
+
+#[test]
 fn a_standby_fed_by_nobody_or_by_another_is_told() {
     let mut primary = samples::primary("core1");
     samples::set_status(

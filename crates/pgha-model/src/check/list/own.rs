@@ -342,6 +342,16 @@ pub(super) const OPERATOR: &[Item] = &[
     item(
         "pushed too late",
         "the target forks before the source's shutdown checkpoint and the old side never follows again",
-        Checks(&["can-follow", "same-timeline"]),
+        Checks(&["can-follow", "same-timeline", "last-segment-by-hand"]),
+    ),
+    item(
+        "stopped at once",
+        "Patroni before 4.1 stops a primary at once when its object becomes a standby's, and rows are lost",
+        Checks(&["stops-cleanly-by-hand"]),
+    ),
+    item(
+        "started read-write",
+        "a primary that was shut down and is started as a standby opens read-write first",
+        Checks(&["not-shut-down"]),
     ),
 ];
