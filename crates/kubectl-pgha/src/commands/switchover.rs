@@ -171,19 +171,21 @@ fn next(standing: Standing, args: &SwitchoverArgs) -> String {
             )
         }
         Standing::Held => format!(
-            "{from} is primary as before, and a hold (spec.paused) may be left on either side. Run `{status}`; set \
-             spec.paused to false where it is true."
+            "{from} is primary as before, and a hold (spec.paused) may be left. Run `{status}`; set spec.paused to false \
+             on both sides."
         ),
         Standing::Fenced => format!(
-            "{from} is fenced and nobody is primary. Run `{status}`; to go back, set spec.standby.enabled and \
-             spec.paused to false at {from}."
+            "{from} is fenced and nobody is primary. To go back, set spec.paused to false on both sides; when \
+             `kubectl pgha leader {cluster} --context {from}` says standby leader, set spec.standby.enabled to false at \
+             {from}. Then run `{status}`."
         ),
         Standing::PromotionUnknown => format!(
             "{from} is fenced and {to} was told to become primary. Run `{status}` before anything else; never make \
              {from} primary while {to} may be."
         ),
         Standing::Promoted => format!(
-            "{to} is primary. Run `{status}`; a hold (spec.paused) may be left on either side."
+            "{to} is primary, and a hold (spec.paused) may be left. To go on, set spec.paused to false on both sides. \
+             Then run `{status}`."
         ),
     }
 }
