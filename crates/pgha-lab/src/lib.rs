@@ -7,12 +7,13 @@
 //! [`network`], [`pki`], [`control_plane`], [`node`], [`volume`], [`store`] and [`operator`] run them; [`leftover`] takes
 //! everything away; [`fault`] breaks a part on purpose. [`site`] and [`paths`] say where things are; [`program`], [`process`], [`daemon`], [`wait`] and
 //! [`progress`] are how anything is run and shown. [`kubectl`] talks to a site; [`cluster`] and [`writer`] put a Postgres
-//! service and its load on it.
+//! service and its load on it, and [`documented`] moves it as the operators' documents say.
 
 pub mod built;
 pub mod cluster;
 pub mod control_plane;
 pub mod daemon;
+pub mod documented;
 pub mod fault;
 pub mod go;
 pub mod host;

@@ -9,19 +9,15 @@ use anyhow::{Context as _, Result, ensure};
 use pgha_judge::Question;
 use pgha_judge::bench::{GapParts, Method, MoveFile, MoveRun, Spread, Standby, spread};
 use pgha_lab::cluster::{self, Pair, Patroni, primary_site};
-use pgha_lab::kubectl::Kubectl;
+use pgha_lab::documented;
 use pgha_lab::paths::{self, Cache};
 use pgha_lab::progress::Progress;
 use pgha_lab::site::Site;
 use pgha_lab::wait;
 use pgha_lab::writer::{self, Audit, Load};
-use serde_json::json;
 
 use crate::lab;
 use crate::part::say;
-
-/// What Patroni logs when a site has become a standby: what the documented procedure waits for.
-const STANDBY_LINE: &str = "the standby leader with the lock";
 
 /// How many rows must follow a move.
 const ROWS_AFTER: u64 = 200;
@@ -141,7 +137,7 @@ impl Bench {
         )?;
         let moved = match method {
             Method::Pgha => self.move_by_pgha(name, from),
-            Method::Documented => move_as_documented(name, from).map(|()| None),
+            Method::Documented => documented::switch_standby(name, from).map(|()| None),
         };
         if moved.is_ok() {
             await_rows_after(name)?;
@@ -216,53 +212,6 @@ fn await_rows_after(name: &str) -> Result<()> {
         );
         Ok(())
     })
-}
-
-/// Enable the standby at the source, wait for the log line, disable it at the target: PGO's documentation, "Standby
-/// Cluster", without a person's pauses.
-fn move_as_documented(name: &str, from: Site) -> Result<()> {
-    let (source, target) = (Kubectl::new(from), Kubectl::new(from.other()));
-    let leader = source.get(&["endpoints", &format!("{name}-ha")])?;
-    let leader = leader["metadata"]["annotations"]["leader"]
-        .as_str()
-        .context("no leader")?
-        .to_owned();
-    let since = source.run(&[
-        "exec", &leader, "-c", "database", "--", "date", "--utc", "+%FT%TZ",
-    ])?;
-    set_standby(source, name, true)?;
-    wait::until(
-        "the log line of the standby leader",
-        Duration::from_mins(2),
-        || {
-            let since = format!("--since-time={}", since.trim());
-            let log = source
-                .run(&["logs", &leader, "-c", "database", &since])?
-                .to_lowercase();
-            ensure!(log.contains(STANDBY_LINE), "{leader} has not logged it");
-            Ok(())
-        },
-    )?;
-    set_standby(target, name, false)?;
-    wait::until("the target's promotion", Duration::from_mins(2), || {
-        let row = cluster::query_leader(from.other(), name, "select pg_is_in_recovery()")?;
-        ensure!(row.trim() == "f", "still in recovery");
-        Ok(())
-    })
-}
-
-fn set_standby(kubectl: Kubectl, name: &str, enabled: bool) -> Result<()> {
-    let patch = json!({"spec": {"standby": {"enabled": enabled}}}).to_string();
-    kubectl
-        .run(&[
-            "patch",
-            "postgrescluster",
-            name,
-            "--type=merge",
-            "--patch",
-            &patch,
-        ])
-        .map(drop)
 }
 
 fn report(file: &MoveFile) {
