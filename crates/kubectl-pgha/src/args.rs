@@ -224,7 +224,8 @@ pub(crate) struct ValidateArgs {
 ///
 /// Stops the primary at the source cleanly, proves that every member of the target holds everything the source wrote,
 /// promotes the target, and sees the old side follow. Before the promotion every failure is taken back to the source.
-/// Every member of a side needs the same version of Patroni.
+/// After it each user of the target logs in over TCP, through the service and the pooler: what fails is told, and the exit
+/// code is 5 when nobody can. Every member of a side needs the same version of Patroni.
 #[derive(Debug, Args)]
 #[command(after_help = SWITCHOVER_EXAMPLES)]
 pub(crate) struct SwitchoverArgs {

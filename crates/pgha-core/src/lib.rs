@@ -10,6 +10,7 @@ pub mod diagnose;
 pub mod engine;
 pub mod exec;
 pub mod k8s;
+pub mod login;
 pub mod operator;
 pub mod patch;
 pub mod postgres;

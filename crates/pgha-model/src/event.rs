@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::effect::Effect;
+use crate::login::Logins;
 use crate::lsn::Lsn;
 use crate::plan::Step;
 use crate::proof::Closure;
@@ -75,6 +76,8 @@ pub struct Outcome {
     pub timeline: Timeline,
     /// Where the new timeline forks off the source's.
     pub fork: Lsn,
+    /// What came of logging in to the target as a program does.
+    pub logins: Logins,
 }
 
 /// What a write gap was spent on: its parts in order, which add up to it.

@@ -12,6 +12,7 @@ pub mod finding;
 pub mod follow;
 pub mod handover;
 pub mod leader;
+pub mod login;
 pub mod lsn;
 pub mod member;
 pub mod notice;

@@ -10,7 +10,8 @@ use pgha_core::engine::{
     patches,
 };
 use pgha_model::check::Consent;
-use pgha_model::event::{Event, Standing};
+use pgha_model::effect::Effect;
+use pgha_model::event::{Event, Outcome, Standing};
 use pgha_model::plan::plan_switchover;
 use pgha_model::site::Part;
 
@@ -79,10 +80,22 @@ async fn run(args: &SwitchoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Ex
     match Box::pin(interruptible(moving, &interrupter, ui)).await {
         Ok(outcome) => {
             show_last(&OutcomeView::new(&outcome), ui)?;
-            Ok(Exit::Done)
+            if !outcome.logins.all_fail() {
+                return Ok(Exit::Done);
+            }
+            ui.complain(&nobody_logs_in(&outcome));
+            Ok(Exit::Held)
         }
         Err(error) => Err(failure(&error, args)),
     }
+}
+
+/// The move is done and cannot be taken back, and yet no program is served.
+fn nobody_logs_in(outcome: &Outcome) -> Failure {
+    let hint = "The move itself is complete. Look at the users' Secrets (`kubectl pgha sync-secrets`), the pooler and the \
+                network policies of the new primary.";
+    let text = format!("no user can log in to {} over TCP", outcome.target);
+    Failure::stopped(Exit::Held, text, Effect::Applied).hinting(hint)
 }
 
 async fn open(args: &SwitchoverArgs, session: &Session<'_>) -> Result<(Side, Side), Failure> {

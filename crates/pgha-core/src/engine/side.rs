@@ -14,6 +14,7 @@ use super::StepError;
 use crate::client::{CallError, SiteClient};
 use crate::clock;
 use crate::exec::{Container, Process, Shell};
+use crate::login::Programs;
 use crate::operator::pgo_v5::{self, render};
 use crate::patch::{ObjectPatch, patch_endpoints, patch_object};
 use crate::postgres::{ANSWER_TIME, Psql, SqlError};
@@ -161,6 +162,16 @@ impl Side {
             .survey
             .lock_holder()
             .map(|member| database(&member.pod))
+    }
+
+    /// Who logs in to this side, from the leader's container.
+    pub(super) fn programs(&self) -> Option<Programs> {
+        Some(Programs {
+            site: self.site.clone(),
+            cluster: self.cluster.clone(),
+            object: self.object.clone(),
+            inside: self.leader()?,
+        })
     }
 
     /// A connection to the leader's Postgres.

@@ -198,7 +198,7 @@ impl<'a> Switchover<'a> {
                 return Err(MoveError::new(step, standing, source));
             }
         };
-        let fork = self
+        let (fork, logins) = self
             .after(Step::Verify, async |this| {
                 this.verify(&proof, &primary).await
             })
@@ -216,6 +216,7 @@ impl<'a> Switchover<'a> {
             replayed: proof.replayed,
             timeline: primary.timeline,
             fork,
+            logins,
         })
     }
 

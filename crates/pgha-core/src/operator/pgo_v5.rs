@@ -8,6 +8,7 @@ mod owner;
 mod read;
 pub mod render;
 pub mod secret;
+pub mod service;
 
 pub use self::read::{patroni_port, read_object};
 use crate::k8s::{self, ApiResource};

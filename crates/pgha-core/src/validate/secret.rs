@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::client::{CallError, CallKind, SiteClient};
 use crate::diagnose::sanitised;
+use crate::operator::pgo_v5::secret::{user_secret, users};
 
 /// Made anew in each process: a digest tells equal from different, and nothing to anybody else.
 static DIGEST: LazyLock<RandomState> = LazyLock::new(RandomState::new);
@@ -31,25 +32,16 @@ pub(super) async fn read_logins(
     .await
 }
 
-/// The names that the operator gives (PGO `internal/naming/names.go`). Without `spec.users` it makes one user, named
-/// after the cluster.
+/// The names that the operator gives (PGO `internal/naming/names.go`).
 fn names(cluster: &str, object: &Value) -> Vec<(Login, String)> {
-    let users = object.pointer("/spec/users").and_then(Value::as_array);
-    let users: Vec<&str> = match users {
-        Some(users) => users
-            .iter()
-            .filter_map(|user| user.get("name")?.as_str())
-            .collect(),
-        None => vec![cluster],
-    };
     let has = |pointer: &str| {
         object
             .pointer(pointer)
             .is_some_and(|section| !section.is_null())
     };
-    let mut names: Vec<_> = users
+    let mut names: Vec<_> = users(cluster, object)
         .into_iter()
-        .map(|user| (Login::User, format!("{cluster}-pguser-{user}")))
+        .map(|user| (Login::User, user_secret(cluster, user)))
         .collect();
     if has("/spec/proxy/pgBouncer") {
         names.push((Login::Pgbouncer, format!("{cluster}-pgbouncer")));

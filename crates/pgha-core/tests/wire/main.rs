@@ -5,6 +5,7 @@
 )]
 
 mod call;
+mod login;
 mod open;
 mod patch;
 mod survey;

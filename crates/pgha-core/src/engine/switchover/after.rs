@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use pgha_model::effect::Effect;
+use pgha_model::login::Logins;
 use pgha_model::lsn::Lsn;
 use pgha_model::plan::Step;
 use pgha_model::timeline::{History, Timeline};
@@ -14,6 +15,10 @@ use crate::diagnose::Diagnose as _;
 use crate::engine::StepError;
 use crate::operator::pgo_v5::render;
 use crate::postgres::ANSWER_TIME;
+
+/// How long each login is tried: `PgBouncer` lets nobody in for 15 s after its own login has failed (its documentation,
+/// `server_login_retry`).
+const LOGIN_LIMIT: Duration = Duration::from_secs(20);
 
 impl Switchover<'_> {
     /// Tells the target to become primary: the operator's object first, the point of no return; then Patroni's own
@@ -68,8 +73,32 @@ impl Switchover<'_> {
         })
     }
 
-    /// The new history forks where the source ended, the new primary archives, and the source is read-only.
+    /// What the database says of itself, and beside it what programs can do.
     pub(super) async fn verify(
+        &mut self,
+        proof: &Proof,
+        primary: &NewPrimary,
+    ) -> Result<((Lsn, Logins), String), StepError> {
+        let programs = self.target.programs();
+        let limit = self.limits.step.min(LOGIN_LIMIT);
+        let log_in = async move {
+            match programs {
+                Some(programs) => programs.log_in(limit).await,
+                None => Logins::default(),
+            }
+        };
+        let database = Box::pin(self.verify_database(proof, primary));
+        let (verified, logins) = tokio::join!(database, Box::pin(log_in));
+        for remark in logins.remarks() {
+            self.note(Step::Verify, remark);
+        }
+        let (fork, evidence) = verified?;
+        let evidence = format!("{evidence} {}", logins.evidence());
+        Ok(((fork, logins), evidence))
+    }
+
+    /// The new history forks where the source ended, the new primary archives, and the source is read-only.
+    async fn verify_database(
         &mut self,
         proof: &Proof,
         primary: &NewPrimary,

@@ -54,6 +54,23 @@ pub fn role_keys(secret: &Secret, cluster: &str) -> Option<RoleKeys> {
     (name == format!("{cluster}-monitoring")).then(|| plain("ccp_monitoring", None))
 }
 
+/// The users that the object asks for; without `spec.users` the operator makes one, named after the cluster.
+pub fn users<'a>(cluster: &'a str, object: &'a Value) -> Vec<&'a str> {
+    let users = object.pointer("/spec/users").and_then(Value::as_array);
+    users.map_or_else(
+        || vec![cluster],
+        |users| {
+            let names = users.iter().map(|user| user.get("name")?.as_str());
+            names.flatten().collect()
+        },
+    )
+}
+
+/// The Secret of a user.
+pub fn user_secret(cluster: &str, user: &str) -> String {
+    format!("{cluster}-pguser-{user}")
+}
+
 /// Who else writes a Secret, other than the operator that it belongs to.
 pub fn managers_of(secret: &Secret) -> Vec<String> {
     let Ok(Value::Object(mut fields)) = serde_json::to_value(secret) else {
