@@ -10,7 +10,7 @@ const TAIL_GRAIN: u64 = 64 << 10;
 /// What goes from one log to the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shipment {
-    /// The segments, oldest first; the last one holds the shutdown checkpoint.
+    /// The segments, oldest first; the last one holds the end.
     pub names: Vec<String>,
     /// How many bytes of the last one are sent. What follows the source's last record is no log, only what the file held
     /// in an earlier life, and arrives as zeros.
@@ -22,13 +22,13 @@ impl Shipment {
     /// not before the end.
     pub fn plan(closure: &Closure, replayed: Lsn, size: SegmentSize, most: usize) -> Option<Self> {
         let first = replayed.segment_number(size);
-        let last = closure.checkpoint.segment_number(size);
+        let last = closure.end.to_exceed().segment_number(size);
         let count = usize::try_from(last.checked_sub(first)?).ok()? + 1;
         let name = |number: u64| {
             let at = Lsn::from_bytes(number * size.as_bytes());
             segment_file_name(closure.timeline.0, at, size)
         };
-        let offset = closure.checkpoint.as_bytes() % size.as_bytes();
+        let offset = closure.end.to_exceed().as_bytes() % size.as_bytes();
         let tail_bytes = (offset / TAIL_GRAIN + 2) * TAIL_GRAIN;
         // A record that may go on in the next segment would arrive without its end.
         let is_whole = tail_bytes <= size.as_bytes();
@@ -104,6 +104,7 @@ impl Arrival {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proof::LogEnd;
     use crate::timeline::Timeline;
 
     const NAMES: [&str; 2] = ["000000020000000000000004", "000000020000000000000005"];
@@ -112,7 +113,7 @@ mod tests {
         Closure {
             system_identifier: "77".to_owned(),
             timeline: Timeline(2),
-            checkpoint: checkpoint.parse().unwrap(),
+            end: LogEnd::Checkpoint(checkpoint.parse().unwrap()),
             segment: NAMES[1].to_owned(),
         }
     }

@@ -3,10 +3,10 @@
 use serde::Serialize;
 
 use crate::control::{ClusterState, ControlData};
-use crate::lsn::Lsn;
+use crate::lsn::{Lsn, SegmentSize, segment_file_name};
 use crate::timeline::{History, Timeline};
 
-/// Where the source's log ends for good, read from the stopped leader's own control file.
+/// Where the source's log ends for good, read from the stopped leader itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Closure {
@@ -14,10 +14,65 @@ pub struct Closure {
     pub system_identifier: String,
     /// The source's last timeline.
     pub timeline: Timeline,
-    /// C: where the shutdown checkpoint's record begins.
-    pub checkpoint: Lsn,
+    /// What was read there, with its position.
+    #[serde(flatten)]
+    pub end: LogEnd,
     /// The segment that holds it.
     pub segment: String,
+}
+
+/// How the end of a log was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum LogEnd {
+    /// C: where the shutdown checkpoint's record begins. The record itself is still to be held.
+    Checkpoint(Lsn),
+    /// L: the end of the last record, from a server that is back in recovery and has replayed all it had.
+    Recovered(Lsn),
+}
+
+impl LogEnd {
+    /// A position whose excess proves that everything is held: the replay position is the end of the last replayed
+    /// record, so C itself does not suffice, and L does.
+    pub fn to_exceed(self) -> Lsn {
+        match self {
+            Self::Checkpoint(at) => at,
+            Self::Recovered(end) => Lsn::from_bytes(end.as_bytes().saturating_sub(1)),
+        }
+    }
+}
+
+impl std::fmt::Display for LogEnd {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Checkpoint(at) => write!(f, "the shutdown checkpoint at {at}"),
+            Self::Recovered(end) => write!(f, "its last record's end at {end}"),
+        }
+    }
+}
+
+/// What a server says that was stopped and is back in recovery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recovered {
+    /// The system identifier.
+    pub system_identifier: String,
+    /// The timeline of its last checkpoint.
+    pub timeline: Timeline,
+    /// Up to where it has replayed.
+    pub replayed: Lsn,
+}
+
+impl Recovered {
+    /// Reads `system identifier|timeline|position`.
+    pub fn from_row(row: &str) -> Option<Self> {
+        let mut fields = row.trim().split('|');
+        let recovered = Self {
+            system_identifier: fields.next()?.to_owned(),
+            timeline: Timeline(fields.next()?.parse().ok()?),
+            replayed: fields.next()?.parse().ok()?,
+        };
+        fields.next().is_none().then_some(recovered)
+    }
 }
 
 /// Why a reading proves nothing, or a position does not suffice.
@@ -38,16 +93,22 @@ pub enum NotProved {
         expected: String,
     },
     /// The target does not hold the shutdown checkpoint.
-    #[error(
-        "{member} has replayed up to {replayed}, the shutdown checkpoint begins at {checkpoint}"
-    )]
+    #[error("{member} has replayed up to {replayed}, the source ended with {end}")]
     Behind {
         /// Which member of the target.
         member: String,
         /// Up to where.
         replayed: Lsn,
-        /// C.
-        checkpoint: Lsn,
+        /// Where the source ended.
+        end: LogEnd,
+    },
+    /// The source is on another timeline than before: somebody else has promoted it.
+    #[error("the source came back on timeline {found}, it was on {expected}")]
+    OtherTimeline {
+        /// The timeline it says.
+        found: Timeline,
+        /// The timeline before.
+        expected: Timeline,
     },
     /// The new history forks before the source's end.
     #[error("timeline {timeline} forks off at {fork}, the source ended at {end}")]
@@ -91,21 +152,52 @@ impl Closure {
         Ok(Self {
             system_identifier: control.system_identifier.clone(),
             timeline: control.timeline,
-            checkpoint: control.checkpoint,
+            end: LogEnd::Checkpoint(control.checkpoint),
             segment: control.redo_wal_file.clone(),
         })
     }
 
-    /// Whether a member of the target holds everything: strictly more than C, because the replay position is the end of
-    /// the last replayed record and the shutdown checkpoint is that record.
+    /// Accepts what a server says that is back in recovery, when the moment in which it was shut down was missed.
+    ///
+    /// A server that takes connections in recovery has replayed the whole log that it had when it stopped, whichever way
+    /// it stopped, and nobody else has written on its timeline (PostgreSQL source, `xlogrecovery.c`: a server that was in
+    /// production recovers from its own log first, and is consistent at that log's end).
+    pub fn from_recovered(
+        seen: &Recovered,
+        system_identifier: &str,
+        timeline: Timeline,
+        size: SegmentSize,
+    ) -> Result<Self, NotProved> {
+        if seen.system_identifier != system_identifier {
+            return Err(NotProved::OtherSystem {
+                found: seen.system_identifier.clone(),
+                expected: system_identifier.to_owned(),
+            });
+        }
+        if seen.timeline != timeline {
+            return Err(NotProved::OtherTimeline {
+                found: seen.timeline,
+                expected: timeline,
+            });
+        }
+        let end = LogEnd::Recovered(seen.replayed);
+        Ok(Self {
+            system_identifier: seen.system_identifier.clone(),
+            timeline,
+            end,
+            segment: segment_file_name(timeline.0, end.to_exceed(), size),
+        })
+    }
+
+    /// Whether a member of the target holds everything.
     pub fn covers(&self, member: &str, replayed: Lsn) -> Result<(), NotProved> {
-        if replayed > self.checkpoint {
+        if replayed > self.end.to_exceed() {
             return Ok(());
         }
         Err(NotProved::Behind {
             member: member.to_owned(),
             replayed,
-            checkpoint: self.checkpoint,
+            end: self.end,
         })
     }
 
@@ -136,7 +228,6 @@ impl Closure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lsn::SegmentSize;
     use crate::timeline::Fork;
 
     fn control(state: ClusterState) -> ControlData {
@@ -173,6 +264,38 @@ mod tests {
         let closure = closure();
         assert!(closure.covers("b-0", "0/5000028".parse().unwrap()).is_err());
         assert!(closure.covers("b-0", "0/50000A0".parse().unwrap()).is_ok());
+    }
+
+    #[test]
+    fn a_server_back_in_recovery_closes_its_own_timeline() {
+        let seen = |timeline| Recovered {
+            system_identifier: "7".to_owned(),
+            timeline: Timeline(timeline),
+            replayed: "0/50000A0".parse().unwrap(),
+        };
+        let close = |seen: &Recovered, system| {
+            Closure::from_recovered(seen, system, Timeline(1), SegmentSize::DEFAULT)
+        };
+        let closure = close(&seen(1), "7").unwrap();
+        assert_eq!(closure.segment, "000000010000000000000005");
+        assert!(closure.covers("b-0", "0/5000098".parse().unwrap()).is_err());
+        assert!(closure.covers("b-0", "0/50000A0".parse().unwrap()).is_ok());
+        assert!(matches!(
+            close(&seen(2), "7"),
+            Err(NotProved::OtherTimeline { .. })
+        ));
+        assert!(matches!(
+            close(&seen(1), "8"),
+            Err(NotProved::OtherSystem { .. })
+        ));
+        assert_eq!(Recovered::from_row("7|1|0/50000A0\n"), Some(seen(1)));
+        for row in ["", "7|1|", "7|x|0/50000A0", "7|1|0/50000A0|more"] {
+            assert_eq!(Recovered::from_row(row), None, "{row}");
+        }
+        let mut at_a_segments_end = seen(1);
+        at_a_segments_end.replayed = "0/6000000".parse().unwrap();
+        let closure = close(&at_a_segments_end, "7").unwrap();
+        assert_eq!(closure.segment, "000000010000000000000005");
     }
 
     #[test]

@@ -191,10 +191,7 @@ impl View for OutcomeView<'_> {
             ),
             (
                 "source ended",
-                format!(
-                    "shutdown checkpoint at {} on timeline {}",
-                    closure.checkpoint, closure.timeline
-                ),
+                format!("{} on timeline {}", closure.end, closure.timeline),
             ),
             (
                 "target held",

@@ -19,14 +19,14 @@ impl Switchover<'_> {
             None => !self.is_archive_only(),
         };
         let shipped = clock::monotonic();
-        let (checkpoint, limit) = (closure.checkpoint, self.limits.proof);
+        let (past, limit) = (closure.end.to_exceed(), self.limits.proof);
         let positions = if direct {
-            let positions = await_replay(&mut self.target, checkpoint, limit).await?;
+            let positions = await_replay(&mut self.target, past, limit).await?;
             self.start_push(&closure)?;
             positions
         } else {
             self.start_push(&closure)?;
-            self.await_replay_by_archive(checkpoint).await?
+            self.await_replay_by_archive(past).await?
         };
         self.parts.ship = shipped - begun;
         self.parts.replay = clock::monotonic() - shipped;
@@ -40,8 +40,9 @@ impl Switchover<'_> {
             .map(|(_, replayed)| *replayed)
             .unwrap_or_default();
         let evidence = format!(
-            "{} members of the target replayed to {replayed}, past the checkpoint at {checkpoint}.",
-            positions.len()
+            "{} members of the target replayed to {replayed}; the source ended with {}.",
+            positions.len(),
+            closure.end
         );
         Ok((Proof { closure, replayed }, evidence))
     }
@@ -49,10 +50,10 @@ impl Switchover<'_> {
     /// Waits for the replay of what the push brings, and no longer than that can work.
     async fn await_replay_by_archive(
         &mut self,
-        checkpoint: Lsn,
+        past: Lsn,
     ) -> Result<Vec<(String, Lsn)>, StepError> {
         let limit = self.limits.proof;
-        let mut replay = std::pin::pin!(await_replay(&mut self.target, checkpoint, limit));
+        let mut replay = std::pin::pin!(await_replay(&mut self.target, past, limit));
         loop {
             tokio::select! {
                 positions = &mut replay => return positions,
