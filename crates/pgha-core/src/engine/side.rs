@@ -290,6 +290,11 @@ impl Side {
             .collect()
     }
 
+    /// The operator's object as last seen.
+    pub(super) const fn object(&self) -> &Value {
+        &self.object
+    }
+
     /// Patroni's configuration as it was before the move.
     pub(super) fn config_before(&self) -> &Value {
         &self.config_before

@@ -6,6 +6,7 @@ mod fence;
 mod handover;
 mod pause;
 mod prove;
+mod repository;
 mod wait;
 
 use std::time::Duration;

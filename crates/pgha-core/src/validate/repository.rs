@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::inside::{LOOK_TIME, LookError, last_line};
 use crate::client::SiteClient;
 use crate::exec::{Container, Shell};
+use crate::operator::pgo_v5::render::repositories;
 
 /// Prints a line `pgha-branch REPO FILE yes|no` for each repository.
 const LIST: &str = include_str!("branches.sh");
@@ -17,7 +18,7 @@ pub(super) async fn list_branches(
     leader: &Container,
     object: &Value,
 ) -> Result<Vec<RepositoryBranch>, LookError> {
-    let numbers = numbers(object);
+    let numbers = repositories(object);
     let limit = site.request_timeout.max(LOOK_TIME);
     let mut shell = Shell::open(site, leader, limit)
         .await
@@ -33,20 +34,6 @@ pub(super) async fn list_branches(
         });
     }
     Ok(branches)
-}
-
-/// The numbers of the object's repositories: pgBackRest knows 1 to 4 with this operator.
-fn numbers(object: &Value) -> Vec<u32> {
-    let repos = object
-        .pointer("/spec/backups/pgbackrest/repos")
-        .and_then(Value::as_array);
-    let names = repos
-        .into_iter()
-        .flatten()
-        .filter_map(|repo| repo.get("name")?.as_str());
-    names
-        .filter_map(|name| name.strip_prefix("repo")?.parse().ok())
-        .collect()
 }
 
 fn read(line: &str) -> Option<RepositoryBranch> {
@@ -83,14 +70,5 @@ mod tests {
         let none = read("pgha-branch repo1 - -").unwrap();
         assert_eq!((none.newest, none.same_as_leaders), (None, None));
         assert_eq!(read("pgha-failed ERROR: [055]"), None);
-    }
-
-    #[test]
-    fn only_numbers_reach_the_shell() {
-        let object: Value = serde_json::from_str(
-            r#"{"spec":{"backups":{"pgbackrest":{"repos":[{"name":"repo1"},{"name":"repo$(x)"},{"name":"repo4"}]}}}}"#,
-        )
-        .unwrap();
-        assert_eq!(numbers(&object), [1, 4]);
     }
 }

@@ -82,9 +82,12 @@ impl Switchover<'_> {
         await_archived(self.source.psql()?, &segment, limit).await?;
         self.push_archived(&segment).await?;
         self.refuse_dead_branch().await?;
+        let written = self.write_to_repositories().await?;
         Ok((
             (),
-            format!("The canary at {canary} was replayed on every member of the target."),
+            format!(
+                "The canary at {canary} was replayed on every member of the target; {written}."
+            ),
         ))
     }
 

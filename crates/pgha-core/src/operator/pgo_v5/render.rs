@@ -169,6 +169,46 @@ pub fn fetch_command(restore_command: &str, file: &str, destination: &str) -> Op
     })
 }
 
+/// The file that a test of writing makes: pgBackRest looks there for nothing but folders of a database's version.
+pub const WRITE_TEST_FILE: &str = "pgha-write-test";
+
+/// What a test of writing prints when the file stays.
+pub const LEFT_BEHIND: &str = "pgha-left-behind";
+
+/// For each repository of the object the script that writes a file there and removes it, made from the archive command;
+/// `None` when that is not pgBackRest's.
+pub fn write_tests(archive_command: &str, object: &Value) -> Option<Vec<(String, String)>> {
+    let (options, _) = archive_command
+        .strip_prefix("pgbackrest ")?
+        .split_once("archive-push")?;
+    let stanza = options
+        .split_whitespace()
+        .find_map(|option| option.strip_prefix("--stanza="))?;
+    let script = |number: u32| {
+        let command = format!("pgbackrest {} --repo={number}", options.trim());
+        let file = format!("archive/{stanza}/{WRITE_TEST_FILE}");
+        let script = format!(
+            "echo 'kubectl pgha' | {command} repo-put {file} && {{ {command} repo-rm {file} || echo {LEFT_BEHIND}; }}"
+        );
+        (format!("repo{number}"), script)
+    };
+    Some(repositories(object).into_iter().map(script).collect())
+}
+
+/// The numbers of the object's repositories: pgBackRest knows 1 to 4 with this operator.
+pub fn repositories(object: &Value) -> Vec<u32> {
+    let repos = object
+        .pointer("/spec/backups/pgbackrest/repos")
+        .and_then(Value::as_array);
+    let names = repos
+        .into_iter()
+        .flatten()
+        .filter_map(|repo| repo.get("name")?.as_str());
+    names
+        .filter_map(|name| name.strip_prefix("repo")?.parse().ok())
+        .collect()
+}
+
 /// The restore command without the choice of a repository.
 fn base_restore_command(config: &Value) -> String {
     let command = config
@@ -248,6 +288,26 @@ mod tests {
                 {"op": "replace", "path": "/spec/standby", "value": {"repoName": "repo1", "enabled": false}},
             ])
         );
+    }
+
+    #[test]
+    fn each_repository_is_written_to_and_cleaned() {
+        let object = json!({"spec": {"backups": {"pgbackrest": {"repos": [{"name": "repo1"}, {"name": "repo3"}]}}}});
+        let tests = write_tests(r#"pgbackrest --stanza=db archive-push "%p""#, &object).unwrap();
+        assert_eq!(tests[0].0, "repo1");
+        assert_eq!(
+            tests[1].1,
+            "echo 'kubectl pgha' | pgbackrest --stanza=db --repo=3 repo-put archive/db/pgha-write-test && \
+             { pgbackrest --stanza=db --repo=3 repo-rm archive/db/pgha-write-test || echo pgha-left-behind; }"
+        );
+        assert_eq!(write_tests("true", &object), None);
+    }
+
+    #[test]
+    fn only_numbers_of_repositories_reach_a_shell() {
+        let repos = json!([{"name": "repo1"}, {"name": "repo$(x)"}, {"name": "repo4"}]);
+        let object = json!({"spec": {"backups": {"pgbackrest": {"repos": repos}}}});
+        assert_eq!(repositories(&object), [1, 4]);
     }
 
     #[test]
