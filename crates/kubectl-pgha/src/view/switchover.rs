@@ -205,7 +205,9 @@ impl View for OutcomeView<'_> {
                 format!("timeline {} begins at {}", outcome.timeline, outcome.fork),
             ),
         ];
-        for (name, value) in rows {
+        let logins = std::iter::once(outcome.logins.evidence()).chain(outcome.logins.remarks());
+        let rows = rows.into_iter();
+        for (name, value) in rows.chain(logins.map(|said| ("logins", said))) {
             table.row([Span::new(name, Style::Strong), Span::plain(value)]);
         }
         page.table(table);
