@@ -109,6 +109,9 @@ impl Switchover<'_> {
         } else {
             ""
         };
+        // What is written now need not be written by the shutdown checkpoint, while nobody can write.
+        let checkpoint = self.source.psql()?.query("checkpoint", limit).await;
+        checkpoint.map_err(StepError::Sql)?;
         Ok((
             (),
             format!("restore_command is {NOTHING} on every member of the target{way}."),
