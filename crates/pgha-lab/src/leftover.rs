@@ -14,6 +14,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::Signal;
 
+use crate::control_group;
 use crate::network;
 use crate::node;
 use crate::paths::{self, Cache};
@@ -27,8 +28,6 @@ const MOUNTS: &str = "/proc/self/mountinfo";
 const CONTAINER_LOG_LINKS: &str = "/var/log/containers";
 /// Where libcni keeps the result of each pod's network, whatever its configuration says.
 const CNI_RESULTS: &str = "/var/lib/cni/results";
-/// The control group that containerd makes for each container's, named after its namespace for Kubernetes.
-const CONTROL_GROUP: &str = "k8s.io";
 /// Folders that the daemons make, inner ones first.
 const FOLDERS: [&str; 6] = [
     CONTAINER_LOG_LINKS,
@@ -103,10 +102,8 @@ pub fn remove_container_traces(state: &Path) -> Result<()> {
             fs::remove_file(&result)?;
         }
     }
-    for hierarchy in control_group_hierarchies() {
-        for id in &ids {
-            remove_control_group(&hierarchy.join(CONTROL_GROUP).join(id))?;
-        }
+    for id in &ids {
+        control_group::remove(id)?;
     }
     Ok(())
 }
@@ -118,14 +115,11 @@ fn remove_stray_files() -> Result<()> {
             fs::remove_file(&entry)?;
         }
     }
-    let groups = control_group_hierarchies()
-        .into_iter()
-        .map(|folder| folder.join(CONTROL_GROUP));
-    for folder in FOLDERS.iter().map(PathBuf::from).chain(groups) {
+    for folder in FOLDERS {
         // What others use is not empty, or busy.
         drop(fs::remove_dir(folder));
     }
-    Ok(())
+    control_group::remove_parent()
 }
 
 /// Unmounts everything below a folder, the deepest first.
@@ -153,35 +147,6 @@ pub fn remove_all(cache: &Cache) -> Result<()> {
         unmount(NETNS, UnmountFlags::empty()).with_context(|| format!("cannot unmount {NETNS}"))?;
     }
     remove_stray_files()
-}
-
-/// Where control groups are made: a folder for each controller with version 1, one folder with version 2.
-fn control_group_hierarchies() -> Vec<PathBuf> {
-    let root = Path::new("/sys/fs/cgroup");
-    if root.join("cgroup.controllers").exists() {
-        return vec![root.to_owned()];
-    }
-    entries(root)
-        .into_iter()
-        .filter(|folder| folder.join("cgroup.procs").exists())
-        .collect()
-}
-
-fn remove_control_group(folder: &Path) -> Result<()> {
-    if !folder.exists() {
-        return Ok(());
-    }
-    for entry in entries(folder) {
-        if entry.is_dir() {
-            remove_control_group(&entry)?;
-        }
-    }
-    // The kernel takes a moment to forget a process that has just ended.
-    wait::until(
-        "a control group to be empty",
-        Duration::from_secs(10),
-        || fs::remove_dir(folder).with_context(|| format!("cannot remove {}", folder.display())),
-    )
 }
 
 fn lab_namespaces() -> Result<BTreeSet<u64>> {
@@ -222,7 +187,7 @@ fn mount_points(table: &str) -> impl Iterator<Item = PathBuf> {
         .map(|point| PathBuf::from(point.replace("\\040", " ")))
 }
 
-fn entries(folder: impl AsRef<Path>) -> Vec<PathBuf> {
+pub(crate) fn entries(folder: impl AsRef<Path>) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else {
         return Vec::new();
     };

@@ -11,6 +11,7 @@
 
 pub mod built;
 pub mod cluster;
+mod control_group;
 pub mod control_plane;
 pub mod daemon;
 pub mod documented;

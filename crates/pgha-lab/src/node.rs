@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 
+use crate::control_group;
 use crate::daemon::Daemon;
 use crate::kubectl::Kubectl;
 use crate::paths::{self, Cache};
@@ -26,6 +27,7 @@ fn containerd_socket(site: Site) -> PathBuf {
 
 /// Starts containerd without any container of an earlier run, and gives it the images that it lacks.
 pub fn start_containerd(site: Site, cache: &Cache, images: &[PathBuf]) -> Result<()> {
+    control_group::prepare_parent()?;
     let folder = paths::place(site.place());
     let root = cache.containerd(site);
     let networks = folder.join("cni");
