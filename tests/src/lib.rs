@@ -10,8 +10,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use pgha_judge::{Question, Verdict};
 use pgha_lab::cluster::{self, Pair, Patroni, Standby};
-use pgha_lab::paths;
+use pgha_lab::paths::{self, Cache};
 use pgha_lab::progress::Progress;
+use pgha_lab::site::Site;
 use pgha_lab::writer::{self, Audit, Load};
 use rustix::process::{Pid, Signal};
 use serde_json::Value;
@@ -105,6 +106,37 @@ impl Suite {
         cluster::ensure(&pair, &Progress::to_stderr())
     }
 
+    /// Makes a pair that nobody else uses; what an earlier run has left under its name is removed.
+    pub fn fresh_pair(&self, name: &str, standby: Standby, patroni: Patroni) -> Result<()> {
+        if cluster::list()?.iter().any(|row| row.name == name) {
+            self.remove_pair(name)?;
+        }
+        self.pair(name, standby, patroni)
+    }
+
+    /// Removes a pair with everything it left, its repository too.
+    pub fn remove_pair(&self, name: &str) -> Result<()> {
+        cluster::remove(name, &Cache::in_use()?, &Progress::to_stderr())
+    }
+
+    /// `kubectl pgha switchover --yes -o json` to the other site.
+    pub fn switchover(&self, cluster: &str, from: Site) -> Result<Ended> {
+        let sides = ["--from", from.name(), "--to", from.other().name()];
+        self.run(&[&["switchover", cluster, "--yes", "-o", "json"][..], &sides].concat())
+    }
+
+    /// `kubectl pgha status -o json` of both sites.
+    pub fn status(&self, cluster: &str) -> Result<Ended> {
+        let sites = ["--context", "core1", "--context", "core2"];
+        self.run(&[&["status", cluster, "-o", "json"][..], &sites].concat())
+    }
+
+    /// `kubectl pgha validate -o json` of a move to the other site.
+    pub fn validate(&self, cluster: &str, from: Site) -> Result<Ended> {
+        let sides = ["--from", from.name(), "--to", from.other().name()];
+        self.run(&[&["validate", cluster, "-o", "json"][..], &sides].concat())
+    }
+
     /// Starts a writer on a pair; it ends when the guard is dropped.
     pub fn writer(&self, cluster: &str, connections: u32) -> Result<Writer> {
         writer::stop(cluster)?;
@@ -126,14 +158,23 @@ pub struct Writer {
 }
 
 impl Writer {
+    /// What the writer says of itself now.
+    pub fn status(&self) -> Result<writer::Status> {
+        writer::status(&self.cluster)
+    }
+
     /// Ends the writing and judges it.
     pub fn judge(self, expected_moves: usize) -> Result<Verdict> {
+        self.judge_within(expected_moves, Duration::from_secs(30))
+    }
+
+    /// The same, where nobody is expected to follow after that long.
+    pub fn judge_within(self, expected_moves: usize, follow_within: Duration) -> Result<Verdict> {
         writer::stop(&self.cluster)?;
         let question = Question {
             expected_moves: Some(expected_moves),
             ..Question::default()
         };
-        let follow_within = Duration::from_secs(30);
         let asked = Audit {
             question,
             follow_within,

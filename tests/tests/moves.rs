@@ -42,13 +42,7 @@ fn there_and_back(cluster: &str, standby: Standby, patroni: Patroni) -> Result<(
 
 fn move_once(suite: &Suite, cluster: &str, from: Site, to: Site) -> Result<()> {
     let writer = suite.writer(cluster, 4)?;
-    let sides = ["--from", from.name(), "--to", to.name()];
-    let args = [
-        &["switchover", cluster, "--yes", "-o", "json"][..],
-        &sides[..],
-    ]
-    .concat();
-    let moved = suite.run(&args)?;
+    let moved = suite.switchover(cluster, from)?;
     let verdict = writer.judge(1)?;
     ensure!(
         moved.code == Some(0),
@@ -60,8 +54,7 @@ fn move_once(suite: &Suite, cluster: &str, from: Site, to: Site) -> Result<()> {
     ensure!(verdict.ruling == Ruling::Pass, "{verdict}");
     judge_events(&moved.json_lines()?)?;
     ensure!(primary_site(cluster)? == to, "{to} is not primary");
-    let contexts = ["--context", "core1", "--context", "core2"];
-    let status = suite.run(&[&["status", cluster, "-o", "json"][..], &contexts[..]].concat())?;
+    let status = suite.status(cluster)?;
     ensure!(
         status.code == Some(0),
         "status ended with {:?}: {}",
