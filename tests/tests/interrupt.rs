@@ -1,124 +1,295 @@
-//! A move that is interrupted: before the fence nothing has happened, after it the source is primary again.
+//! A move that is interrupted: before the fence nothing has happened, after it the source is primary again, and who gives
+//! up waiting is told how to go on.
 
 use std::io::{BufRead as _, BufReader};
-use std::process::Child;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use pgha_judge::Ruling;
 use pgha_lab::cluster::{Patroni, Standby, primary_site, query_leader};
+use pgha_lab::kubectl::Kubectl;
 use pgha_lab::site::Site;
 use pgha_lab::wait;
-use pgha_tests::{Ended, Suite, interrupt};
+use pgha_tests::{Ended, Suite, Writer, interrupt};
+use serde_json::{Value, json};
 
-const CLUSTER: &str = "moves-archive";
+const DEADLINE: Duration = Duration::from_mins(1);
+
+/// What a move says when a step has settled, and when it goes back.
+const HELD: &str = r#""event":"settled","step":"hold""#;
+const PREPARED: &str = r#""event":"settled","step":"prepare""#;
+const FENCED: &str = r#""event":"settled","step":"fence""#;
+const PROMOTING: &str = r#""event":"started","step":"promote""#;
+const PROMOTED: &str = r#""event":"settled","step":"promote""#;
+const UNDOING: &str = r#""event":"undoing""#;
 
 #[test]
 fn before_the_fence_everything_is_put_back() -> Result<()> {
-    let Some((suite, from)) = pair()? else {
-        return Ok(());
-    };
-    let writer = suite.writer(CLUSTER, 0)?;
-    let ended = interrupted_at(&suite, from, r#""event":"settled","step":"hold""#)?;
-    let verdict = writer.judge(0)?;
-    ensure!(ended.code == Some(130), "ended with {ended:?}");
-    ensure!(verdict.ruling == Ruling::Pass, "{verdict}");
-    is_well(&suite, from)
+    nothing_happens("moves-archive", Standby::Archive, Patroni::V4_1, HELD)
+}
+
+/// Patroni is paused by then.
+#[test]
+fn before_the_fence_of_an_old_patroni_everything_is_put_back() -> Result<()> {
+    nothing_happens(
+        "moves-archive-33",
+        Standby::Archive,
+        Patroni::V3_3,
+        PREPARED,
+    )
 }
 
 #[test]
 fn after_the_fence_the_source_is_primary_again_and_archives() -> Result<()> {
-    let Some((suite, from)) = pair()? else {
+    goes_back("moves-archive", Standby::Archive, Patroni::V4_1)
+}
+
+#[test]
+fn after_the_fence_of_a_streaming_pair_the_source_is_primary_again_and_archives() -> Result<()> {
+    goes_back("moves-streaming", Standby::Streaming, Patroni::V4_1)
+}
+
+#[test]
+fn after_the_fence_of_an_old_patroni_the_source_is_primary_again_and_archives() -> Result<()> {
+    goes_back("moves-archive-33", Standby::Archive, Patroni::V3_3)
+}
+
+#[test]
+fn who_gives_up_going_back_is_told_how_to() -> Result<()> {
+    gives_up_going_back("moves-archive", Standby::Archive, Patroni::V4_1)
+}
+
+#[test]
+fn who_gives_up_going_back_with_an_old_patroni_is_told_how_to() -> Result<()> {
+    gives_up_going_back("moves-archive-33", Standby::Archive, Patroni::V3_3)
+}
+
+#[test]
+fn who_gives_up_after_the_promotion_is_told_how_to_go_on() -> Result<()> {
+    gives_up_going_on("moves-streaming", Standby::Streaming, Patroni::V4_1)
+}
+
+#[test]
+fn who_gives_up_after_the_promotion_with_an_old_patroni_is_told_how_to_go_on() -> Result<()> {
+    gives_up_going_on("moves-archive-33", Standby::Archive, Patroni::V3_3)
+}
+
+fn nothing_happens(
+    cluster: &'static str,
+    standby: Standby,
+    patroni: Patroni,
+    at: &str,
+) -> Result<()> {
+    let Some(pair) = Pair::open(cluster, standby, patroni)? else {
         return Ok(());
     };
-    let writer = suite.writer(CLUSTER, 0)?;
-    let ended = interrupted_at(&suite, from, r#""event":"settled","step":"fence""#)?;
+    let writer = pair.writer()?;
+    let ended = pair.interrupted_at(&[at])?;
+    let verdict = writer.judge(0)?;
+    ensure!(ended.code == Some(130), "ended with {ended:?}");
+    ensure!(verdict.ruling == Ruling::Pass, "{verdict}");
+    pair.is_well(pair.from)
+}
+
+fn goes_back(cluster: &'static str, standby: Standby, patroni: Patroni) -> Result<()> {
+    let Some(pair) = Pair::open(cluster, standby, patroni)? else {
+        return Ok(());
+    };
+    let writer = pair.writer()?;
+    let ended = pair.interrupted_at(&[FENCED])?;
     let verdict = writer.judge(0)?;
     ensure!(ended.code == Some(4), "ended with {ended:?}");
     ensure!(verdict.ruling == Ruling::Pass, "{verdict}");
-    three_segments_reach_the_archive(from)?;
-    is_well(&suite, from)
+    pair.archives(pair.from)?;
+    pair.is_well(pair.from)
 }
 
-fn pair() -> Result<Option<(Suite, Site)>> {
-    let Some(suite) = Suite::open()? else {
-        return Ok(None);
+/// The source is left fenced; a person does what the hint says, and loses nothing.
+fn gives_up_going_back(cluster: &'static str, standby: Standby, patroni: Patroni) -> Result<()> {
+    let Some(pair) = Pair::open(cluster, standby, patroni)? else {
+        return Ok(());
     };
-    suite.pair(CLUSTER, Standby::Archive, Patroni::V4_1)?;
-    let from = primary_site(CLUSTER)?;
-    Ok(Some((suite, from)))
+    let writer = pair.writer()?;
+    let ended = pair.interrupted_at(&[FENCED, UNDOING])?;
+    ensure!(ended.code == Some(5), "ended with {ended:?}");
+    tells(&ended, "nobody is primary")?;
+    tells(&ended, "set spec.paused to false on both sides")?;
+    tells(&ended, "set spec.standby.enabled to false")?;
+    pair.resume()?;
+    pair.await_standby(pair.from)?;
+    pair.refuses_two_standbys()?;
+    pair.patch(pair.from, &json!({"standby": {"enabled": false}}))?;
+    pair.await_primary(pair.from)?;
+    let verdict = writer.judge(0)?;
+    ensure!(verdict.ruling == Ruling::Pass, "{verdict}");
+    pair.archives(pair.from)?;
+    pair.is_well(pair.from)
 }
 
-/// Starts a move and sends SIGINT as soon as it says so.
-fn interrupted_at(suite: &Suite, from: Site, line: &str) -> Result<Ended> {
-    let sides = ["--from", from.name(), "--to", from.other().name()];
-    let args = [
-        &["switchover", CLUSTER, "--yes", "-o", "json"][..],
-        &sides[..],
-    ]
-    .concat();
-    let mut moving = suite.start(&args)?;
-    let stdout = moving.stdout.take().context("no stdout")?;
-    let mut said = String::new();
-    for read in BufReader::new(stdout).lines() {
-        let read = read?;
-        said.push_str(&read);
-        said.push('\n');
-        if read.contains(line) {
-            interrupt(&moving)?;
+/// The target is primary; a person does what the hint says, and the old side follows.
+fn gives_up_going_on(cluster: &'static str, standby: Standby, patroni: Patroni) -> Result<()> {
+    let Some(pair) = Pair::open(cluster, standby, patroni)? else {
+        return Ok(());
+    };
+    let to = pair.from.other();
+    let writer = pair.writer()?;
+    let ended = pair.interrupted_at(&[PROMOTING, PROMOTED])?;
+    ensure!(ended.code == Some(5), "ended with {ended:?}");
+    tells(&ended, &format!("{to} is primary"))?;
+    tells(&ended, "set spec.paused to false on both sides")?;
+    pair.resume()?;
+    pair.await_standby(pair.from)?;
+    let verdict = writer.judge(1)?;
+    ensure!(verdict.ruling == Ruling::Pass, "{verdict}");
+    pair.archives(to)?;
+    pair.is_well(to)
+}
+
+fn tells(ended: &Ended, what: &str) -> Result<()> {
+    let said = format!("{}{}", ended.stdout, ended.stderr);
+    ensure!(said.contains(what), "`{what}` is not told: {ended:?}");
+    Ok(())
+}
+
+/// A pair that other tests use too, with the site where it is primary.
+struct Pair {
+    suite: Suite,
+    cluster: &'static str,
+    from: Site,
+}
+
+impl Pair {
+    fn open(cluster: &'static str, standby: Standby, patroni: Patroni) -> Result<Option<Self>> {
+        let Some(suite) = Suite::open()? else {
+            return Ok(None);
+        };
+        suite.pair(cluster, standby, patroni)?;
+        let from = primary_site(cluster)?;
+        Ok(Some(Self {
+            suite,
+            cluster,
+            from,
+        }))
+    }
+
+    fn writer(&self) -> Result<Writer> {
+        self.suite.writer(self.cluster, 0)
+    }
+
+    /// Starts a move and sends SIGINT for each of these lines, in order, as soon as it is there.
+    fn interrupted_at(&self, lines: &[&str]) -> Result<Ended> {
+        let sides = ["--from", self.from.name(), "--to", self.from.other().name()];
+        let args = ["switchover", self.cluster, "--yes", "-o", "json"];
+        let mut moving = self.suite.start(&[&args[..], &sides].concat())?;
+        let stdout = moving.stdout.take().context("no stdout")?;
+        let mut said = String::new();
+        let mut awaited = lines.iter().peekable();
+        for read in BufReader::new(stdout).lines() {
+            let read = read?;
+            said.push_str(&read);
+            said.push('\n');
+            if awaited.next_if(|line| read.contains(**line)).is_some() {
+                interrupt(&moving)?;
+            }
         }
+        let ended = pgha_tests::finish(moving)?;
+        Ok(Ended {
+            stdout: said,
+            ..ended
+        })
     }
-    finish(moving, said)
-}
 
-fn finish(moving: Child, stdout: String) -> Result<Ended> {
-    let ended = pgha_tests::finish(moving)?;
-    Ok(Ended { stdout, ..ended })
-}
-
-fn three_segments_reach_the_archive(site: Site) -> Result<()> {
-    let archived = || -> Result<u64> {
-        let count = query_leader(site, CLUSTER, "select archived_count from pg_stat_archiver")?;
-        Ok(count.trim().parse()?)
-    };
-    let before = archived()?;
-    for _ in 0..3 {
-        let write = "select pg_logical_emit_message(true, 'suite', 'x'); select pg_switch_wal()";
-        query_leader(site, CLUSTER, write)?;
+    fn patch(&self, site: Site, spec: &Value) -> Result<()> {
+        let patch = json!({ "spec": spec }).to_string();
+        let args = ["patch", "postgrescluster", self.cluster, "--type=merge"];
+        let args = [&args[..], &["--patch", &patch]].concat();
+        Kubectl::new(site).run(&args).map(drop)
     }
-    wait::until(
-        "three more segments in the archive",
-        Duration::from_mins(1),
-        || {
-            let now = archived()?;
-            ensure!(now >= before + 3, "{now} archived, {before} before");
-            Ok(())
-        },
-    )
-}
 
-/// The source is primary, the standby follows, and nothing is held.
-fn is_well(suite: &Suite, primary: Site) -> Result<()> {
-    ensure!(
-        primary_site(CLUSTER)? == primary,
-        "{primary} is no longer primary"
-    );
-    let args = [
-        "status",
-        CLUSTER,
-        "--context",
-        "core1",
-        "--context",
-        "core2",
-    ];
-    wait::until("both sides well", Duration::from_mins(1), || {
-        let status = suite.run(&args)?;
-        ensure!(status.code == Some(0), "status says:\n{}", status.stdout);
-        ensure!(
-            !status.stdout.contains("paused"),
-            "something is held:\n{}",
-            status.stdout
-        );
+    /// Both operators work again.
+    fn resume(&self) -> Result<()> {
+        for site in Site::ALL {
+            self.patch(site, &json!({"paused": false}))?;
+        }
         Ok(())
-    })
+    }
+
+    fn await_standby(&self, site: Site) -> Result<()> {
+        wait::until("a standby leader", DEADLINE, || {
+            let args = ["leader", self.cluster, "--context", site.name()];
+            let leader = self.suite.run(&[&args[..], &["-o", "json"]].concat())?;
+            ensure!(leader.code == Some(0), "{leader:?}");
+            let role = leader.json()?["leader"]["role"].clone();
+            ensure!(role == "standby_leader", "{site} is {role}");
+            Ok(())
+        })
+    }
+
+    /// Nobody is primary: a move is refused, and both ways out are told.
+    fn refuses_two_standbys(&self) -> Result<()> {
+        let refused = self.suite.switchover(self.cluster, self.from)?;
+        ensure!(refused.code == Some(3), "not refused: {refused:?}");
+        tells(&refused, "Both sides are standbys")?;
+        tells(
+            &refused,
+            "Either make the side that was primary last primary again",
+        )?;
+        tells(&refused, "or promote the one that holds more")
+    }
+
+    fn await_primary(&self, site: Site) -> Result<()> {
+        wait::until("a primary", DEADLINE, || {
+            ensure!(primary_site(self.cluster)? == site, "another site is");
+            Ok(())
+        })
+    }
+
+    /// Three more segments reach the repository.
+    fn archives(&self, site: Site) -> Result<()> {
+        let ask = |sql: &str| query_leader(site, self.cluster, sql);
+        let mut segments = Vec::new();
+        for _ in 0..3 {
+            ask("select pg_logical_emit_message(true, 'suite', 'x')")?;
+            segments.push(ask("select pg_walfile_name(pg_switch_wal())")?);
+        }
+        wait::until("three segments in the repository", DEADLINE, || {
+            for segment in &segments {
+                self.repository_has(site, segment)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn repository_has(&self, site: Site, segment: &str) -> Result<()> {
+        let lock = Kubectl::new(site).get(&["endpoints", &format!("{}-ha", self.cluster)])?;
+        let leader = lock["metadata"]["annotations"]["leader"]
+            .as_str()
+            .context("no leader")?;
+        let list = [
+            "pgbackrest",
+            "repo-ls",
+            "--repo=1",
+            "--recurse",
+            "archive/db",
+        ];
+        let listed = Kubectl::new(site).exec(leader, "database", &list)?;
+        ensure!(listed.contains(segment), "{segment} is not there");
+        Ok(())
+    }
+
+    /// This side is primary, the other one follows, and nothing is held.
+    fn is_well(&self, primary: Site) -> Result<()> {
+        self.await_primary(primary)?;
+        wait::until("both sides well", DEADLINE, || {
+            let status = self.suite.status(self.cluster)?;
+            ensure!(status.code == Some(0), "status says: {}", status.stdout);
+            let held = ["operator-paused", "patroni-paused"];
+            ensure!(
+                held.iter().all(|held| !status.stdout.contains(held)),
+                "something is held: {}",
+                status.stdout
+            );
+            Ok(())
+        })
+    }
 }
