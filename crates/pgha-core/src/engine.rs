@@ -115,7 +115,7 @@ pub struct MoveError {
     /// What stopped it.
     #[source]
     pub source: Box<StepError>,
-    /// What stopped the way back, when that failed too.
+    /// What stopped the way back, when that failed too; after the promotion, what stopped the release of the operators.
     pub undo: Option<Box<StepError>>,
 }
 

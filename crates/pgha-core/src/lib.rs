@@ -14,6 +14,7 @@ pub mod login;
 pub mod operator;
 pub mod patch;
 pub mod postgres;
+pub mod schedule;
 pub mod secret;
 pub mod settle;
 pub mod survey;

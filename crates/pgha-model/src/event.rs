@@ -122,8 +122,10 @@ pub enum Standing {
     Fenced,
     /// The target was told to promote and it is not known whether it did.
     PromotionUnknown,
-    /// The target is primary; what comes after the promotion is not finished.
+    /// The target is primary; what comes after the promotion is not finished, and the operators may still be held.
     Promoted,
+    /// The target is primary and both operators work again; what was still to be seen was not.
+    Released,
 }
 
 impl Standing {
@@ -131,7 +133,7 @@ impl Standing {
     pub const fn effect(self) -> Effect {
         match self {
             Self::Unchanged => Effect::None,
-            Self::Held | Self::BackAtSource | Self::Promoted => Effect::Applied,
+            Self::Held | Self::BackAtSource | Self::Promoted | Self::Released => Effect::Applied,
             Self::Fenced | Self::PromotionUnknown => Effect::Unknown,
         }
     }

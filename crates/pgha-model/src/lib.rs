@@ -20,6 +20,7 @@ pub mod observed;
 pub mod plan;
 pub mod postgres;
 pub mod proof;
+pub mod schedule;
 pub mod secret;
 pub mod service;
 pub mod site;

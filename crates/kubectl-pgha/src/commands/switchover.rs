@@ -154,24 +154,34 @@ fn failure(error: &MoveError, args: &SwitchoverArgs) -> Failure {
     let mut because = vec![error.source.to_string()];
     because.extend(causes(&*error.source));
     if let Some(undo) = &error.undo {
-        because.push(format!("the way back failed: {undo}"));
+        let what = match error.standing {
+            Standing::Promoted | Standing::Released => "the operators were not released",
+            Standing::Unchanged
+            | Standing::Held
+            | Standing::BackAtSource
+            | Standing::Fenced
+            | Standing::PromotionUnknown => "the way back failed",
+        };
+        because.push(format!("{what}: {undo}"));
         because.extend(causes(&**undo));
     }
     let interrupted = matches!(*error.source, StepError::Interrupted);
+    let gave_up = matches!(*error.source, StepError::GivenUp);
     let exit = match error.standing {
         Standing::Unchanged if interrupted => Exit::Interrupted,
-        Standing::Unchanged | Standing::BackAtSource => Exit::Stopped,
+        Standing::Released if gave_up => Exit::Held,
+        Standing::Unchanged | Standing::BackAtSource | Standing::Released => Exit::Stopped,
         Standing::Held | Standing::Fenced | Standing::PromotionUnknown | Standing::Promoted => {
             Exit::Held
         }
     };
     Failure::stopped(exit, error.to_string(), error.standing.effect())
         .because(because)
-        .hinting(next(error.standing, args))
+        .hinting(next(error.standing, &error.source, args))
 }
 
 /// Where things stand, and the one next command.
-fn next(standing: Standing, args: &SwitchoverArgs) -> String {
+fn next(standing: Standing, why: &StepError, args: &SwitchoverArgs) -> String {
     let (cluster, from, to) = (&args.cluster, &args.from, &args.to);
     let status = format!("kubectl pgha status {cluster} --context {from} --context {to}");
     match standing {
@@ -196,9 +206,79 @@ fn next(standing: Standing, args: &SwitchoverArgs) -> String {
             "{from} is fenced and {to} was told to become primary. Run `{status}` before anything else; never make \
              {from} primary while {to} may be."
         ),
+        // The checks after the promotion did not show that the operators do no harm.
+        Standing::Promoted
+            if matches!(
+                why,
+                StepError::NotProved(_) | StepError::BasisChanged { .. }
+            ) =>
+        {
+            format!(
+                "{to} is primary, and both operators stay held: it was not seen that {from} can follow it safely. Run \
+                 `{status}` and look before spec.paused is set to false on either side."
+            )
+        }
+        Standing::Released => format!(
+            "{to} is primary, and both operators work again. Run `{status} -w` until {from} follows."
+        ),
         Standing::Promoted => format!(
             "{to} is primary, and a hold (spec.paused) may be left. To go on, set spec.paused to false on both sides. \
              Then run `{status}`."
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+    use pgha_model::plan::Step;
+
+    use super::*;
+    use crate::args::{Cli, Command};
+
+    fn ended(standing: Standing, source: StepError) -> (Exit, String) {
+        let line = "kubectl-pgha switchover db --from core1 --to core2";
+        let Command::Switchover(args) = Cli::parse_from(line.split(' ')).command else {
+            panic!("another command")
+        };
+        let error = MoveError {
+            step: Step::Verify,
+            standing,
+            source: Box::new(source),
+            undo: None,
+        };
+        let failure = failure(&error, &args);
+        let hint = failure
+            .lines()
+            .into_iter()
+            .find(|(label, _)| *label == "hint");
+        (failure.exit, hint.unwrap().1)
+    }
+
+    fn changed() -> StepError {
+        StepError::BasisChanged {
+            what: "both sides are primary".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_move_that_left_nothing_held_may_be_looked_at_later() {
+        let (exit, hint) = ended(Standing::Released, changed());
+        assert_eq!(exit, Exit::Stopped);
+        assert!(hint.contains("both operators work again"), "{hint}");
+        assert_eq!(ended(Standing::Released, StepError::GivenUp).0, Exit::Held);
+    }
+
+    #[test]
+    fn operators_are_not_to_be_released_where_they_may_do_harm() {
+        let (exit, hint) = ended(Standing::Promoted, changed());
+        assert_eq!(exit, Exit::Held);
+        assert!(hint.contains("look before spec.paused"), "{hint}");
+        let (exit, hint) = ended(Standing::Promoted, StepError::GivenUp);
+        assert_eq!(exit, Exit::Held);
+        assert!(
+            hint.contains("To go on, set spec.paused to false"),
+            "{hint}"
+        );
     }
 }

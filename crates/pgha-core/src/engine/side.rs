@@ -338,6 +338,18 @@ impl Side {
             .await
     }
 
+    /// Gives Patroni a configuration and the operator its cluster back. A configuration that cannot be written keeps no
+    /// hold: the operator renders its own.
+    pub(super) async fn release(
+        &mut self,
+        config: &Value,
+        limit: Duration,
+    ) -> Result<(), StepError> {
+        let written = self.send_config(config).await;
+        self.unhold(limit).await?;
+        written
+    }
+
     async fn await_object(
         &mut self,
         limit: Duration,
@@ -465,3 +477,6 @@ fn pause_acknowledged(object: &Value) -> bool {
             && condition["reason"] == "Paused"
     })
 }
+
+#[cfg(test)]
+mod tests;

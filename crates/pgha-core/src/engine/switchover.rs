@@ -7,6 +7,7 @@ mod handover;
 mod pause;
 mod prove;
 mod repository;
+mod schedule;
 mod wait;
 
 use std::time::Duration;
@@ -53,6 +54,20 @@ pub(super) struct Reached {
     pub(super) fence_sent: Option<Instant>,
     /// The target was told to become primary.
     pub(super) promotion_sent: bool,
+    /// Whether the operators may work, after the promotion.
+    pub(super) operators: Operators,
+}
+
+/// Both operators, after the promotion.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Operators {
+    /// They are held: a side may be lost, or both may be primary.
+    #[default]
+    Held,
+    /// The new history holds everything and the source is read-only: they do no harm.
+    Harmless,
+    /// They work again.
+    Released,
 }
 
 /// What the source's end and the target's position prove together.
@@ -199,11 +214,15 @@ impl<'a> Switchover<'a> {
                 return Err(MoveError::new(step, standing, source));
             }
         };
-        let (fork, logins) = self
+        let verified = self
             .after(Step::Verify, async |this| {
                 this.verify(&proof, &primary).await
             })
-            .await?;
+            .await;
+        let (fork, logins) = match verified {
+            Ok(verified) => verified,
+            Err(error) => return Err(self.release_all_the_same(error).await),
+        };
         self.after(Step::Release, async |this| this.release().await)
             .await?;
         self.after(Step::Rejoin, async |this| this.rejoin(primary.mark).await)
@@ -233,7 +252,32 @@ impl<'a> Switchover<'a> {
                 self.end(step, begun, evidence);
                 Ok(result)
             }
-            Err(source) => Err(MoveError::new(step, Standing::Promoted, source)),
+            Err(source) => Err(MoveError::new(step, self.standing(), source)),
+        }
+    }
+
+    /// Where the move has led after its promotion.
+    const fn standing(&self) -> Standing {
+        match self.reached.operators {
+            Operators::Released => Standing::Released,
+            Operators::Held | Operators::Harmless => Standing::Promoted,
+        }
+    }
+
+    /// What was to be seen after the promotion was not. Where the operators do no harm they get their clusters back, so
+    /// that nobody has to find the holds; where a side may be lost or both may be primary, everything stays as it is.
+    async fn release_all_the_same(&mut self, error: MoveError) -> MoveError {
+        let gave_up = matches!(*error.source, StepError::GivenUp);
+        if gave_up || self.reached.operators == Operators::Held {
+            return error;
+        }
+        let released = self
+            .after(Step::Release, async |this| this.release().await)
+            .await;
+        MoveError {
+            standing: self.standing(),
+            undo: released.err().map(|failed| failed.source),
+            ..error
         }
     }
 

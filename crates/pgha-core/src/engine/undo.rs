@@ -94,9 +94,10 @@ impl Switchover<'_> {
             self.source.config_before().clone(),
             self.target.config_before().clone(),
         );
-        self.source.send_config(&source).await?;
-        self.target.send_config(&target).await?;
-        tokio::try_join!(self.source.unhold(limit), self.target.unhold(limit))?;
-        Ok(())
+        let (source, target) = tokio::join!(
+            self.source.release(&source, limit),
+            self.target.release(&target, limit)
+        );
+        source.and(target)
     }
 }

@@ -8,6 +8,7 @@ mod call;
 mod login;
 mod open;
 mod patch;
+mod schedule;
 mod survey;
 mod trouble;
 mod validate;

@@ -8,8 +8,9 @@ use pgha_model::lsn::Lsn;
 use pgha_model::plan::Step;
 use pgha_model::timeline::{History, Timeline};
 
+use super::schedule::Schedules;
 use super::wait::{await_archived, await_members, await_replay, emit_canary};
-use super::{NewPrimary, Proof, Switchover};
+use super::{NewPrimary, Operators, Proof, Switchover};
 use crate::clock::{self, Instant};
 use crate::diagnose::Diagnose as _;
 use crate::engine::StepError;
@@ -121,6 +122,9 @@ impl Switchover<'_> {
             .closure
             .judge_fork(primary.timeline, &history, proof.replayed)
             .map_err(StepError::NotProved)?;
+        self.check_source_reads_only(limit).await?;
+        self.reached.operators = Operators::Harmless;
+        let psql = self.target.psql()?;
         let segment = "select pg_walfile_name(pg_current_wal_insert_lsn())";
         let segment = psql
             .query(segment, ANSWER_TIME)
@@ -131,7 +135,6 @@ impl Switchover<'_> {
             .map_err(StepError::Sql)?;
         await_archived(psql, &segment, limit).await?;
         self.check_pushed().await;
-        self.check_source_reads_only(limit).await?;
         Ok((
             fork,
             format!(
@@ -180,27 +183,41 @@ impl Switchover<'_> {
         let section = self.source.standby_section(&self.target);
         let as_standby = render::config_as_standby(self.source.config_before(), &section);
         let as_primary = render::config_as_primary(self.target.config_before());
-        self.source.send_config(&as_standby).await?;
-        self.target.send_config(&as_primary).await?;
-        tokio::try_join!(self.source.unhold(limit), self.target.unhold(limit))?;
+        let (source, target) = tokio::join!(
+            self.source.release(&as_standby, limit),
+            self.target.release(&as_primary, limit)
+        );
+        source.and(target)?;
+        self.reached.operators = Operators::Released;
         Ok((
             (),
             "Settings are as the operators render them, and both operators work again.".to_owned(),
         ))
     }
 
-    /// Every member of both sides has replayed a position that exists only on the new timeline.
+    /// Every member of both sides has replayed a position that exists only on the new timeline, and backups are made where
+    /// the primary is.
     pub(super) async fn rejoin(&mut self, mark: Lsn) -> Result<((), String), StepError> {
+        let schedules = Schedules::of(&self.source, &self.target).settle();
+        let (members, schedules) =
+            tokio::join!(Box::pin(self.await_followers(mark)), Box::pin(schedules));
+        for remark in schedules.remarks {
+            self.note(Step::Rejoin, remark);
+        }
+        let evidence = format!(
+            "{} members replayed past {mark}, which only the new timeline has; {}.",
+            members?, schedules.evidence
+        );
+        Ok(((), evidence))
+    }
+
+    async fn await_followers(&mut self, mark: Lsn) -> Result<usize, StepError> {
         let limit = self.limits.step;
         self.source.reconnect(limit).await?;
         await_replay(&mut self.source, mark, limit).await?;
         let replicas = self.target.members.get_mut(1..).unwrap_or_default();
         let followed = await_members(replicas, mark, limit).await?;
-        let members = self.source.members.len() + followed.len();
-        Ok((
-            (),
-            format!("{members} members replayed past {mark}, which only the new timeline has."),
-        ))
+        Ok(self.source.members.len() + followed.len())
     }
 }
 

@@ -24,6 +24,42 @@ pub fn jobs_selector(cluster: &str) -> String {
     format!("{PREFIX}/cluster={cluster},{PREFIX}/pgbackrest")
 }
 
+/// Selects the `CronJob`s that make backups by schedule.
+pub fn schedules_selector(cluster: &str) -> String {
+    format!("{PREFIX}/cluster={cluster},{PREFIX}/pgbackrest-cronjob")
+}
+
+/// The names of the `CronJob`s that the object asks for (`naming.PGBackRestCronJob`).
+pub fn schedules_asked(cluster: &str, object: &Value) -> Vec<String> {
+    let repos = object
+        .pointer("/spec/backups/pgbackrest/repos")
+        .and_then(Value::as_array);
+    let kinds = [
+        ("full", "full"),
+        ("differential", "diff"),
+        ("incremental", "incr"),
+    ];
+    let of_repo = |repo: &Value| -> Option<Vec<String>> {
+        let name = repo.get("name")?.as_str()?;
+        let schedules = repo.get("schedules")?;
+        let asked = kinds.iter().filter(|(field, _)| {
+            let schedule = schedules.get(field).and_then(Value::as_str);
+            schedule.is_some_and(|schedule| !schedule.is_empty())
+        });
+        Some(
+            asked
+                .map(|(_, kind)| format!("{cluster}-{name}-{kind}"))
+                .collect(),
+        )
+    };
+    repos
+        .into_iter()
+        .flatten()
+        .filter_map(of_repo)
+        .flatten()
+        .collect()
+}
+
 /// Selects the pods of a Job.
 pub fn job_pods_selector(job: &str) -> String {
     format!("job-name={job}")
@@ -157,6 +193,18 @@ mod tests {
             repo: "repo2".to_owned(),
             options: vec!["--type=full".to_owned()],
         }
+    }
+
+    #[test]
+    fn each_schedule_of_each_repository_is_a_cron_job() {
+        let schedules =
+            json!({"full": "0 3 * * 0", "differential": "0 3 * * 1", "incremental": ""});
+        let repos = json!([{"name": "repo1", "schedules": schedules}, {"name": "repo2"}]);
+        let object = json!({"spec": {"backups": {"pgbackrest": {"repos": repos}}}});
+        assert_eq!(
+            schedules_asked("db", &object),
+            ["db-repo1-full", "db-repo1-diff"]
+        );
     }
 
     #[test]

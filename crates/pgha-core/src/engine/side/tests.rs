@@ -1,0 +1,46 @@
+use pgha_testkit::pgo::PgoSite;
+use pgha_testkit::{Failure, FakeCluster, Fault};
+
+use super::*;
+
+const NAMESPACE: &str = "prod-iam-zitadel";
+const LIMIT: Duration = Duration::from_secs(5);
+
+async fn held(cluster: &FakeCluster) -> Side {
+    let core1 = SiteClient::from_client("core1", NAMESPACE, cluster.client(), LIMIT);
+    let opened = Box::pin(Side::open(core1, "zitadel", Part::Source)).await;
+    let mut side = opened.unwrap();
+    let patch = side.hold_patch();
+    side.send_object(&patch).await.unwrap();
+    side
+}
+
+fn paused(cluster: &FakeCluster) -> Option<Value> {
+    let object = cluster.object("postgresclusters", NAMESPACE, "zitadel");
+    object.unwrap().pointer("/spec/paused").cloned()
+}
+
+#[tokio::test]
+async fn a_release_writes_the_configuration_and_takes_the_hold_back() {
+    let cluster = PgoSite::primary("zitadel", NAMESPACE, clock::now()).build();
+    let mut side = held(&cluster).await;
+    assert_eq!(paused(&cluster), Some(Value::Bool(true)));
+    let wanted = serde_json::json!({"ttl": 31});
+    Box::pin(side.release(&wanted, LIMIT)).await.unwrap();
+    assert_eq!(paused(&cluster), None);
+    assert_eq!(side.config(), wanted);
+}
+
+#[tokio::test]
+async fn a_configuration_that_cannot_be_written_keeps_no_hold() {
+    let cluster = PgoSite::primary("zitadel", NAMESPACE, clock::now()).build();
+    let mut side = held(&cluster).await;
+    cluster.fail(
+        Fault::new(Failure::Forbidden)
+            .verb("patch")
+            .resource("endpoints"),
+    );
+    let wanted = serde_json::json!({"ttl": 31});
+    assert!(Box::pin(side.release(&wanted, LIMIT)).await.is_err());
+    assert_eq!(paused(&cluster), None);
+}
