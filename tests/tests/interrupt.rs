@@ -54,6 +54,12 @@ fn after_the_fence_of_an_old_patroni_the_source_is_primary_again_and_archives() 
     goes_back("moves-archive-33", Standby::Archive, Patroni::V3_3)
 }
 
+/// Both operators are held by then, and Patroni is paused.
+#[test]
+fn who_gives_up_before_the_fence_of_an_old_patroni_is_told_how_to_go_on() -> Result<()> {
+    gives_up_putting_back("moves-archive-33", Standby::Archive, Patroni::V3_3)
+}
+
 #[test]
 fn who_gives_up_going_back_is_told_how_to() -> Result<()> {
     gives_up_going_back("moves-archive", Standby::Archive, Patroni::V4_1)
@@ -101,6 +107,22 @@ fn goes_back(cluster: &'static str, standby: Standby, patroni: Patroni) -> Resul
     ensure!(ended.code == Some(4), "ended with {ended:?}");
     ensure!(verdict.ruling == Ruling::Pass, "{verdict}");
     pair.archives(pair.from)?;
+    pair.is_well(pair.from)
+}
+
+/// A hold is left; a person takes it back, and everything is as before.
+fn gives_up_putting_back(cluster: &'static str, standby: Standby, patroni: Patroni) -> Result<()> {
+    let Some(pair) = Pair::open(cluster, standby, patroni)? else {
+        return Ok(());
+    };
+    let writer = pair.writer()?;
+    let ended = pair.interrupted_at(&[PREPARED, UNDOING])?;
+    ensure!(ended.code == Some(5), "ended with {ended:?}");
+    tells(&ended, "is primary as before")?;
+    tells(&ended, "set spec.paused to false on both sides")?;
+    pair.resume()?;
+    let verdict = writer.judge(0)?;
+    ensure!(verdict.ruling == Ruling::Pass, "{verdict}");
     pair.is_well(pair.from)
 }
 
