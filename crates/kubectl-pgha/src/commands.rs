@@ -2,11 +2,17 @@
 
 pub(crate) mod backup;
 pub(crate) mod completion;
+pub(crate) mod demote;
 pub(crate) mod leader;
+mod moving;
+mod one_side;
+pub(crate) mod promote;
 pub(crate) mod status;
 pub(crate) mod switchover;
 pub(crate) mod sync_secrets;
 pub(crate) mod validate;
+
+use std::io::IsTerminal as _;
 
 use pgha_core::client::SiteClient;
 use tracing_subscriber::EnvFilter;
@@ -75,6 +81,17 @@ pub(crate) fn tell_current(ui: &Ui, named: Option<&str>, site: &SiteClient) {
             site.context, site.namespace
         ));
     }
+}
+
+/// A write without a terminal wants its site named: the current context is whatever somebody used last.
+pub(crate) fn refuse_unnamed(named: Option<&str>) -> Result<(), Failure> {
+    if named.is_some() || std::io::stdin().is_terminal() {
+        return Ok(());
+    }
+    Err(
+        Failure::refused("there is no terminal, and no --context names the site to change")
+            .hinting("Give --context."),
+    )
 }
 
 fn failed(ui: &Ui, failure: &Failure) -> Exit {

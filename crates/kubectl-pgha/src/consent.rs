@@ -7,19 +7,29 @@ use crate::ui::{Page, Ui};
 
 /// Shows what would be done and asks. Without a terminal there is nobody to ask, and silence is no consent.
 pub(crate) async fn ask(page: &Page, question: &str, ui: &Ui) -> Result<(), Failure> {
+    let hint = "Look at the plan with --dry-run, then give --yes.";
+    ask_for(page, &format!("{question} Type yes: "), "yes", hint, ui).await
+}
+
+/// The same for a word that is harder to type by habit.
+pub(crate) async fn ask_for(
+    page: &Page,
+    question: &str,
+    word: &str,
+    hint: &str,
+    ui: &Ui,
+) -> Result<(), Failure> {
     if !std::io::stdin().is_terminal() || !ui.format.is_text() {
-        return Err(
-            Failure::refused("there is no terminal to ask for consent at")
-                .hinting("Look at the plan with --dry-run, then give --yes."),
-        );
+        let refused = Failure::refused("there is no terminal to ask for consent at");
+        return Err(refused.hinting(hint));
     }
-    ui.prompt(page, &format!("{question} Type yes: "));
+    ui.prompt(page, question);
     let answer = tokio::task::spawn_blocking(|| {
         let mut line = String::new();
         std::io::stdin().lock().read_line(&mut line).map(|_| line)
     });
     match answer.await {
-        Ok(Ok(line)) if line.trim() == "yes" => Ok(()),
+        Ok(Ok(line)) if line.trim() == word => Ok(()),
         _ => Err(Failure::refused("no consent was given")),
     }
 }

@@ -53,6 +53,8 @@ fn dispatch(cli: Cli, environment: &Environment) -> Exit {
         Command::Status(args) => commands::status::main(&args, environment),
         Command::Validate(args) => commands::validate::main(&args, environment),
         Command::Switchover(args) => commands::switchover::main(&args, environment),
+        Command::Demote(args) => commands::demote::main(&args, environment),
+        Command::Promote(args) => commands::promote::main(&args, environment),
         Command::Backup(args) => commands::backup::main(&args, environment),
         Command::SyncSecrets(args) => commands::sync_secrets::main(&args, environment),
         Command::Completion(args) => commands::completion::main(&args),

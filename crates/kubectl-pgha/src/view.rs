@@ -1,8 +1,10 @@
 //! What leaves the process: versioned shapes, made from facts of the model. A view never reads anything.
 
 pub(crate) mod backup;
+pub(crate) mod demote;
 pub(crate) mod leader;
 mod member;
+pub(crate) mod promote;
 pub(crate) mod status;
 pub(crate) mod switchover;
 pub(crate) mod sync_secrets;

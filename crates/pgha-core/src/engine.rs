@@ -1,7 +1,14 @@
 //! Carries out a plan, step by step, and takes it back when it cannot be finished.
 
+mod demote;
+mod fence;
 mod interrupt;
+mod promote;
+mod promotion;
+mod push;
 mod side;
+mod standstill;
+mod steps;
 mod switchover;
 mod undo;
 
@@ -12,8 +19,11 @@ use pgha_model::plan::Step;
 use pgha_model::proof::NotProved;
 use pgha_model::site::Part;
 
+pub use self::demote::{DemotionRun, demotion_patches};
 pub use self::interrupt::{Interrupt, Interrupter, interrupter};
+pub use self::promote::{PromotionRun, promotion_patches};
 pub use self::side::{Side, SideError};
+pub use self::standstill::compare_ends;
 pub use self::switchover::{PlannedPatch, Switchover, patches};
 use crate::client::CallError;
 use crate::exec::ExecError;

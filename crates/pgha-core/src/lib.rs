@@ -13,6 +13,7 @@ pub mod k8s;
 pub mod login;
 pub mod operator;
 pub mod patch;
+pub mod peer;
 pub mod postgres;
 pub mod schedule;
 pub mod secret;

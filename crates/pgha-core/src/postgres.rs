@@ -107,6 +107,11 @@ impl Psql {
         &self.member
     }
 
+    /// The container that it runs in.
+    pub fn container(&self) -> &Container {
+        &self.container
+    }
+
     /// Runs one statement and returns its rows, a line each, fields separated by `|`.
     pub async fn query(&mut self, statement: &str, limit: Duration) -> Result<String, SqlError> {
         let [rows] = self.query_each([statement], limit).await?;

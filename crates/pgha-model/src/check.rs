@@ -6,8 +6,10 @@ mod archive;
 pub(crate) mod by_hand;
 pub mod catalog;
 mod copy;
+mod demotion;
 pub mod inspection;
 pub mod list;
+mod promotion;
 mod replay;
 mod replication;
 mod report;
@@ -20,7 +22,9 @@ mod work;
 
 use jiff::Timestamp;
 
+pub use self::demotion::judge_demotion;
 use self::inspection::Inspection;
+pub use self::promotion::{DataLoss, PromotionFacts, judge_promotion};
 use self::report::report;
 pub use self::validation::{Readiness, Validation, validate};
 use crate::finding::Findings;
@@ -112,8 +116,27 @@ fn role_of(survey: &SiteSurvey) -> Option<Role> {
         .map(|status| status.role.clone())
 }
 
+/// The two ways out when nobody is primary.
+pub(crate) fn promote_either(source: &SiteSurvey, target: &SiteSurvey) -> String {
+    format!(
+        "There are two ways out: `{}`, or `{}`. Each compares both sides and refuses where the other one holds more.",
+        promote_command(source, target),
+        promote_command(target, source)
+    )
+}
+
+/// The command that promotes a side, with the other side as its peer.
+pub(crate) fn promote_command(side: &SiteSurvey, peer: &SiteSurvey) -> String {
+    let (place, peer) = (&side.place, &peer.place.context);
+    format!(
+        "kubectl pgha promote {} --context {} --peer {peer}",
+        place.cluster, place.context
+    )
+}
+
 fn judge_parts(source: &SiteSurvey, target: &SiteSurvey, findings: &mut Findings) {
     let (at_source, at_target) = (role_of(source), role_of(target));
+    let both_standby = promote_either(source, target);
     let (seen, advice) = match (&at_source, &at_target) {
         (Some(Role::Primary), Some(Role::StandbyLeader)) => (None, ""),
         (Some(Role::Primary), Some(Role::Primary)) => (
@@ -122,8 +145,7 @@ fn judge_parts(source: &SiteSurvey, target: &SiteSurvey, findings: &mut Findings
         ),
         (Some(Role::StandbyLeader), Some(Role::StandbyLeader)) => (
             Some("Both sides are standbys: nobody is primary.".to_owned()),
-            "Either make the side that was primary last primary again, or promote the one that holds more: set \
-             spec.standby.enabled to false there.",
+            both_standby.as_str(),
         ),
         (Some(Role::StandbyLeader), Some(Role::Primary)) => (
             Some("The source is the standby and the target is the primary.".to_owned()),
@@ -221,6 +243,11 @@ fn judge_object(part: Part, survey: &SiteSurvey, consent: Consent, findings: &mu
 }
 
 fn judge_patroni(part: Part, survey: &SiteSurvey, findings: &mut Findings) {
+    judge_patroni_pause(part, survey, findings);
+    judge_patroni_version(part, survey, findings);
+}
+
+fn judge_patroni_pause(part: Part, survey: &SiteSurvey, findings: &mut Findings) {
     let paused = survey.store.as_seen().is_some_and(|store| store.paused);
     findings.fail_if(
         "patroni-not-paused",
@@ -228,6 +255,9 @@ fn judge_patroni(part: Part, survey: &SiteSurvey, findings: &mut Findings) {
         paused.then(|| "Patroni is paused: it would neither demote nor promote.".to_owned()),
         "Resume it with `patronictl resume`.",
     );
+}
+
+fn judge_patroni_version(part: Part, survey: &SiteSurvey, findings: &mut Findings) {
     let mut versions: Vec<_> = survey
         .members
         .iter()
@@ -255,6 +285,13 @@ fn judge_patroni(part: Part, survey: &SiteSurvey, findings: &mut Findings) {
 }
 
 fn judge_postgres(part: Part, side: &SideFacts, findings: &mut Findings) {
+    judge_postgres_role(part, side, part == Part::Target, findings);
+    if part == Part::Source {
+        judge_archive(side, findings);
+    }
+}
+
+fn judge_postgres_role(part: Part, side: &SideFacts, expected: bool, findings: &mut Findings) {
     let facts = side
         .postgres
         .as_ref()
@@ -265,7 +302,6 @@ fn judge_postgres(part: Part, side: &SideFacts, findings: &mut Findings) {
         facts.err().map(|because| format!("{because}.")),
         "Check that pods/exec is permitted and that the leader's database container runs.",
     );
-    let expected = part == Part::Target;
     let role = facts.map(|facts| {
         (facts.in_recovery != expected)
             .then(|| format!("Postgres says pg_is_in_recovery() = {}.", facts.in_recovery))
@@ -277,15 +313,20 @@ fn judge_postgres(part: Part, side: &SideFacts, findings: &mut Findings) {
         role.map_err(str::to_owned),
         "Run `kubectl pgha leader` there; wait until Patroni and Postgres agree.",
     );
-    if part == Part::Source {
-        report(
-            findings,
-            "archive-works",
-            part,
-            facts.map(archive_trouble).map_err(str::to_owned),
-            "Repair the archive; the old side needs it to follow afterwards.",
-        );
-    }
+}
+
+fn judge_archive(source: &SideFacts, findings: &mut Findings) {
+    let facts = source
+        .postgres
+        .as_ref()
+        .ok_or("Postgres on the leader was not asked or did not answer".to_owned());
+    report(
+        findings,
+        "archive-works",
+        Part::Source,
+        facts.map(archive_trouble),
+        "Repair the archive; the old side needs it to follow afterwards.",
+    );
 }
 
 fn archive_trouble(facts: &PostgresFacts) -> Option<String> {

@@ -177,7 +177,7 @@ pub fn plan_switchover(
 }
 
 /// The checks have seen that every member has the same version.
-fn demotion_of(side: &SideFacts) -> Demotion {
+pub(crate) fn demotion_of(side: &SideFacts) -> Demotion {
     let versions = side
         .survey
         .members
@@ -194,7 +194,7 @@ fn demotion_of(side: &SideFacts) -> Demotion {
     }
 }
 
-fn leader_of(side: &SideFacts) -> Option<LeaderIdentity> {
+pub(crate) fn leader_of(side: &SideFacts) -> Option<LeaderIdentity> {
     let member = side.survey.lock_holder()?;
     Some(LeaderIdentity {
         pod: member.pod.clone(),

@@ -200,29 +200,29 @@ impl Closure {
             end: self.end,
         })
     }
+}
 
-    /// Whether the new primary's history forks exactly at the end of the source's last record.
-    pub fn judge_fork(
-        &self,
-        timeline: Timeline,
-        history: &History,
-        end: Lsn,
-    ) -> Result<Lsn, NotProved> {
-        let Some(fork) = history.fork_of(self.timeline) else {
-            return Err(NotProved::NotAChild {
-                timeline,
-                source_timeline: self.timeline,
-            });
-        };
-        if fork < end {
-            return Err(NotProved::ForkedEarly {
-                timeline,
-                fork,
-                end,
-            });
-        }
-        Ok(fork)
+/// Where a new timeline forks off an old one, when that is not before `end`, the end of the last record of the old one.
+pub fn judge_fork(
+    timeline: Timeline,
+    history: &History,
+    from: Timeline,
+    end: Lsn,
+) -> Result<Lsn, NotProved> {
+    let Some(fork) = history.fork_of(from) else {
+        return Err(NotProved::NotAChild {
+            timeline,
+            source_timeline: from,
+        });
+    };
+    if fork < end {
+        return Err(NotProved::ForkedEarly {
+            timeline,
+            fork,
+            end,
+        });
     }
+    Ok(fork)
 }
 
 #[cfg(test)]
@@ -309,15 +309,15 @@ mod tests {
         };
         let end = "0/50000A0".parse().unwrap();
         assert_eq!(
-            closure().judge_fork(Timeline(2), &history("0/50000A0"), end),
+            judge_fork(Timeline(2), &history("0/50000A0"), Timeline(1), end),
             Ok(end)
         );
         assert!(matches!(
-            closure().judge_fork(Timeline(2), &history("0/5000000"), end),
+            judge_fork(Timeline(2), &history("0/5000000"), Timeline(1), end),
             Err(NotProved::ForkedEarly { .. })
         ));
         assert!(matches!(
-            closure().judge_fork(Timeline(3), &History::default(), end),
+            judge_fork(Timeline(3), &History::default(), Timeline(1), end),
             Err(NotProved::NotAChild { .. })
         ));
     }

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::check::promote_either;
 use crate::finding::Severity;
 use crate::follow::{Branch, Feed, Following, judge_following};
 use crate::leader::{LeaderVerdict, judge_leader};
@@ -181,6 +182,10 @@ fn judge_whole(state: ServiceState, sides: &[Side<'_>]) -> Option<Notice> {
             .collect();
         places.join(" and ")
     };
+    let both_standby = match sides {
+        [one, other] => promote_either(one.survey, other.survey),
+        _ => "Promote the side that holds the last commit, with `kubectl pgha promote`.".to_owned(),
+    };
     let (check, severity, seen, advice) = match state {
         ServiceState::OnePrimary => return None,
         // What is wrong with a leader says it already.
@@ -201,7 +206,7 @@ fn judge_whole(state: ServiceState, sides: &[Side<'_>]) -> Option<Notice> {
                 "{} are standbys, and none of the sides asked is primary.",
                 places(&Role::StandbyLeader)
             ),
-            "Promote the side that holds the last commit.",
+            both_standby.as_str(),
         ),
         ServiceState::NoPrimary => (
             "no-primary",

@@ -1,20 +1,13 @@
 //! `kubectl pgha switchover`.
 
-use std::pin::pin;
-use std::time::Duration;
-
 use pgha_core::clock;
-use pgha_core::diagnose::causes;
-use pgha_core::engine::{
-    Interrupter, Limits, MoveError, MoveResult, Reporter, Side, StepError, Switchover, interrupter,
-    patches,
-};
+use pgha_core::engine::{Reporter, Side, StepError, Switchover, interrupter, patches};
 use pgha_model::check::Consent;
-use pgha_model::effect::Effect;
-use pgha_model::event::{Event, Outcome, Standing};
+use pgha_model::event::{Event, Standing};
 use pgha_model::plan::plan_switchover;
 use pgha_model::site::Part;
 
+use super::moving;
 use crate::args::SwitchoverArgs;
 use crate::consent;
 use crate::exit::Exit;
@@ -23,10 +16,7 @@ use crate::interrupt::unless_interrupted;
 use crate::session::Session;
 use crate::settings::Environment;
 use crate::ui::Ui;
-use crate::view::switchover::{EventView, OutcomeView, PlanView, RefusalView};
-
-/// What `--timeout 0`, as long as it takes, means.
-const LONGEST_STEP: Duration = Duration::from_hours(24);
+use crate::view::switchover::{OutcomeView, PlanView, RefusalView};
 
 /// Runs the command.
 pub(crate) fn main(args: &SwitchoverArgs, environment: &Environment) -> Exit {
@@ -49,7 +39,11 @@ async fn run(args: &SwitchoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Ex
     let plan = match plan_switchover(&source.facts, &target.facts, consent, clock::now()) {
         Ok(plan) => plan,
         Err(refusal) => {
-            ui.show(&RefusalView::new(&refusal.0))?;
+            ui.show(&RefusalView::new(
+                "SwitchoverRefusal",
+                &refusal.0,
+                ("source", "target"),
+            ))?;
             let hint = "Nothing was changed. Mend what failed and run the same command again.";
             let text = format!("{} cannot be moved safely now", args.cluster);
             ui.complain(&Failure::refused(text).hinting(hint));
@@ -66,36 +60,25 @@ async fn run(args: &SwitchoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Ex
         let question = format!("Move {} now?", plan.source.cluster);
         unless_interrupted(consent::ask(&view.summary(), &question, ui)).await?;
     }
-    let limit = args.timeout.0.min(LONGEST_STEP);
-    let limits = Limits {
-        step: limit,
-        stop: limit,
-        proof: limit,
-        promotion: limit,
-    };
+    let limits = moving::limits(args.timeout);
     let (interrupter, interrupt) = interrupter();
-    let mut report = |event: &Event| show(event, ui);
+    let mut report = |event: &Event| moving::tell("SwitchoverEvent", event, ui);
     let report: &mut Reporter<'_> = &mut report;
     let moving = Switchover::new(plan, source, target, limits, interrupt, report).run();
-    match Box::pin(interruptible(moving, &interrupter, ui)).await {
+    match Box::pin(moving::interruptible(moving, &interrupter, ui)).await {
         Ok(outcome) => {
-            show_last(&OutcomeView::new(&outcome), ui)?;
+            moving::show_last(&OutcomeView::new(&outcome), ui)?;
             if !outcome.logins.all_fail() {
                 return Ok(Exit::Done);
             }
-            ui.complain(&nobody_logs_in(&outcome));
+            ui.complain(&moving::nobody_logs_in(&outcome.target));
             Ok(Exit::Held)
         }
-        Err(error) => Err(failure(&error, args)),
+        Err(error) => {
+            let next = next(error.standing, &error.source, args);
+            Err(moving::failure(&error, next))
+        }
     }
-}
-
-/// The move is done and cannot be taken back, and yet no program is served.
-fn nobody_logs_in(outcome: &Outcome) -> Failure {
-    let hint = "The move itself is complete. Look at the users' Secrets (`kubectl pgha sync-secrets`), the pooler and the \
-                network policies of the new primary.";
-    let text = format!("no user can log in to {} over TCP", outcome.target);
-    Failure::stopped(Exit::Held, text, Effect::Applied).hinting(hint)
 }
 
 async fn open(args: &SwitchoverArgs, session: &Session<'_>) -> Result<(Side, Side), Failure> {
@@ -111,73 +94,6 @@ async fn open(args: &SwitchoverArgs, session: &Session<'_>) -> Result<(Side, Sid
     let source = source.map_err(|error| Failure::from(&error))?;
     let target = target.map_err(|error| Failure::from(&error))?;
     Ok((source, target))
-}
-
-fn show(event: &Event, ui: &Ui) {
-    let view = EventView::new(event);
-    if ui.format.is_text() {
-        if let Some(line) = view.line() {
-            ui.progress(line);
-        }
-    } else {
-        // Whoever closed the pipe does not stop a move.
-        drop(ui.show_next(&view));
-    }
-}
-
-fn show_last(view: &OutcomeView<'_>, ui: &Ui) -> Result<(), Failure> {
-    if ui.format.is_text() || ui.format == crate::args::Format::Name {
-        return ui.show(view);
-    }
-    ui.show_next(view).map(|_closed| ())
-}
-
-/// Carries the move to its end and counts each Ctrl-C on the way.
-async fn interruptible(
-    moving: impl Future<Output = MoveResult>,
-    interrupter: &Interrupter,
-    ui: &Ui,
-) -> MoveResult {
-    let mut moving = pin!(moving);
-    loop {
-        tokio::select! {
-            result = &mut moving => return result,
-            Ok(()) = tokio::signal::ctrl_c() => {
-                interrupter.interrupt();
-                ui.note("Interrupted: going to a safe place. Ctrl-C again gives up waiting.");
-            }
-        }
-    }
-}
-
-fn failure(error: &MoveError, args: &SwitchoverArgs) -> Failure {
-    let mut because = vec![error.source.to_string()];
-    because.extend(causes(&*error.source));
-    if let Some(undo) = &error.undo {
-        let what = match error.standing {
-            Standing::Promoted | Standing::Released => "the operators were not released",
-            Standing::Unchanged
-            | Standing::Held
-            | Standing::BackAtSource
-            | Standing::Fenced
-            | Standing::PromotionUnknown => "the way back failed",
-        };
-        because.push(format!("{what}: {undo}"));
-        because.extend(causes(&**undo));
-    }
-    let interrupted = matches!(*error.source, StepError::Interrupted);
-    let gave_up = matches!(*error.source, StepError::GivenUp);
-    let exit = match error.standing {
-        Standing::Unchanged if interrupted => Exit::Interrupted,
-        Standing::Released if gave_up => Exit::Held,
-        Standing::Unchanged | Standing::BackAtSource | Standing::Released => Exit::Stopped,
-        Standing::Held | Standing::Fenced | Standing::PromotionUnknown | Standing::Promoted => {
-            Exit::Held
-        }
-    };
-    Failure::stopped(exit, error.to_string(), error.standing.effect())
-        .because(because)
-        .hinting(next(error.standing, &error.source, args))
 }
 
 /// Where things stand, and the one next command.
@@ -233,6 +149,8 @@ mod tests {
     use clap::Parser as _;
     use pgha_model::plan::Step;
 
+    use pgha_core::engine::MoveError;
+
     use super::*;
     use crate::args::{Cli, Command};
 
@@ -247,7 +165,8 @@ mod tests {
             source: Box::new(source),
             undo: None,
         };
-        let failure = failure(&error, &args);
+        let hint = next(error.standing, &error.source, &args);
+        let failure = moving::failure(&error, hint);
         let hint = failure
             .lines()
             .into_iter()

@@ -3,7 +3,8 @@
 use pgha_core::engine::PlannedPatch;
 use pgha_model::event::{Event, Outcome};
 use pgha_model::finding::Finding;
-use pgha_model::plan::{Feed, Plan};
+use pgha_model::plan::{Feed, Plan, Step};
+use pgha_model::site::Part;
 use serde::Serialize;
 
 use super::API_VERSION;
@@ -47,17 +48,8 @@ impl<'a> PlanView<'a> {
             )),
         ]);
         page.blank();
-        let mut steps = Table::new(vec!["STEP", "WHAT"]);
-        for step in &plan.steps {
-            steps.row([Span::plain(step.name()), Span::plain(step.purpose())]);
-        }
-        page.table(steps);
-        for warning in &plan.warnings {
-            page.line([
-                Span::new("warning: ", Style::Warning),
-                Span::plain(&warning.seen),
-            ]);
-        }
+        add_steps(&mut page, &plan.steps, Step::purpose);
+        add_warnings(&mut page, &plan.warnings);
         page
     }
 }
@@ -66,17 +58,7 @@ impl View for PlanView<'_> {
     fn page(&self, _detail: Detail) -> Page {
         let mut page = self.summary();
         page.blank();
-        for planned in self.patches {
-            let (patch, part) = (&planned.patch, planned.part);
-            page.line([
-                Span::new(planned.step.name(), Style::Strong),
-                Span::plain(format!(", {part}: patch {} {}", patch.kind, patch.name)),
-            ]);
-            for operation in patch.operations.iter() {
-                let text = serde_json::to_string(operation).unwrap_or_default();
-                page.line([Span::plain("  "), Span::plain(text)]);
-            }
-        }
+        add_patches(&mut page, self.patches);
         page.blank();
         page.line([Span::dim(
             "During the preparation the target's wal_retrieve_retry_interval is set to 200ms as well; everything is put \
@@ -94,6 +76,49 @@ impl View for PlanView<'_> {
     }
 }
 
+/// The steps of a plan, with what each does.
+pub(super) fn add_steps(page: &mut Page, steps: &[Step], purpose: fn(Step) -> &'static str) {
+    let mut table = Table::new(vec!["STEP", "WHAT"]);
+    for step in steps {
+        table.row([Span::plain(step.name()), Span::plain(purpose(*step))]);
+    }
+    page.table(table);
+}
+
+/// What was seen that does not stop a plan.
+pub(super) fn add_warnings(page: &mut Page, warnings: &[Finding]) {
+    for warning in warnings {
+        page.line([
+            Span::new("warning: ", Style::Warning),
+            Span::plain(&warning.seen),
+        ]);
+    }
+}
+
+/// The patches of a plan, an operation a line.
+pub(super) fn add_patches(page: &mut Page, patches: &[PlannedPatch]) {
+    for planned in patches {
+        let (patch, part) = (&planned.patch, planned.part);
+        page.line([
+            Span::new(planned.step.name(), Style::Strong),
+            Span::plain(format!(", {part}: patch {} {}", patch.kind, patch.name)),
+        ]);
+        for operation in patch.operations.iter() {
+            let text = serde_json::to_string(operation).unwrap_or_default();
+            page.line([Span::plain("  "), Span::plain(text)]);
+        }
+    }
+}
+
+/// Names and values, a line each.
+pub(super) fn add_results(page: &mut Page, rows: Vec<(&str, String)>) {
+    let mut table = Table::new(vec!["RESULT", ""]);
+    for (name, value) in rows {
+        table.row([Span::new(name, Style::Strong), Span::plain(value)]);
+    }
+    page.table(table);
+}
+
 /// One thing that happened, as a line of JSON.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -105,10 +130,10 @@ pub(crate) struct EventView<'a> {
 }
 
 impl<'a> EventView<'a> {
-    pub(crate) fn new(event: &'a Event) -> Self {
+    pub(crate) fn new(kind: &'static str, event: &'a Event) -> Self {
         Self {
             api_version: API_VERSION,
-            kind: "SwitchoverEvent",
+            kind,
             event,
         }
     }
@@ -178,8 +203,7 @@ impl View for OutcomeView<'_> {
         let closure = &outcome.closure;
         let mut page = Page::default();
         page.blank();
-        let mut table = Table::new(vec!["RESULT", ""]);
-        let rows = [
+        let mut rows = vec![
             ("primary", outcome.target.to_string()),
             ("standby", outcome.source.to_string()),
             (
@@ -206,11 +230,8 @@ impl View for OutcomeView<'_> {
             ),
         ];
         let logins = std::iter::once(outcome.logins.evidence()).chain(outcome.logins.remarks());
-        let rows = rows.into_iter();
-        for (name, value) in rows.chain(logins.map(|said| ("logins", said))) {
-            table.row([Span::new(name, Style::Strong), Span::plain(value)]);
-        }
-        page.table(table);
+        rows.extend(logins.map(|said| ("logins", said)));
+        add_results(&mut page, rows);
         page
     }
 
@@ -226,14 +247,22 @@ pub(crate) struct RefusalView<'a> {
     api_version: &'static str,
     kind: &'static str,
     findings: &'a [Finding],
+    /// What a person calls the source and the target.
+    #[serde(skip)]
+    sides: (&'a str, &'a str),
 }
 
 impl<'a> RefusalView<'a> {
-    pub(crate) fn new(findings: &'a [Finding]) -> Self {
+    pub(crate) fn new(
+        kind: &'static str,
+        findings: &'a [Finding],
+        sides: (&'a str, &'a str),
+    ) -> Self {
         Self {
             api_version: API_VERSION,
-            kind: "SwitchoverRefusal",
+            kind,
             findings,
+            sides,
         }
     }
 }
@@ -242,9 +271,11 @@ impl View for RefusalView<'_> {
     fn page(&self, _detail: Detail) -> Page {
         let mut page = Page::default();
         for finding in self.findings {
-            let side = finding
-                .part
-                .map_or("both".to_owned(), |part| part.to_string());
+            let side = match finding.part {
+                Some(Part::Source) => self.sides.0,
+                Some(Part::Target) => self.sides.1,
+                None => "both",
+            };
             page.line([
                 Span::new("FAIL", Style::Bad),
                 Span::plain(format!(" {side} {}: {}", finding.check, finding.seen)),

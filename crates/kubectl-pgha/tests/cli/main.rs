@@ -12,6 +12,7 @@ mod bench;
 mod completion;
 mod help;
 mod leader;
+mod one_side;
 mod output;
 mod refusal;
 mod status;

@@ -295,6 +295,11 @@ impl Side {
         &self.object
     }
 
+    /// The same, where the other side may not have been seen; empty when neither is known.
+    pub fn standby_section_with(&self, peer: Option<&Self>) -> Map<String, Value> {
+        self.standby_section(peer.unwrap_or(self))
+    }
+
     /// Patroni's configuration as it was before the move.
     pub(super) fn config_before(&self) -> &Value {
         &self.config_before

@@ -4,25 +4,22 @@ mod after;
 mod before;
 mod fence;
 mod handover;
-mod pause;
+pub(super) mod pause;
 mod prove;
 mod repository;
 mod schedule;
-mod wait;
-
-use std::time::Duration;
+pub(super) mod wait;
 
 use self::handover::Handover;
-pub(super) use self::wait::emit_canary;
 use pgha_model::event::{Event, GapParts, Outcome, Standing};
 use pgha_model::lsn::Lsn;
-use pgha_model::plan::{Feed, Plan, Step};
+use pgha_model::plan::{Demotion, Feed, Plan, Step};
 use pgha_model::proof::Closure;
 use pgha_model::site::Part;
-use pgha_model::timeline::Timeline;
 use serde::Serialize;
 use tokio::task::JoinSet;
 
+use super::fence::Fence;
 use super::{Interrupt, Limits, MoveError, MoveResult, Reporter, Side, StepError};
 use crate::clock::{self, Instant};
 use crate::exec::{ExecError, Output};
@@ -78,14 +75,6 @@ pub(super) struct Proof {
     pub(super) replayed: Lsn,
 }
 
-/// What the new primary says of itself.
-struct NewPrimary {
-    write_gap: Duration,
-    timeline: Timeline,
-    /// A position on the new timeline: who has replayed it follows.
-    mark: Lsn,
-}
-
 /// A patch of the plan, at its step.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -99,13 +88,17 @@ pub struct PlannedPatch {
     pub patch: ObjectPatch,
 }
 
-/// The patches that decide a move, as they would be sent now.
-pub fn patches(source: &Side, target: &Side) -> Vec<PlannedPatch> {
-    let planned = |step, side: &Side, patch| PlannedPatch {
+/// A patch of this side, at this step.
+pub(super) fn planned(step: Step, side: &Side, patch: ObjectPatch) -> PlannedPatch {
+    PlannedPatch {
         step,
         part: side.part,
         patch,
-    };
+    }
+}
+
+/// The patches that decide a move, as they would be sent now.
+pub fn patches(source: &Side, target: &Side) -> Vec<PlannedPatch> {
     let section = source.standby_section(target);
     let fenced = render::config_as_standby(source.config_before(), &section);
     let promoted = render::config_as_primary(target.config_before());
@@ -207,7 +200,7 @@ impl<'a> Switchover<'a> {
     async fn go_on(mut self, proof: Proof) -> MoveResult {
         let interrupt = self.interrupt.clone();
         let sent = self.reached.fence_sent.unwrap_or_else(clock::monotonic);
-        let primary = match interrupt.gives_up(self.await_primary(sent)).await {
+        let (primary, write_gap) = match interrupt.gives_up(self.await_primary(sent)).await {
             Ok(primary) => primary,
             Err(source) => {
                 let (step, standing) = (Step::Promote, Standing::PromotionUnknown);
@@ -230,7 +223,7 @@ impl<'a> Switchover<'a> {
         Ok(Outcome {
             source: self.plan.source,
             target: self.plan.target,
-            write_gap: primary.write_gap,
+            write_gap,
             parts: self.parts,
             closure: proof.closure,
             replayed: proof.replayed,
@@ -297,6 +290,19 @@ impl<'a> Switchover<'a> {
 
     pub(super) fn note(&mut self, step: Step, text: String) {
         (self.report)(&Event::Noted { step, text });
+    }
+
+    /// Whether the source's Patroni needs the pause recipe.
+    fn pauses(&self) -> bool {
+        self.plan.demotion == Demotion::WhilePaused
+    }
+
+    pub(super) fn fence_of_source(&self) -> Fence {
+        Fence {
+            section: self.source.standby_section(&self.target),
+            demotion: self.plan.demotion,
+            leader: self.plan.source_leader.clone(),
+        }
     }
 
     fn is_archive_only(&self) -> bool {

@@ -5,7 +5,6 @@ use pgha_model::plan::Step;
 
 use super::switchover::Switchover;
 use super::{MoveError, StepError};
-use crate::operator::pgo_v5::render;
 
 impl Switchover<'_> {
     /// Takes everything back and says where that has led.
@@ -61,29 +60,19 @@ impl Switchover<'_> {
         Ok(result)
     }
 
-    /// The source becomes primary by a promotion, never by a restart on the same timeline: the segment of its shutdown
-    /// checkpoint may be in the archive already, and would be filled again under the same name. So its demotion is
-    /// awaited before it is taken back.
     async fn unfence(&mut self) -> Result<(), StepError> {
-        let limit = self.limits.stop;
-        if self.pauses() {
-            self.stop_for_undo().await?;
-        }
-        if !self.source.leader_in_recovery(limit).await? {
+        let fence = self.fence_of_source();
+        if !fence.take_back(&mut self.source, self.limits).await? {
             let text = "the source's leader did not come back in recovery; it is told to be primary all the same";
             self.note(Step::Fence, format!("While going back, {text}."));
         }
-        let section = self.source.standby_section(&self.target);
-        let object = self.source.standby_patch(&section, false);
-        self.source.send_object(&object).await?;
-        let config = render::config_as_primary(&self.source.config());
-        self.source.send_config(&config).await
+        Ok(())
     }
 
     async fn source_writes(&mut self) -> Result<String, StepError> {
         let limit = self.limits.promotion;
         self.source.await_primary(limit).await?;
-        let at = super::switchover::emit_canary(self.source.psql()?).await?;
+        let at = super::switchover::wait::emit_canary(self.source.psql()?).await?;
         Ok(at.to_string())
     }
 

@@ -9,6 +9,13 @@ use crate::finding::Findings;
 use crate::site::Part;
 
 pub(super) fn judge(source: &SideFacts, target: &SideFacts, findings: &mut Findings) {
+    judge_secrets(source, target, findings);
+    for (part, side) in [(Part::Source, source), (Part::Target, target)] {
+        judge_permissions(part, side, findings);
+    }
+}
+
+pub(super) fn judge_secrets(source: &SideFacts, target: &SideFacts, findings: &mut Findings) {
     let logins = [
         ("user-secrets", Login::User),
         ("pgbouncer-secret", Login::Pgbouncer),
@@ -23,15 +30,16 @@ pub(super) fn judge(source: &SideFacts, target: &SideFacts, findings: &mut Findi
             "Copy the source's password and verifier to the target, and look again.",
         );
     }
-    for (part, side) in [(Part::Source, source), (Part::Target, target)] {
-        report(
-            findings,
-            "permissions",
-            part,
-            permissions(side),
-            "Ask for a Role with these verbs in this namespace.",
-        );
-    }
+}
+
+pub(super) fn judge_permissions(part: Part, side: &SideFacts, findings: &mut Findings) {
+    report(
+        findings,
+        "permissions",
+        part,
+        permissions(side),
+        "Ask for a Role with these verbs in this namespace.",
+    );
 }
 
 fn secrets(source: &SideFacts, target: &SideFacts, login: Login) -> Seen {

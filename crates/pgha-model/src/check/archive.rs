@@ -8,23 +8,40 @@ use crate::site::Part;
 use crate::timeline::Timeline;
 
 pub(super) fn judge(source: &SideFacts, target: &SideFacts, findings: &mut Findings) {
+    let newest = timeline(source);
     for (part, side) in [(Part::Source, source), (Part::Target, target)] {
-        report(
-            findings,
-            "archive-queue-limit",
-            part,
-            queue_limit(side),
-            "Take archive-push-queue-max away: watch the volume instead.",
-        );
-        report(
-            findings,
-            "dead-branch",
-            part,
-            dead_branch(source, side),
-            "Have the dead branch's history and segments taken out of the repository, or give the service another \
-             repository path and a new backup, before anything is promoted or restored.",
-        );
+        judge_repository(part, side, newest, findings);
     }
+    judge_source(source, findings);
+    judge_target(target, findings);
+}
+
+/// What is amiss in the repository of a side, while the service is on this timeline.
+pub(super) fn judge_repository(
+    part: Part,
+    side: &SideFacts,
+    timeline: Option<Timeline>,
+    findings: &mut Findings,
+) {
+    report(
+        findings,
+        "archive-queue-limit",
+        part,
+        queue_limit(side),
+        "Take archive-push-queue-max away: watch the volume instead.",
+    );
+    report(
+        findings,
+        "dead-branch",
+        part,
+        dead_branch(timeline, side),
+        "Have the dead branch's history and segments taken out of the repository, or give the service another \
+         repository path and a new backup, before anything is promoted or restored.",
+    );
+}
+
+/// What a stop would leave behind.
+pub(super) fn judge_source(source: &SideFacts, findings: &mut Findings) {
     report(
         findings,
         "archive-backlog",
@@ -32,7 +49,18 @@ pub(super) fn judge(source: &SideFacts, target: &SideFacts, findings: &mut Findi
         backlog(source),
         "Wait until the archive has caught up.",
     );
-    judge_backups(source, target, findings);
+    judge_backups(source, findings);
+}
+
+/// What a promotion would set off.
+pub(super) fn judge_target(target: &SideFacts, findings: &mut Findings) {
+    report(
+        findings,
+        "no-pending-backup",
+        Part::Target,
+        Ok(pending_backup(target)),
+        "Take the request back if it should not start by itself after the promotion.",
+    );
 }
 
 fn queue_limit(side: &SideFacts) -> Seen {
@@ -47,8 +75,8 @@ fn queue_limit(side: &SideFacts) -> Seen {
     })
 }
 
-fn dead_branch(source: &SideFacts, side: &SideFacts) -> Seen {
-    let timeline = timeline(source).ok_or("the source's timeline is not known")?;
+fn dead_branch(timeline: Option<Timeline>, side: &SideFacts) -> Seen {
+    let timeline = timeline.ok_or("the service's timeline is not known")?;
     let branches = side.inspection.branches.seen()?;
     let dead = branches.iter().filter_map(|branch| dead(branch, timeline));
     Ok(sentence(&dead.collect::<Vec<_>>()))
@@ -71,7 +99,7 @@ fn dead(branch: &RepositoryBranch, timeline: Timeline) -> Option<String> {
 }
 
 /// The control file tells the timeline of the last checkpoint; right after a promotion Patroni knows better.
-fn timeline(source: &SideFacts) -> Option<Timeline> {
+pub(super) fn timeline(source: &SideFacts) -> Option<Timeline> {
     let control = source
         .postgres
         .as_ref()
@@ -94,7 +122,7 @@ fn backlog(source: &SideFacts) -> Seen {
     }))
 }
 
-fn judge_backups(source: &SideFacts, target: &SideFacts, findings: &mut Findings) {
+fn judge_backups(source: &SideFacts, findings: &mut Findings) {
     let object = &source.survey.object;
     let has_first = object
         .repos
@@ -107,13 +135,6 @@ fn judge_backups(source: &SideFacts, target: &SideFacts, findings: &mut Findings
         Part::Source,
         Ok(none.then(|| "No finished backup is on record.".to_owned())),
         "Take one with `kubectl pgha backup`, or the operator's own way.",
-    );
-    report(
-        findings,
-        "no-pending-backup",
-        Part::Target,
-        Ok(pending_backup(target)),
-        "Take the request back if it should not start by itself after the promotion.",
     );
     report(
         findings,

@@ -55,13 +55,7 @@ pub(super) fn judge(source: &SideFacts, target: &SideFacts, findings: &mut Findi
         room_for_followers(target),
         "Raise max_wal_senders or max_replication_slots at the target.",
     );
-    report(
-        findings,
-        "synchronous-standbys",
-        Part::Target,
-        synchronous_standbys(target),
-        "Give the target enough replicas, or change its synchronous settings before the move.",
-    );
+    judge_synchronous(target, findings);
     report(
         findings,
         "synchronous-mode-alike",
@@ -85,6 +79,17 @@ pub(super) fn judge(source: &SideFacts, target: &SideFacts, findings: &mut Findi
             "Take these settings out of Patroni's configuration.",
         );
     }
+}
+
+/// Whether the target's commits would wait for replicas that it has not.
+pub(super) fn judge_synchronous(target: &SideFacts, findings: &mut Findings) {
+    report(
+        findings,
+        "synchronous-standbys",
+        Part::Target,
+        synchronous_standbys(target),
+        "Give the target enough replicas, or change its synchronous settings before the move.",
+    );
 }
 
 /// Right after a promotion a standby's branch may be undecided; a move sees a canary replayed before it stops anything.

@@ -18,6 +18,27 @@ const CLOCK_DIFFERENCE_S: u64 = 5;
 const NAMES_SHOWN: usize = 5;
 
 pub(super) fn judge(source: &SideFacts, target: &SideFacts, findings: &mut Findings) {
+    judge_source(source, findings);
+    for (part, side) in [(Part::Source, source), (Part::Target, target)] {
+        report(
+            findings,
+            "disk-space",
+            part,
+            disk_space(side),
+            "Make room on the volume.",
+        );
+        report(
+            findings,
+            "clocks-agree",
+            part,
+            clocks_agree(side),
+            "Let the nodes and this machine keep their time by NTP.",
+        );
+    }
+}
+
+/// What a stop would end or leave behind.
+pub(super) fn judge_source(source: &SideFacts, findings: &mut Findings) {
     let part = Part::Source;
     report(
         findings,
@@ -54,22 +75,6 @@ pub(super) fn judge(source: &SideFacts, target: &SideFacts, findings: &mut Findi
         peer_reachable(source),
         "Open the network from the source's pods to that host and port.",
     );
-    for (part, side) in [(Part::Source, source), (Part::Target, target)] {
-        report(
-            findings,
-            "disk-space",
-            part,
-            disk_space(side),
-            "Make room on the volume.",
-        );
-        report(
-            findings,
-            "clocks-agree",
-            part,
-            clocks_agree(side),
-            "Let the nodes and this machine keep their time by NTP.",
-        );
-    }
 }
 
 fn unlogged_tables(source: &SideFacts) -> Seen {

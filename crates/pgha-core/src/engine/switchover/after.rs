@@ -2,76 +2,46 @@
 
 use std::time::Duration;
 
-use pgha_model::effect::Effect;
 use pgha_model::login::Logins;
 use pgha_model::lsn::Lsn;
 use pgha_model::plan::Step;
-use pgha_model::timeline::{History, Timeline};
 
+use super::pause::resume_as_standby;
 use super::schedule::Schedules;
-use super::wait::{await_archived, await_members, await_replay, emit_canary};
-use super::{NewPrimary, Operators, Proof, Switchover};
+use super::wait::{await_members, await_replay};
+use super::{Operators, Proof, Switchover};
 use crate::clock::{self, Instant};
-use crate::diagnose::Diagnose as _;
 use crate::engine::StepError;
+use crate::engine::promotion::{self, NewPrimary};
 use crate::operator::pgo_v5::render;
-use crate::postgres::ANSWER_TIME;
-
-/// How long each login is tried: `PgBouncer` lets nobody in for 15 s after its own login has failed (its documentation,
-/// `server_login_retry`).
-const LOGIN_LIMIT: Duration = Duration::from_secs(20);
 
 impl Switchover<'_> {
-    /// Tells the target to become primary: the operator's object first, the point of no return; then Patroni's own
-    /// configuration, which only makes it happen sooner.
+    /// Tells the target to become primary.
     pub(super) async fn send_promotion(&mut self) -> Result<(), StepError> {
         let section = self.target.standby_section(&self.source);
-        let object = self.target.standby_patch(&section, false);
-        let config = render::config_as_primary(&self.target.config());
-        self.reached.promotion_sent = true;
-        if let Err(error) = self.target.send_object(&object).await {
-            // A request that was refused has changed nothing, and the way back is open.
-            let refused = matches!(&error, StepError::Call(call) if call.effect() == Effect::None);
-            self.reached.promotion_sent = !refused;
-            return Err(error);
-        }
-        if let Err(error) = self.target.send_config(&config).await {
-            self.note(
-                Step::Promote,
-                format!("Patroni's configuration was not written: {error}."),
-            );
-            self.target.refresh().await?;
-            let config = render::config_as_primary(&self.target.config());
-            self.target.send_config(&config).await?;
+        let sent = &mut self.reached.promotion_sent;
+        if let Some(error) = promotion::send(&mut self.target, &section, sent).await? {
+            let text = format!("Patroni's configuration was not written at first: {error}.");
+            self.note(Step::Promote, text);
         }
         Ok(())
     }
 
     /// Waits until the target takes writes, and commits the first one.
-    pub(super) async fn await_primary(&mut self, fenced: Instant) -> Result<NewPrimary, StepError> {
+    pub(super) async fn await_primary(
+        &mut self,
+        fenced: Instant,
+    ) -> Result<(NewPrimary, Duration), StepError> {
         let begun = clock::monotonic();
-        let limit = self.limits.promotion;
-        let psql = self.target.psql()?;
-        if !psql.await_promotion(limit).await.map_err(StepError::Sql)? {
-            return Err(StepError::NotSettled {
-                what: "the promotion",
-                limit,
-                seen: format!("{} is still in recovery", psql.member()),
-            });
-        }
-        let mark = emit_canary(psql).await?;
+        let primary = promotion::await_primary(&mut self.target, self.limits.promotion).await?;
         let write_gap = clock::monotonic() - fenced;
         self.parts.promote = write_gap.saturating_sub(self.parts.until_proved());
-        let timeline = timeline_of(psql).await?;
-        let member = psql.member().to_owned();
-        let evidence =
-            format!("{member} is out of recovery on timeline {timeline} and committed at {mark}.");
+        let evidence = format!(
+            "{} is out of recovery on timeline {} and committed at {}.",
+            primary.member, primary.timeline, primary.mark
+        );
         self.end(Step::Promote, begun, evidence);
-        Ok(NewPrimary {
-            write_gap,
-            timeline,
-            mark,
-        })
+        Ok((primary, write_gap))
     }
 
     /// What the database says of itself, and beside it what programs can do.
@@ -80,16 +50,10 @@ impl Switchover<'_> {
         proof: &Proof,
         primary: &NewPrimary,
     ) -> Result<((Lsn, Logins), String), StepError> {
-        let programs = self.target.programs();
-        let limit = self.limits.step.min(LOGIN_LIMIT);
-        let log_in = async move {
-            match programs {
-                Some(programs) => programs.log_in(limit).await,
-                None => Logins::default(),
-            }
-        };
+        let (programs, limit) = (self.target.programs(), self.limits.step);
+        let log_in = Box::pin(promotion::log_in(programs, limit));
         let database = Box::pin(self.verify_database(proof, primary));
-        let (verified, logins) = tokio::join!(database, Box::pin(log_in));
+        let (verified, logins) = tokio::join!(database, log_in);
         for remark in logins.remarks() {
             self.note(Step::Verify, remark);
         }
@@ -106,34 +70,14 @@ impl Switchover<'_> {
     ) -> Result<(Lsn, String), StepError> {
         let limit = self.limits.step;
         if self.pauses() {
-            self.resume_as_standby().await?;
+            let section = self.source.standby_section(&self.target);
+            resume_as_standby(&mut self.source, &section, limit).await?;
         }
-        let psql = self.target.psql()?;
-        let file = primary.timeline.history_file_name();
-        let history = format!("select pg_read_file('pg_wal/{file}')");
-        let history = psql
-            .query(&history, ANSWER_TIME)
-            .await
-            .map_err(StepError::Sql)?;
-        let history = History::from_file(&history).map_err(|error| StepError::BasisChanged {
-            what: format!("{file} cannot be read: {error}"),
-        })?;
-        let fork = proof
-            .closure
-            .judge_fork(primary.timeline, &history, proof.replayed)
-            .map_err(StepError::NotProved)?;
-        self.check_source_reads_only(limit).await?;
+        let (from, end) = (proof.closure.timeline, proof.replayed);
+        let fork = promotion::read_fork(&mut self.target, primary, from, end).await?;
+        promotion::check_reads_only(&mut self.source, limit).await?;
         self.reached.operators = Operators::Harmless;
-        let psql = self.target.psql()?;
-        let segment = "select pg_walfile_name(pg_current_wal_insert_lsn())";
-        let segment = psql
-            .query(segment, ANSWER_TIME)
-            .await
-            .map_err(StepError::Sql)?;
-        psql.query("select pg_switch_wal()", ANSWER_TIME)
-            .await
-            .map_err(StepError::Sql)?;
-        await_archived(psql, &segment, limit).await?;
+        let segment = promotion::archive_segment(&mut self.target, limit).await?;
         self.check_pushed().await;
         Ok((
             fork,
@@ -159,22 +103,6 @@ impl Switchover<'_> {
                 format!("The source's last segment was not pushed: {failed}."),
             );
         }
-    }
-
-    async fn check_source_reads_only(&mut self, limit: Duration) -> Result<(), StepError> {
-        self.source.reconnect(limit).await?;
-        for psql in &mut self.source.members {
-            let row = psql.query("select pg_is_in_recovery()", ANSWER_TIME).await;
-            if row.map_err(StepError::Sql)?.trim() != "t" {
-                return Err(StepError::BasisChanged {
-                    what: format!(
-                        "{} of the source takes writes: both sides are primary",
-                        psql.member()
-                    ),
-                });
-            }
-        }
-        Ok(())
     }
 
     /// Patroni's configuration is what the operators render, and they work again.
@@ -219,19 +147,4 @@ impl Switchover<'_> {
         let followed = await_members(replicas, mark, limit).await?;
         Ok(self.source.members.len() + followed.len())
     }
-}
-
-async fn timeline_of(psql: &mut crate::postgres::Psql) -> Result<Timeline, StepError> {
-    let query =
-        "select ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int";
-    let row = psql
-        .query(query, ANSWER_TIME)
-        .await
-        .map_err(StepError::Sql)?;
-    row.trim()
-        .parse()
-        .map(Timeline)
-        .map_err(|_| StepError::BasisChanged {
-            what: format!("{} names no timeline", psql.member()),
-        })
 }

@@ -3,8 +3,10 @@
 use pgha_model::timeline::Timeline;
 
 use super::Switchover;
+use super::pause::pause_patroni;
 use super::wait::{await_archived, await_replay, await_setting, emit_canary};
 use crate::engine::StepError;
+use crate::engine::push::push_archived;
 use crate::operator::pgo_v5::render;
 use crate::postgres::ANSWER_TIME;
 
@@ -37,7 +39,7 @@ impl Switchover<'_> {
         self.target.send_config(&config).await?;
         self.keep_log_at_source().await?;
         if self.pauses() {
-            self.pause_patroni().await?;
+            pause_patroni(&mut self.source, self.limits.step).await?;
         }
         let limit = self.limits.step;
         for psql in &mut self.target.members {
@@ -80,7 +82,7 @@ impl Switchover<'_> {
             .map_err(StepError::Sql)?;
         await_replay(&mut self.target, canary, limit).await?;
         await_archived(self.source.psql()?, &segment, limit).await?;
-        self.push_archived(&segment).await?;
+        push_archived(&mut self.source, &segment, limit).await?;
         self.refuse_dead_branch().await?;
         let written = self.write_to_repositories().await?;
         Ok((
@@ -89,24 +91,6 @@ impl Switchover<'_> {
                 "The canary at {canary} was replayed on every member of the target; {written}."
             ),
         ))
-    }
-
-    /// Runs the push that the proof will need, on a segment that the archive holds already.
-    async fn push_archived(&mut self, segment: &str) -> Result<(), StepError> {
-        let command = self.push_command(segment)?;
-        let limit = self.limits.step;
-        let shell = self.source.shell()?;
-        let container = shell.container().clone();
-        let output = shell.run(&command, limit).await.map_err(StepError::Exec)?;
-        output.ok(&container).map_err(StepError::Exec).map(drop)
-    }
-
-    pub(super) fn push_command(&self, segment: &str) -> Result<String, StepError> {
-        let facts = self.source.facts.postgres.as_ref();
-        let command = facts.map_or("", |facts| facts.archive_command.as_str());
-        render::push_command(command, segment).ok_or_else(|| StepError::BasisChanged {
-            what: format!("the archive command `{command}` is not pgBackRest's"),
-        })
     }
 
     /// A history of the next timeline in the repository belongs to a dead branch: whoever follows it is lost.

@@ -7,6 +7,7 @@ use super::wait::await_replay;
 use super::{Proof, Switchover};
 use crate::clock;
 use crate::engine::StepError;
+use crate::engine::push::push_script;
 
 impl Switchover<'_> {
     /// The target holds everything, on every member that Patroni could elect.
@@ -69,12 +70,7 @@ impl Switchover<'_> {
     }
 
     fn start_push(&mut self, closure: &Closure) -> Result<(), StepError> {
-        let command = self.push_command(&closure.segment)?;
-        let script = format!(
-            "for ready in \"$PGDATA\"/pg_wal/archive_status/*.ready; do [ -e \"$ready\" ] || continue; \
-             segment=${{ready##*/}}; segment=${{segment%.ready}}; {}; done; {command}",
-            command.replace(&closure.segment, "$segment")
-        );
+        let script = push_script(&self.source, closure)?;
         let limit = self.limits.proof;
         let mut shell = self.source.take_shell()?;
         self.pushing

@@ -20,7 +20,7 @@ pub(in crate::engine) async fn emit_canary(psql: &mut Psql) -> Result<Lsn, StepE
 
 /// Waits until every member of a standby side has replayed past a position; returns up to where each has, the leader
 /// first.
-pub(super) async fn await_replay(
+pub(in crate::engine) async fn await_replay(
     side: &mut Side,
     past: Lsn,
     limit: Duration,
@@ -64,7 +64,7 @@ async fn await_leader(
 }
 
 /// The same for members that all follow somebody else.
-pub(super) async fn await_members(
+pub(in crate::engine) async fn await_members(
     members: &mut [Psql],
     past: Lsn,
     limit: Duration,
@@ -101,7 +101,7 @@ async fn await_member(
 ///
 /// Before Postgres 16 the senders of a standby that is fed by the archive are not woken by its replay and look by
 /// themselves only every 10 s (PostgreSQL source, `walsender.c`, `WalSndComputeSleeptime`); a reload wakes them.
-async fn wake_senders(leader: &mut Psql) -> Result<(), StepError> {
+pub(in crate::engine) async fn wake_senders(leader: &mut Psql) -> Result<(), StepError> {
     let reload = leader.query("select pg_reload_conf()", ANSWER_TIME).await;
     reload.map(drop).map_err(StepError::Sql)
 }
@@ -110,7 +110,7 @@ async fn wake_senders(leader: &mut Psql) -> Result<(), StepError> {
 const WAKE: Duration = Duration::from_millis(100);
 
 /// Waits until the archiver of a primary says that a segment, or a later one, is in the archive.
-pub(super) async fn await_archived(
+pub(in crate::engine) async fn await_archived(
     psql: &mut Psql,
     segment: &str,
     limit: Duration,

@@ -1,0 +1,109 @@
+//! What the commands that move a primary have in common: how long, what is told on the way, Ctrl-C, and how it ended.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use pgha_core::diagnose::causes;
+use pgha_core::engine::{Interrupter, Limits, MoveError, StepError};
+use pgha_model::effect::Effect;
+use pgha_model::event::{Event, Standing};
+use pgha_model::site::Place;
+
+use crate::args::Format;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::settings::RequestTimeout;
+use crate::ui::{Ui, View};
+use crate::view::switchover::EventView;
+
+/// What `--timeout 0`, as long as it takes, means.
+const LONGEST_STEP: Duration = Duration::from_hours(24);
+
+/// How long each wait may last.
+pub(crate) fn limits(timeout: RequestTimeout) -> Limits {
+    let limit = timeout.0.min(LONGEST_STEP);
+    Limits {
+        step: limit,
+        stop: limit,
+        proof: limit,
+        promotion: limit,
+    }
+}
+
+/// Tells one thing that happened: a line on stderr for a person, a document on stdout for a program.
+pub(crate) fn tell(kind: &'static str, event: &Event, ui: &Ui) {
+    let view = EventView::new(kind, event);
+    if ui.format.is_text() {
+        if let Some(line) = view.line() {
+            ui.progress(line);
+        }
+    } else {
+        // Whoever closed the pipe does not stop a move.
+        drop(ui.show_next(&view));
+    }
+}
+
+/// Shows the outcome, after the events where those are documents too.
+pub(crate) fn show_last(view: &impl View, ui: &Ui) -> Result<(), Failure> {
+    if ui.format.is_text() || ui.format == Format::Name {
+        return ui.show(view);
+    }
+    ui.show_next(view).map(|_closed| ())
+}
+
+/// Carries the work to its end and counts each Ctrl-C on the way.
+pub(crate) async fn interruptible<T>(
+    work: impl Future<Output = T>,
+    interrupter: &Interrupter,
+    ui: &Ui,
+) -> T {
+    let mut work = pin!(work);
+    loop {
+        tokio::select! {
+            result = &mut work => return result,
+            Ok(()) = tokio::signal::ctrl_c() => {
+                interrupter.interrupt();
+                ui.note("Interrupted: going to a safe place. Ctrl-C again gives up waiting.");
+            }
+        }
+    }
+}
+
+/// What stopped it, with where things stand and the one next command.
+pub(crate) fn failure(error: &MoveError, next: String) -> Failure {
+    let mut because = vec![error.source.to_string()];
+    because.extend(causes(&*error.source));
+    if let Some(undo) = &error.undo {
+        let what = match error.standing {
+            Standing::Promoted | Standing::Released => "the operators were not released",
+            Standing::Unchanged
+            | Standing::Held
+            | Standing::BackAtSource
+            | Standing::Fenced
+            | Standing::PromotionUnknown => "the way back failed",
+        };
+        because.push(format!("{what}: {undo}"));
+        because.extend(causes(&**undo));
+    }
+    let interrupted = matches!(*error.source, StepError::Interrupted);
+    let gave_up = matches!(*error.source, StepError::GivenUp);
+    let exit = match error.standing {
+        Standing::Unchanged if interrupted => Exit::Interrupted,
+        Standing::Released if gave_up => Exit::Held,
+        Standing::Unchanged | Standing::BackAtSource | Standing::Released => Exit::Stopped,
+        Standing::Held | Standing::Fenced | Standing::PromotionUnknown | Standing::Promoted => {
+            Exit::Held
+        }
+    };
+    Failure::stopped(exit, error.to_string(), error.standing.effect())
+        .because(because)
+        .hinting(next)
+}
+
+/// A side was promoted and cannot be taken back, and yet no program is served.
+pub(crate) fn nobody_logs_in(target: &Place) -> Failure {
+    let hint = "The move itself is complete. Look at the users' Secrets (`kubectl pgha sync-secrets`), the pooler and the \
+                network policies of the new primary.";
+    let text = format!("no user can log in to {target} over TCP");
+    Failure::stopped(Exit::Held, text, Effect::Applied).hinting(hint)
+}

@@ -1,0 +1,165 @@
+//! `kubectl pgha promote`.
+
+use pgha_core::clock;
+use pgha_core::engine::{
+    PromotionRun, Reporter, Side, compare_ends, interrupter, promotion_patches,
+};
+use pgha_model::check::{Consent, DataLoss, PromotionFacts};
+use pgha_model::event::{Event, Standing};
+use pgha_model::member::Role;
+use pgha_model::promotion::plan_promotion;
+use pgha_model::site::{Part, Place};
+use pgha_model::standstill::{Doubt, Standstill};
+
+use super::moving;
+use super::one_side::{self, Peer};
+use crate::args::PromoteArgs;
+use crate::consent;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::interrupt::unless_interrupted;
+use crate::session::Session;
+use crate::settings::Environment;
+use crate::ui::Ui;
+use crate::view::promote::{PromotionPlanView, PromotionView};
+
+/// Runs the command.
+pub(crate) fn main(args: &PromoteArgs, environment: &Environment) -> Exit {
+    super::change(
+        &args.site,
+        &args.output,
+        environment,
+        async |session, ui| Box::pin(run(args, session, ui)).await,
+    )
+}
+
+/// What was seen before anything is decided.
+struct Seen {
+    here: Side,
+    peer: Peer,
+    proof: Option<Result<Standstill, Doubt>>,
+}
+
+async fn run(args: &PromoteArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, Failure> {
+    let accepted = args.yes_i_accept_data_loss_of.as_ref();
+    if accepted.is_some_and(|name| *name != args.cluster) {
+        let text = format!("--yes-i-accept-data-loss-of does not name {}", args.cluster);
+        return Err(Failure::usage(text));
+    }
+    let seen = unless_interrupted(Box::pin(look(args, session, ui))).await?;
+    let place = seen.here.facts.survey.place.clone();
+    if one_side::leader_is(&seen.here, &Role::Primary) {
+        ui.show(&PromotionView::already(&place))?;
+        return Ok(Exit::Done);
+    }
+    let facts = PromotionFacts {
+        target: &seen.here.facts,
+        source: match &seen.peer {
+            Ok(peer) => Ok(&peer.facts),
+            Err(because) => Err(because),
+        },
+        proof: seen.proof.as_ref().map(Result::as_ref),
+    };
+    let consent = Consent {
+        managed: args.step.allow_managed,
+    };
+    let loss = if args.force {
+        DataLoss::Accepted
+    } else {
+        DataLoss::Refused
+    };
+    let plan = match plan_promotion(&facts, consent, loss, clock::now()) {
+        Ok(plan) => plan,
+        Err(refusal) => {
+            let text = format!("{place} cannot be promoted safely now");
+            let sides = ("the other side", "this side");
+            return one_side::refuse("PromotionRefusal", &refusal, sides, text, ui);
+        }
+    };
+    let patches = promotion_patches(&plan, &seen.here, seen.peer.as_ref().ok());
+    let view = PromotionPlanView::new(&plan, &patches);
+    if args.step.dry_run {
+        ui.show(&view)?;
+        return Ok(Exit::Done);
+    }
+    unless_interrupted(ask(args, &view, ui)).await?;
+    let limits = moving::limits(args.step.timeout);
+    let peer_place = plan.source.clone();
+    let running = PromotionRun::new(plan, seen.here, seen.peer.ok(), limits);
+    let (interrupter, interrupt) = interrupter();
+    let mut report = |event: &Event| moving::tell("PromotionEvent", event, ui);
+    let report: &mut Reporter<'_> = &mut report;
+    let running = running.run(interrupt, report);
+    match Box::pin(moving::interruptible(running, &interrupter, ui)).await {
+        Ok(outcome) => {
+            moving::show_last(&PromotionView::of(&outcome), ui)?;
+            if !outcome.logins.all_fail() {
+                return Ok(Exit::Done);
+            }
+            ui.complain(&moving::nobody_logs_in(&outcome.target));
+            Ok(Exit::Held)
+        }
+        Err(error) => {
+            let next = next(error.standing, &place, peer_place.as_ref());
+            Err(moving::failure(&error, next))
+        }
+    }
+}
+
+async fn look(args: &PromoteArgs, session: &Session<'_>, ui: &Ui) -> Result<Seen, Failure> {
+    let site = one_side::open_here(&args.step, session, ui).await?;
+    let mut here = one_side::survey(&site, &args.cluster, Part::Target).await?;
+    if one_side::leader_is(&here, &Role::Primary) {
+        let peer = Err("it was not looked for".to_owned());
+        return Ok(Seen {
+            here,
+            peer,
+            proof: None,
+        });
+    }
+    let limit = moving::limits(args.step.timeout).proof;
+    let named = args.step.peer.as_deref();
+    let mut peer = one_side::find_peer(named, &here, Part::Source, session, ui).await?;
+    let proof = match &mut peer {
+        // Beside a primary nothing is compared.
+        Ok(peer) if one_side::leader_is(peer, &Role::Primary) => None,
+        Ok(peer) => Some(Box::pin(compare_ends(peer, &mut here, limit)).await),
+        Err(_) => None,
+    };
+    Ok(Seen { here, peer, proof })
+}
+
+/// A promotion that may lose data is consented to by the cluster's name.
+async fn ask(args: &PromoteArgs, view: &PromotionPlanView<'_>, ui: &Ui) -> Result<(), Failure> {
+    let cluster = &args.cluster;
+    if args.yes || args.yes_i_accept_data_loss_of.is_some() {
+        return Ok(());
+    }
+    if !args.force {
+        return consent::ask(&view.summary(), &format!("Promote {cluster} now?"), ui).await;
+    }
+    let question = "Promote it all the same? Type the cluster's name: ";
+    let hint = "Look at the plan with --dry-run, then give --yes-i-accept-data-loss-of with the cluster's name.";
+    consent::ask_for(&view.summary(), question, cluster, hint, ui).await
+}
+
+/// Where things stand, and the one next command.
+fn next(standing: Standing, place: &Place, peer: Option<&Place>) -> String {
+    let (cluster, here) = (&place.cluster, &place.context);
+    let peer = peer.map(|peer| peer.context.as_str());
+    let status = one_side::status_command(cluster, here, peer);
+    match standing {
+        Standing::Unchanged => one_side::again(),
+        Standing::Held => one_side::take_holds_back(&status),
+        Standing::Released => format!(
+            "{here} is primary and both operators work. Run `{status}` to see whether the others follow."
+        ),
+        Standing::Promoted => format!(
+            "{here} is primary. Run `{status}`; a hold (spec.paused) may be left on either side."
+        ),
+        Standing::PromotionUnknown | Standing::BackAtSource | Standing::Fenced => format!(
+            "{here} was told to become primary. Run `{status}` before anything else; never promote the other side while \
+             {here} may be primary."
+        ),
+    }
+}

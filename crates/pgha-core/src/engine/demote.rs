@@ -1,0 +1,281 @@
+//! One side by itself: from primary to standby. Until every member is seen at rest as a standby, a failure makes it
+//! primary again.
+
+use pgha_model::demotion::{DemotionOutcome, DemotionPlan};
+use pgha_model::event::Standing;
+use pgha_model::member::Role;
+use pgha_model::plan::{Demotion, Step};
+use pgha_model::proof::Closure;
+use pgha_model::standstill::{End, at_rest};
+use serde_json::{Map, Value};
+
+use super::fence::{Fence, check_leader};
+use super::push::{push_archived, push_script};
+use super::standstill::read_side;
+use super::steps::Steps;
+use super::switchover::pause::{pause_patroni, resume_as_standby};
+use super::switchover::planned;
+use super::switchover::wait::{await_archived, emit_canary};
+use super::{Interrupt, Limits, MoveError, PlannedPatch, Reporter, Side, StepError};
+use crate::client::SiteClient;
+use crate::clock::{self, Instant};
+use crate::operator::pgo_v5::render;
+use crate::postgres::ANSWER_TIME;
+use crate::settle::{Look, await_until};
+use crate::survey::{Depth, survey_site};
+
+/// Pause between two looks at a side that comes to rest.
+const LOOK: std::time::Duration = std::time::Duration::from_millis(200);
+
+/// A demotion under way.
+pub struct DemotionRun {
+    plan: DemotionPlan,
+    side: Side,
+    /// Where the other side is, when it was seen: it must not be primary when this side becomes so again.
+    peer: Option<SiteClient>,
+    limits: Limits,
+    fence: Fence,
+    prepared: bool,
+    fence_sent: Option<Instant>,
+}
+
+/// The patches that decide a demotion, as they would be sent now.
+pub fn demotion_patches(side: &Side, section: &Map<String, Value>) -> Vec<PlannedPatch> {
+    let config = render::config_as_standby(side.config_before(), section);
+    vec![
+        planned(Step::Hold, side, side.hold_patch()),
+        planned(Step::Fence, side, side.standby_patch(section, true)),
+        planned(Step::Fence, side, side.config_patch(&config)),
+    ]
+}
+
+impl DemotionRun {
+    /// A demotion that carries out a plan made from this side.
+    pub fn new(plan: DemotionPlan, side: Side, peer: Option<&Side>, limits: Limits) -> Self {
+        let fence = Fence {
+            section: plan.standby.clone(),
+            demotion: plan.demotion,
+            leader: plan.source_leader.clone(),
+        };
+        Self {
+            peer: peer.map(|peer| peer.site.clone()),
+            plan,
+            side,
+            limits,
+            fence,
+            prepared: false,
+            fence_sent: None,
+        }
+    }
+
+    /// Carries the plan out.
+    pub async fn run<'a>(
+        mut self,
+        interrupt: Interrupt,
+        report: &'a mut Reporter<'a>,
+    ) -> Result<DemotionOutcome, MoveError> {
+        let mut steps = Steps::new(interrupt, report);
+        let (closure, (end, members)) = match self.until_standby(&mut steps).await {
+            Ok(ended) => ended,
+            Err((step, error)) => {
+                return Err(Box::pin(self.take_back(&mut steps, step, error)).await);
+            }
+        };
+        let released = steps.gives_up(Step::Release, self.release()).await;
+        released.map_err(|(step, error)| MoveError::new(step, Standing::Fenced, error))?;
+        Ok(DemotionOutcome {
+            source: self.plan.source,
+            peer: self.plan.peer,
+            closure,
+            end,
+            members,
+        })
+    }
+
+    async fn until_standby(
+        &mut self,
+        steps: &mut Steps<'_>,
+    ) -> Result<(Closure, (End, usize)), (Step, StepError)> {
+        steps.stops(Step::Hold, self.hold()).await?;
+        steps.stops(Step::Rehearse, self.rehearse()).await?;
+        let closure = steps.stops(Step::Fence, self.fence()).await?;
+        steps.stops(Step::Prove, self.push(&closure)).await?;
+        let end = steps.stops(Step::Verify, self.verify(&closure)).await?;
+        Ok((closure, end))
+    }
+
+    async fn hold(&mut self) -> Result<((), String), StepError> {
+        self.prepared = true;
+        self.side.hold(self.limits.step).await?;
+        Ok((
+            (),
+            "The object says Progressing=False, reason Paused.".to_owned(),
+        ))
+    }
+
+    /// What the push will need works now: a segment reaches the archive, and the later command pushes it once more.
+    async fn rehearse(&mut self) -> Result<((), String), StepError> {
+        let limit = self.limits.step;
+        let psql = self.side.psql()?;
+        psql.query("checkpoint", limit)
+            .await
+            .map_err(StepError::Sql)?;
+        emit_canary(psql).await?;
+        let segment = "select pg_walfile_name(pg_current_wal_insert_lsn())";
+        let segment = psql
+            .query(segment, ANSWER_TIME)
+            .await
+            .map_err(StepError::Sql)?;
+        psql.query("select pg_switch_wal()", ANSWER_TIME)
+            .await
+            .map_err(StepError::Sql)?;
+        await_archived(psql, &segment, limit).await?;
+        push_archived(&mut self.side, &segment, limit).await?;
+        if self.pauses() {
+            pause_patroni(&mut self.side, limit).await?;
+        }
+        Ok(((), format!("{segment} is in the archive.")))
+    }
+
+    async fn fence(&mut self) -> Result<(Closure, String), StepError> {
+        check_leader(&self.side, &self.plan.source_leader).await?;
+        let sent = &mut self.fence_sent;
+        let stopped = self.fence.stop(&mut self.side, self.limits, sent).await?;
+        let mut evidence = stopped.evidence(&self.plan.source_leader);
+        if let Some(missed) = &stopped.missed {
+            evidence = format!("{evidence} {missed}");
+        }
+        Ok((stopped.closure, evidence))
+    }
+
+    async fn push(&mut self, closure: &Closure) -> Result<((), String), StepError> {
+        let script = push_script(&self.side, closure)?;
+        let shell = self.side.shell()?;
+        let container = shell.container().clone();
+        let pushed = shell.run(&script, self.limits.proof).await;
+        pushed
+            .map_err(StepError::Exec)?
+            .ok(&container)
+            .map_err(StepError::Exec)?;
+        let evidence = format!("{}, the last segment, is in the archive.", closure.segment);
+        Ok(((), evidence))
+    }
+
+    /// Every member is in recovery, has replayed the shutdown checkpoint, and waits for more.
+    async fn verify(&mut self, closure: &Closure) -> Result<((End, usize), String), StepError> {
+        let limit = self.limits.step;
+        if self.pauses() {
+            resume_as_standby(&mut self.side, &self.fence.section, limit).await?;
+        }
+        if !self.side.leader_in_recovery(self.limits.stop).await? {
+            return Err(StepError::NotSettled {
+                what: "the start as a standby",
+                limit: self.limits.stop,
+                seen: format!("{} is not in recovery", self.plan.source_leader.pod),
+            });
+        }
+        self.side.reconnect(limit).await?;
+        let side = &mut self.side;
+        let settlement = await_until(clock::monotonic() + limit, LOOK, async || {
+            let rests = read_side(side)
+                .await
+                .and_then(|ends| at_rest(&ends, side.part));
+            Ok::<_, StepError>(match rests {
+                Ok(ends) => match ends
+                    .iter()
+                    .find(|(_, end)| end.at <= closure.end.to_exceed())
+                {
+                    None => Look::Settled(ends),
+                    Some((member, end)) => Look::NotYet(format!("{member} is at {}", end.at)),
+                },
+                Err(doubt) => Look::NotYet(doubt.to_string()),
+            })
+        });
+        let ends = super::side::settled("rest as a standby", limit, settlement.await?)?;
+        let end = ends.first().map(|(_, end)| *end);
+        let end = end.ok_or_else(|| StepError::BasisChanged {
+            what: "this side has no members".to_owned(),
+        })?;
+        let evidence = format!(
+            "{} members are in recovery and at rest, the leader at {} on timeline {}.",
+            ends.len(),
+            end.at,
+            end.timeline
+        );
+        Ok(((end, ends.len()), evidence))
+    }
+
+    async fn release(&mut self) -> Result<((), String), StepError> {
+        let config = render::config_as_standby(self.side.config_before(), &self.fence.section);
+        self.side.send_config(&config).await?;
+        self.side.unhold(self.limits.step).await?;
+        Ok(((), "The operator works again.".to_owned()))
+    }
+
+    async fn take_back(self, steps: &mut Steps<'_>, step: Step, because: StepError) -> MoveError {
+        if !self.prepared {
+            return MoveError::new(step, Standing::Unchanged, because);
+        }
+        let fenced = self.fence_sent.is_some();
+        match Box::pin(steps.undo(&because, self.undo())).await {
+            Ok(standing) => MoveError::new(step, standing, because),
+            Err(undo) => MoveError {
+                undo: Some(Box::new(undo)),
+                ..MoveError::new(
+                    step,
+                    if fenced {
+                        Standing::Fenced
+                    } else {
+                        Standing::Held
+                    },
+                    because,
+                )
+            },
+        }
+    }
+
+    async fn undo(mut self) -> Result<(Standing, String), StepError> {
+        self.side.refresh().await?;
+        // What was sent and refused has fenced nothing; what was sent and not answered may have.
+        let fenced = self.fence_sent.is_some()
+            && (self.side.object_says_standby() || self.side.config_says_standby());
+        let result = if fenced {
+            self.refuse_second_primary().await?;
+            self.fence.take_back(&mut self.side, self.limits).await?;
+            self.side.await_primary(self.limits.promotion).await?;
+            let at = emit_canary(self.side.psql()?).await?;
+            let text = format!("This side committed at {at} on a new timeline.");
+            (Standing::BackAtSource, text)
+        } else {
+            let text = "This side was never told to stop.".to_owned();
+            (Standing::Unchanged, text)
+        };
+        let before = self.side.config_before().clone();
+        self.side.send_config(&before).await?;
+        self.side.unhold(self.limits.step).await?;
+        Ok(result)
+    }
+
+    /// Somebody may have promoted the other side meanwhile. `pgha promote` does not while this side is held.
+    async fn refuse_second_primary(&self) -> Result<(), StepError> {
+        let Some(peer) = &self.peer else {
+            return Ok(());
+        };
+        let seen = survey_site(peer, &self.side.cluster, Depth::Members).await;
+        let role = seen.as_ref().ok().and_then(|survey| {
+            let status = survey.lock_holder()?.freshest().ok()?;
+            Some(status.role.clone())
+        });
+        if role == Some(Role::StandbyLeader) {
+            return Ok(());
+        }
+        let seen = role.map_or("not seen".to_owned(), |role| role.to_string());
+        Err(StepError::BasisChanged {
+            what: format!("the leader of the other side is {seen}: this side stays a standby"),
+        })
+    }
+
+    fn pauses(&self) -> bool {
+        self.plan.demotion == Demotion::WhilePaused
+    }
+}

@@ -1,0 +1,301 @@
+//! One side by itself: from standby to primary. Until the promotion is sent, a failure takes everything back.
+
+use pgha_model::event::Standing;
+use pgha_model::login::Logins;
+use pgha_model::lsn::Lsn;
+use pgha_model::member::Role;
+use pgha_model::plan::Step;
+use pgha_model::promotion::{PromotionOutcome, PromotionPlan};
+use pgha_model::standstill::Standstill;
+
+use super::fence::check_leader;
+use super::promotion::{self, NewPrimary};
+use super::standstill::compare_ends;
+use super::steps::Steps;
+use super::switchover::planned;
+use super::switchover::wait::{await_members, await_replay};
+use super::{Interrupt, Limits, MoveError, PlannedPatch, Reporter, Side, StepError};
+use crate::operator::pgo_v5::render;
+use crate::survey::{Depth, survey_site};
+
+/// A promotion under way.
+pub struct PromotionRun {
+    plan: PromotionPlan,
+    target: Side,
+    /// The other side. It is held and followed when there is a proof, and only looked at when there is none.
+    source: Option<Side>,
+    limits: Limits,
+    prepared: bool,
+    sent: bool,
+}
+
+/// The patches that decide a promotion, as they would be sent now.
+pub fn promotion_patches(
+    plan: &PromotionPlan,
+    target: &Side,
+    source: Option<&Side>,
+) -> Vec<PlannedPatch> {
+    let section = target.standby_section_with(source);
+    let config = render::config_as_primary(target.config_before());
+    let held = source.filter(|_| plan.proof.is_some());
+    let holds = held.into_iter().chain([target]);
+    let mut patches: Vec<_> = holds
+        .map(|side| planned(Step::Hold, side, side.hold_patch()))
+        .collect();
+    patches.push(planned(
+        Step::Promote,
+        target,
+        target.standby_patch(&section, false),
+    ));
+    patches.push(planned(Step::Promote, target, target.config_patch(&config)));
+    patches
+}
+
+impl PromotionRun {
+    /// A promotion that carries out a plan made from these sides.
+    pub fn new(plan: PromotionPlan, target: Side, source: Option<Side>, limits: Limits) -> Self {
+        Self {
+            plan,
+            target,
+            source,
+            limits,
+            prepared: false,
+            sent: false,
+        }
+    }
+
+    /// Carries the plan out.
+    pub async fn run<'a>(
+        mut self,
+        interrupt: Interrupt,
+        report: &'a mut Reporter<'a>,
+    ) -> Result<PromotionOutcome, MoveError> {
+        let mut steps = Steps::new(interrupt, report);
+        let proof = match self.until_proved(&mut steps).await {
+            Ok(proof) => proof,
+            Err((step, error)) => {
+                return Err(Box::pin(self.take_back(&mut steps, step, error)).await);
+            }
+        };
+        let primary = match steps.gives_up(Step::Promote, self.promote()).await {
+            Ok(primary) => primary,
+            Err((step, error)) if self.sent => {
+                return Err(MoveError::new(step, Standing::PromotionUnknown, error));
+            }
+            Err((step, error)) => {
+                return Err(Box::pin(self.take_back(&mut steps, step, error)).await);
+            }
+        };
+        let late = |(step, error)| MoveError::new(step, Standing::Promoted, error);
+        let verified = Box::pin(self.verify(&primary, proof.as_ref()));
+        let (fork, logins) = steps.gives_up(Step::Verify, verified).await.map_err(late)?;
+        steps
+            .gives_up(Step::Release, self.release())
+            .await
+            .map_err(late)?;
+        let following = steps
+            .gives_up(Step::Rejoin, self.rejoin(primary.mark))
+            .await
+            .map_err(|(step, error)| MoveError::new(step, Standing::Released, error))?;
+        Ok(PromotionOutcome {
+            target: self.plan.target,
+            source: self.plan.source,
+            proof,
+            risk: self.plan.risk,
+            timeline: primary.timeline,
+            fork,
+            logins,
+            following,
+        })
+    }
+
+    async fn until_proved(
+        &mut self,
+        steps: &mut Steps<'_>,
+    ) -> Result<Option<Standstill>, (Step, StepError)> {
+        steps.stops(Step::Hold, self.hold()).await?;
+        if !self.is_proved() {
+            return Ok(None);
+        }
+        steps.stops(Step::Prove, self.prove()).await.map(Some)
+    }
+
+    /// Whether this promotion rests on a proof, and so on the other side.
+    fn is_proved(&self) -> bool {
+        self.plan.proof.is_some()
+    }
+
+    fn peer(&mut self) -> Option<&mut Side> {
+        let is_proved = self.is_proved();
+        self.source.as_mut().filter(|_| is_proved)
+    }
+
+    async fn hold(&mut self) -> Result<((), String), StepError> {
+        self.prepared = true;
+        let limit = self.limits.step;
+        let is_proved = self.is_proved();
+        match self.source.as_mut().filter(|_| is_proved) {
+            Some(source) => {
+                tokio::try_join!(source.hold(limit), self.target.hold(limit))?;
+            }
+            None => self.target.hold(limit).await?,
+        }
+        let evidence = if is_proved {
+            "Both objects say Progressing=False, reason Paused."
+        } else {
+            "The object says Progressing=False, reason Paused; the other side is left alone."
+        };
+        Ok(((), evidence.to_owned()))
+    }
+
+    async fn prove(&mut self) -> Result<(Standstill, String), StepError> {
+        let Some(source) = &mut self.source else {
+            return Err(changed("the other side is no longer connected"));
+        };
+        let proof = compare_ends(source, &mut self.target, self.limits.proof).await;
+        let proof = proof.map_err(|doubt| changed(doubt.to_string()))?;
+        let evidence = format!(
+            "{} members of both sides are at rest; the other side ends at {}, this one at {} on timeline {}.",
+            proof.members, proof.source.at, proof.target.at, proof.target.timeline
+        );
+        Ok((proof, evidence))
+    }
+
+    async fn promote(&mut self) -> Result<(NewPrimary, String), StepError> {
+        check_leader(&self.target, &self.plan.target_leader).await?;
+        self.refuse_second_primary().await?;
+        let section = self.target.standby_section_with(self.source.as_ref());
+        let repeated = promotion::send(&mut self.target, &section, &mut self.sent).await?;
+        let primary = promotion::await_primary(&mut self.target, self.limits.promotion).await?;
+        let mut evidence = format!(
+            "{} is out of recovery on timeline {} and committed at {}.",
+            primary.member, primary.timeline, primary.mark
+        );
+        if let Some(error) = repeated {
+            evidence =
+                format!("{evidence} Patroni's configuration was not written at first: {error}.");
+        }
+        Ok((primary, evidence))
+    }
+
+    /// With a proof every member of the other side was read a moment ago, and is held. Without one, it is asked once more.
+    async fn refuse_second_primary(&self) -> Result<(), StepError> {
+        let Some(source) = self.source.as_ref().filter(|_| !self.is_proved()) else {
+            return Ok(());
+        };
+        let Ok(survey) = survey_site(&source.site, &source.cluster, Depth::Members).await else {
+            return Ok(());
+        };
+        let writes = survey.members.iter().find(|member| {
+            let live = member.live.as_seen();
+            live.is_some_and(|status| status.role == Role::Primary)
+        });
+        match writes {
+            None => Ok(()),
+            Some(member) => Err(changed(format!(
+                "{} of the other side is primary",
+                member.pod
+            ))),
+        }
+    }
+
+    /// What the database says of itself, and beside it what programs can do.
+    async fn verify(
+        &mut self,
+        primary: &NewPrimary,
+        proof: Option<&Standstill>,
+    ) -> Result<((Lsn, Logins), String), StepError> {
+        let (programs, limit) = (self.target.programs(), self.limits.step);
+        let log_in = Box::pin(promotion::log_in(programs, limit));
+        let database = Box::pin(self.verify_database(primary, proof));
+        let (verified, logins) = tokio::join!(database, log_in);
+        let (fork, evidence) = verified?;
+        let remarks = logins
+            .remarks()
+            .into_iter()
+            .map(|remark| format!(" {remark}"));
+        let remarks: String = remarks.collect();
+        let evidence = format!("{evidence} {}{remarks}", logins.evidence());
+        Ok(((fork, logins), evidence))
+    }
+
+    async fn verify_database(
+        &mut self,
+        primary: &NewPrimary,
+        proof: Option<&Standstill>,
+    ) -> Result<(Lsn, String), StepError> {
+        let limit = self.limits.step;
+        let fork = if let Some(proof) = proof {
+            let (from, end) = (proof.target.timeline, proof.target.at);
+            promotion::read_fork(&mut self.target, primary, from, end).await?
+        } else {
+            let history = promotion::read_history(self.target.psql()?, primary.timeline).await?;
+            let last = history.0.last();
+            last.ok_or_else(|| changed("the new timeline has no history"))?
+                .at
+        };
+        let segment = promotion::archive_segment(&mut self.target, limit).await?;
+        let mut evidence = format!(
+            "Timeline {} forks at {fork} and archives {segment}",
+            primary.timeline
+        );
+        if let Some(source) = self.peer() {
+            promotion::check_reads_only(source, limit).await?;
+            evidence.push_str("; the other side is read-only");
+        }
+        evidence.push('.');
+        Ok((fork, evidence))
+    }
+
+    async fn release(&mut self) -> Result<((), String), StepError> {
+        let limit = self.limits.step;
+        let is_proved = self.is_proved();
+        match self.source.as_mut().filter(|_| is_proved) {
+            Some(source) => {
+                tokio::try_join!(source.unhold(limit), self.target.unhold(limit))?;
+            }
+            None => self.target.unhold(limit).await?,
+        }
+        Ok(((), "What was held works again.".to_owned()))
+    }
+
+    /// The members that are to follow have replayed a position that exists only on the new timeline.
+    async fn rejoin(&mut self, mark: Lsn) -> Result<(usize, String), StepError> {
+        let limit = self.limits.step;
+        let replicas = self.target.members.get_mut(1..).unwrap_or_default();
+        let mut following = await_members(replicas, mark, limit).await?.len();
+        if let Some(source) = self.peer() {
+            following += await_replay(source, mark, limit).await?.len();
+        }
+        let evidence = if self.is_proved() {
+            format!("{following} members replayed past {mark}, which only the new timeline has.")
+        } else {
+            format!(
+                "{following} members of this side replayed past {mark}; the other side was not looked at."
+            )
+        };
+        Ok((following, evidence))
+    }
+
+    async fn take_back(self, steps: &mut Steps<'_>, step: Step, because: StepError) -> MoveError {
+        if !self.prepared {
+            return MoveError::new(step, Standing::Unchanged, because);
+        }
+        match steps.undo(&because, self.undo()).await {
+            Ok(()) => MoveError::new(step, Standing::Unchanged, because),
+            Err(undo) => MoveError {
+                undo: Some(Box::new(undo)),
+                ..MoveError::new(step, Standing::Held, because)
+            },
+        }
+    }
+
+    async fn undo(mut self) -> Result<((), String), StepError> {
+        self.release().await?;
+        Ok(((), "This side was never told to become primary.".to_owned()))
+    }
+}
+
+fn changed(what: impl Into<String>) -> StepError {
+    StepError::BasisChanged { what: what.into() }
+}

@@ -1,0 +1,268 @@
+//! The single steps: one side is stopped, then a side is promoted, under live writes; and what must not be promoted.
+
+use std::io::{BufRead as _, BufReader};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use pgha_judge::Ruling;
+use pgha_lab::cluster::{Patroni, Standby, primary_site, query_leader};
+use pgha_lab::kubectl::Kubectl;
+use pgha_lab::site::Site;
+use pgha_lab::wait;
+use pgha_tests::{Ended, Suite, finish, interrupt};
+use serde_json::{Value, json};
+
+/// The pair of the tests that need no pair of their own.
+const CLUSTER: &str = "promote-archive";
+
+/// How long the operator and Postgres may take to carry a change into the members.
+const DEADLINE: Duration = Duration::from_mins(2);
+
+#[test]
+fn an_archive_only_pair_is_moved_step_by_step() -> Result<()> {
+    step_by_step(CLUSTER, Standby::Archive, Patroni::V4_1)
+}
+
+#[test]
+fn a_streaming_pair_is_moved_step_by_step() -> Result<()> {
+    step_by_step("promote-streaming", Standby::Streaming, Patroni::V4_1)
+}
+
+#[test]
+fn an_archive_only_pair_of_an_old_patroni_is_moved_step_by_step() -> Result<()> {
+    step_by_step("promote-archive-33", Standby::Archive, Patroni::V3_3)
+}
+
+fn step_by_step(cluster: &str, standby: Standby, patroni: Patroni) -> Result<()> {
+    let Some(suite) = Suite::open()? else {
+        return Ok(());
+    };
+    suite.pair(cluster, standby, patroni)?;
+    let from = primary_site(cluster)?;
+    let to = from.other();
+    beside_a_primary_nothing_is_promoted(&suite, cluster, to)?;
+    let writer = suite.writer(cluster, 2)?;
+    let demoted = demote(&suite, cluster, from)?;
+    ensure!(
+        demoted.code == Some(0),
+        "the demotion ended with {demoted:?}"
+    );
+    both_standby_is_told_with_the_ways_out(&suite, cluster)?;
+    let promoted = promote(&suite, cluster, to, &["--yes", "--timeout", TIMEOUT])?;
+    ensure!(
+        promoted.code == Some(0),
+        "the promotion ended with {promoted:?}"
+    );
+    let verdict = writer.judge(1)?;
+    ensure!(verdict.ruling == Ruling::Pass, "{verdict}");
+    ensure!(primary_site(cluster)? == to, "{to} is not primary");
+    let (ended, began) = (last(&demoted)?, last(&promoted)?);
+    ensure!(
+        began["proof"]["source"] == ended["end"] && began["fork"] == ended["end"]["at"],
+        "the new timeline does not begin where the old one ended: {ended}\n{began}"
+    );
+    is_well(&suite, cluster, to)?;
+    let again = promote(&suite, cluster, to, &["--yes", "--timeout", TIMEOUT])?;
+    ensure!(
+        again.code == Some(0) && last(&again)?["changed"] == false,
+        "{again:?}"
+    );
+    Ok(())
+}
+
+/// Neither with the other side named, nor found, nor by force.
+fn beside_a_primary_nothing_is_promoted(suite: &Suite, cluster: &str, to: Site) -> Result<()> {
+    let by_force = ["--force", "--yes-i-accept-data-loss-of", cluster];
+    let found = [
+        "promote",
+        cluster,
+        "--context",
+        to.name(),
+        "--yes",
+        "-o",
+        "json",
+    ];
+    for ended in [
+        promote(suite, cluster, to, &["--yes", "--timeout", TIMEOUT])?,
+        promote(suite, cluster, to, &by_force)?,
+        suite.run(&found)?,
+    ] {
+        ensure!(ended.code == Some(3), "it was not refused: {ended:?}");
+        ensure!(
+            failing(&ended)?.contains(&"peer-not-primary".to_owned()),
+            "{ended:?}"
+        );
+    }
+    ensure!(primary_site(cluster)? == to.other());
+    Ok(())
+}
+
+fn both_standby_is_told_with_the_ways_out(suite: &Suite, cluster: &str) -> Result<()> {
+    let sides = ["--from", "core1", "--to", "core2", "--yes", "-o", "json"];
+    let ended = suite.run(&[&["switchover", cluster][..], &sides[..]].concat())?;
+    ensure!(ended.code == Some(3), "it was not refused: {ended:?}");
+    for (here, peer) in [("core1", "core2"), ("core2", "core1")] {
+        let way = format!("kubectl pgha promote {cluster} --context {here} --peer {peer}");
+        ensure!(
+            ended.stdout.contains(&way),
+            "`{way}` is not told: {ended:?}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn a_side_that_holds_less_is_refused_and_the_other_one_promoted() -> Result<()> {
+    let Some(suite) = Suite::open()? else {
+        return Ok(());
+    };
+    suite.pair(CLUSTER, Standby::Archive, Patroni::V4_1)?;
+    let from = primary_site(CLUSTER)?;
+    let to = from.other();
+    let writer = suite.writer(CLUSTER, 0)?;
+    cut_off(to)?;
+    let refused = demote(&suite, CLUSTER, from).and_then(|demoted| {
+        ensure!(
+            demoted.code == Some(0),
+            "the demotion ended with {demoted:?}"
+        );
+        promote(&suite, CLUSTER, to, &["--yes", "--timeout", "20s"])
+    });
+    let healed = pause(to, &json!(null));
+    let (refused, ()) = (refused?, healed?);
+    ensure!(refused.code == Some(3), "it was not refused: {refused:?}");
+    let way = format!(
+        "kubectl pgha promote {CLUSTER} --context {from} --peer {to}",
+        from = from.name(),
+        to = to.name()
+    );
+    ensure!(
+        failing(&refused)?.contains(&"holds-everything".to_owned())
+            && refused.stdout.contains(&way),
+        "{refused:?}"
+    );
+    let back = promote(&suite, CLUSTER, from, &["--yes", "--timeout", TIMEOUT])?;
+    ensure!(
+        back.code == Some(0),
+        "the way that was named ended with {back:?}"
+    );
+    let verdict = writer.judge(0)?;
+    ensure!(verdict.ruling == Ruling::Pass, "{verdict}");
+    is_well(&suite, CLUSTER, from)
+}
+
+/// The standby no longer gets any log: its operator is held, and its Patroni asks nobody.
+fn cut_off(site: Site) -> Result<()> {
+    pause(site, &json!(true))?;
+    let name = format!("{CLUSTER}-ha-config");
+    let store = Kubectl::new(site).get(&["endpoints", &name])?;
+    let config = store["metadata"]["annotations"]["config"].as_str();
+    let mut config: Value = serde_json::from_str(config.context("no configuration")?)?;
+    for path in [
+        "/standby_cluster/restore_command",
+        "/postgresql/parameters/restore_command",
+    ] {
+        *config.pointer_mut(path).context("no restore_command")? = json!("/bin/false");
+    }
+    let config = config.to_string();
+    let patch = json!({"metadata": {"annotations": {"config": config}}});
+    merge(site, "endpoints", &name, &patch)?;
+    wait::until("a standby that asks nobody", DEADLINE, || {
+        let seen = query_leader(site, CLUSTER, "show restore_command")?;
+        ensure!(seen.trim() == "/bin/false", "restore_command is {seen}");
+        Ok(())
+    })
+}
+
+fn pause(site: Site, paused: &Value) -> Result<()> {
+    let patch = json!({"spec": {"paused": paused}});
+    merge(site, "postgrescluster", CLUSTER, &patch)
+}
+
+fn merge(site: Site, kind: &str, name: &str, patch: &Value) -> Result<()> {
+    let patch = patch.to_string();
+    let args = ["patch", kind, name, "--type=merge", "--patch", &patch];
+    Kubectl::new(site).run(&args).map(drop)
+}
+
+#[test]
+fn an_interrupted_demotion_is_taken_back() -> Result<()> {
+    let Some(suite) = Suite::open()? else {
+        return Ok(());
+    };
+    suite.pair(CLUSTER, Standby::Archive, Patroni::V4_1)?;
+    let from = primary_site(CLUSTER)?;
+    let writer = suite.writer(CLUSTER, 0)?;
+    let mut running = suite.start(&demotion(CLUSTER, from))?;
+    let stdout = running.stdout.take().context("no stdout")?;
+    for line in BufReader::new(stdout).lines() {
+        if line?.contains(r#""event":"settled","step":"fence""#) {
+            interrupt(&running)?;
+        }
+    }
+    let ended = finish(running)?;
+    let verdict = writer.judge(0)?;
+    ensure!(ended.code == Some(4), "ended with {ended:?}");
+    ensure!(verdict.ruling == Ruling::Pass, "{verdict}");
+    is_well(&suite, CLUSTER, from)
+}
+
+/// How long each wait of a command may last here: the machine may be busy.
+const TIMEOUT: &str = "3m";
+
+fn demotion(cluster: &str, at: Site) -> Vec<&str> {
+    let sides = ["--context", at.name(), "--peer", at.other().name()];
+    let how = ["--yes", "--timeout", TIMEOUT, "-o", "json"];
+    [&["demote", cluster][..], &sides[..], &how[..]].concat()
+}
+
+fn demote(suite: &Suite, cluster: &str, at: Site) -> Result<Ended> {
+    suite.run(&demotion(cluster, at))
+}
+
+fn promote(suite: &Suite, cluster: &str, at: Site, more: &[&str]) -> Result<Ended> {
+    let sides = ["--context", at.name(), "--peer", at.other().name()];
+    suite.run(&[&["promote", cluster, "-o", "json"][..], &sides[..], more].concat())
+}
+
+/// The last document of a run's output.
+fn last(ended: &Ended) -> Result<Value> {
+    match ended.json_lines() {
+        Ok(lines) => lines.last().cloned().context("nothing was said"),
+        // A result without events is one document of many lines.
+        Err(_) => ended.json(),
+    }
+}
+
+fn failing(ended: &Ended) -> Result<Vec<String>> {
+    let view = ended.json()?;
+    let findings = view["findings"].as_array().context("no findings")?;
+    let checks = findings.iter().filter_map(|one| one["check"].as_str());
+    Ok(checks.map(str::to_owned).collect())
+}
+
+/// This side is primary, the other one follows, and nothing is held.
+fn is_well(suite: &Suite, cluster: &str, primary: Site) -> Result<()> {
+    ensure!(
+        primary_site(cluster)? == primary,
+        "{primary} is not primary"
+    );
+    let args = [
+        "status",
+        cluster,
+        "--context",
+        "core1",
+        "--context",
+        "core2",
+    ];
+    wait::until("both sides well", DEADLINE, || {
+        let status = suite.run(&args)?;
+        ensure!(status.code == Some(0), "status says:\n{}", status.stdout);
+        ensure!(
+            !status.stdout.contains("paused"),
+            "something is held:\n{}",
+            status.stdout
+        );
+        Ok(())
+    })
+}
