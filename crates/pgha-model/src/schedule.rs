@@ -18,24 +18,42 @@ pub struct Schedules {
     pub present: Vec<Schedule>,
 }
 
-/// What is not as it should be, each a full sentence; nothing when the target's run and the source's are suspended.
-pub fn judge_schedules(source: &Schedules, target: &Schedules) -> Vec<String> {
+/// What is not as it should be, each a full sentence.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unsettled {
+    /// What the operators change as soon as they see their objects.
+    pub soon: Vec<String>,
+    /// What comes only later: a side that was never primary gets its schedules after its first backup.
+    pub later: Vec<String>,
+}
+
+/// Compares both sides with what should be: the target's schedules run, and the source's are suspended.
+pub fn judge_schedules(source: &Schedules, target: &Schedules) -> Unsettled {
     let running = source.present.iter().filter(|schedule| !schedule.suspended);
     let running = running.map(|schedule| {
         let name = &schedule.name;
         format!("The source's backup schedule {name} still runs.")
     });
-    let of_target = target.asked.iter().filter_map(|name| {
-        let present = target.present.iter().find(|schedule| schedule.name == *name);
+    let mut unsettled = Unsettled {
+        soon: running.collect(),
+        later: Vec::new(),
+    };
+    for name in &target.asked {
+        let present = target
+            .present
+            .iter()
+            .find(|schedule| schedule.name == *name);
         match present {
-            Some(schedule) if !schedule.suspended => None,
-            Some(_) => Some(format!("The target's backup schedule {name} is suspended.")),
-            None => Some(format!(
+            Some(schedule) if !schedule.suspended => {}
+            Some(_) => unsettled
+                .soon
+                .push(format!("The target's backup schedule {name} is suspended.")),
+            None => unsettled.later.push(format!(
                 "The target has no backup schedule {name} yet; the operator makes it after its first backup there."
             )),
         }
-    });
-    running.chain(of_target).collect()
+    }
+    unsettled
 }
 
 #[cfg(test)]
@@ -59,22 +77,27 @@ mod tests {
 
     #[test]
     fn the_primary_makes_backups_and_the_standby_does_not() {
+        let settled = judge_schedules(&side(&[true, true]), &side(&[false, false]));
+        assert_eq!(settled, Unsettled::default());
+        let unsettled = judge_schedules(&side(&[true, false]), &side(&[true]));
         assert_eq!(
-            judge_schedules(&side(&[true, true]), &side(&[false, false])),
-            [""; 0]
-        );
-        assert_eq!(
-            judge_schedules(&side(&[true, false]), &side(&[true])),
+            unsettled.soon,
             [
                 "The source's backup schedule db-repo1-full still runs.",
                 "The target's backup schedule db-repo0-full is suspended.",
-                "The target has no backup schedule db-repo1-full yet; the operator makes it after its first backup there.",
+            ]
+        );
+        assert_eq!(
+            unsettled.later,
+            [
+                "The target has no backup schedule db-repo1-full yet; the operator makes it after its first backup there."
             ]
         );
     }
 
     #[test]
     fn a_standby_needs_no_schedule_yet() {
-        assert_eq!(judge_schedules(&side(&[]), &side(&[false, false])), [""; 0]);
+        let settled = judge_schedules(&side(&[]), &side(&[false, false]));
+        assert_eq!(settled, Unsettled::default());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pgha_model::schedule::judge_schedules;
+use pgha_model::schedule::{Unsettled, judge_schedules};
 use serde_json::Value;
 
 use crate::client::{CallError, SiteClient};
@@ -12,7 +12,7 @@ use crate::engine::side::Side;
 use crate::schedule::list_schedules;
 use crate::settle::{Look, Settlement, await_until};
 
-/// How long the operators have for it. A target that was never primary gets its schedules only after its first backup.
+/// How long the operators have for it.
 const LIMIT: Duration = Duration::from_secs(10);
 
 const LOOK: Duration = Duration::from_millis(300);
@@ -46,36 +46,42 @@ impl Schedules {
         }
     }
 
-    /// Waits until the target's schedules run and the source's are suspended; no move fails for them.
+    /// Waits until the schedules that are there have changed sides; no move fails for them.
     pub(super) async fn settle(self) -> Seen {
         let looked = await_until(clock::monotonic() + LIMIT, LOOK, async || {
-            let (remarks, any) = self.look().await?;
-            Ok::<_, CallError>(if remarks.is_empty() {
-                Look::Settled(any)
+            let (unsettled, any) = self.look().await?;
+            Ok::<_, CallError>(if unsettled.soon.is_empty() {
+                Look::Settled((unsettled.later, any))
             } else {
-                Look::NotYet(remarks)
+                Look::NotYet(unsettled)
             })
         });
-        let seen = |evidence, remarks| Seen { evidence, remarks };
-        match looked.await {
-            Ok(Settlement::Settled(true)) => seen(
+        let (evidence, remarks) = match looked.await {
+            Ok(Settlement::Settled((_, false))) => {
+                ("no backup schedules are asked for", Vec::new())
+            }
+            Ok(Settlement::Settled((later, true))) if later.is_empty() => (
                 "the target's backup schedules run and the source's are suspended",
-                Vec::new(),
+                later,
             ),
-            Ok(Settlement::Settled(false)) => seen("no backup schedules are asked for", Vec::new()),
-            Ok(Settlement::TimedOut { last_seen }) => seen(
-                "the backup schedules have not changed sides",
-                last_seen.unwrap_or_default(),
-            ),
+            Ok(Settlement::Settled((later, true))) => {
+                ("the source makes no more backups by schedule", later)
+            }
+            Ok(Settlement::TimedOut { last_seen }) => {
+                let Unsettled { soon, later } = last_seen.unwrap_or_default();
+                let remarks = [soon, later].concat();
+                ("the backup schedules have not changed sides", remarks)
+            }
             Err(error) => {
                 let because = format!("Backup schedules were not seen: {}.", chain_of(&error));
-                seen("backup schedules were not seen", vec![because])
+                ("backup schedules were not seen", vec![because])
             }
-        }
+        };
+        Seen { evidence, remarks }
     }
 
     /// What is not as it should be, and whether there are schedules at all.
-    async fn look(&self) -> Result<(Vec<String>, bool), CallError> {
+    async fn look(&self) -> Result<(Unsettled, bool), CallError> {
         let list = async |side: &(SiteClient, String, Value)| {
             let (site, cluster, object) = side;
             list_schedules(site, cluster, object).await
