@@ -16,6 +16,7 @@ mod one_side;
 mod output;
 mod refusal;
 mod status;
+mod switchover;
 #[expect(clippy::unwrap_used, reason = "what a fake site lacks fails the test")]
 mod sync_secrets;
 mod validate;
