@@ -185,6 +185,13 @@ impl Log {
         self.is_hidden || (!self.begun.is_empty() && self.begun == self.read)
     }
 
+    /// What an earlier pod wrote says nothing of this one.
+    fn begin(&mut self, pod: &str) {
+        self.begun.insert(pod.to_owned());
+        self.last_lines.clear();
+        self.label = None;
+    }
+
     fn take_line(&mut self, line: &str) {
         if let Some(label) = label_in_log(line) {
             self.label = Some(label.to_owned());
@@ -237,7 +244,8 @@ fn judge_failed_pod(
     log: &RefCell<Log>,
 ) -> Look<Ended, ()> {
     let mut log = log.borrow_mut();
-    if !log.is_read() {
+    // With a label the newest pod made the backup, and the operator has yet to say so: on a real one, seconds later.
+    if !log.is_read() || log.label.is_some() {
         return Look::NotYet(());
     }
     if log.last_lines.iter().any(|line| line.contains(PASSING)) {
@@ -341,8 +349,7 @@ async fn show_log(
         .map_err(|error| CallError::new(site, "get", &object, error))?;
     {
         let mut log = log.borrow_mut();
-        log.begun.insert(pod.to_owned());
-        log.last_lines.clear();
+        log.begin(pod);
     }
     let mut lines = Lines::default();
     let mut bytes = vec![0; 16 << 10];
@@ -403,6 +410,40 @@ mod tests {
             ["P00 INFO", "\\u{1b}[2Jlast"]
         );
         assert_eq!(lines(&[&[b'a'; 10_000]])[0].len(), LONGEST_LINE);
+    }
+
+    /// What one failed pod is taken for when this was read of the newest pod.
+    fn judged(lines: &[&str]) -> Look<Ended, ()> {
+        let mut log = Log::default();
+        log.begin("zitadel-backup-abcd-1");
+        for line in lines {
+            log.take_line(line);
+        }
+        log.read = log.begun.clone();
+        judge_failed_pod(1, &|_| {}, &RefCell::new(log))
+    }
+
+    #[test]
+    fn a_failed_pod_is_the_end_unless_a_later_one_made_the_backup() {
+        assert!(matches!(
+            judged(&["ERROR: [056]: unable to find primary cluster"]),
+            Look::Settled(Ended::Failed)
+        ));
+        assert!(matches!(
+            judged(&["P00   INFO: new backup label = 20261121-180415F_20261121-182419D"]),
+            Look::NotYet(())
+        ));
+        assert!(matches!(judged(&[PASSING]), Look::NotYet(())));
+    }
+
+    #[test]
+    fn a_label_is_of_the_newest_pod() {
+        let mut log = Log::default();
+        log.begin("zitadel-backup-abcd-1");
+        log.take_line("P00   INFO: new backup label = 20261121-153931F");
+        log.begin("zitadel-backup-abcd-2");
+        assert_eq!(log.label, None);
+        assert!(log.last_lines.is_empty());
     }
 
     #[test]
