@@ -65,7 +65,11 @@ impl Turn<'_> {
     }
 
     async fn reconcile_backrest_files(&self, authority: &Authority, hash: &str) -> Result<()> {
-        let labels = name::labels(&[("cluster", &self.name), ("pgbackrest", "")]);
+        let labels = name::labels(&[
+            ("cluster", &self.name),
+            ("pgbackrest", ""),
+            ("pgbackrest-config", ""),
+        ]);
         let client = self.client_name();
         let object = format!("{}-pgbackrest", self.name);
         let wanted = ["pgbackrest-client.crt", "pgbackrest-client.key"];
@@ -90,11 +94,6 @@ impl Turn<'_> {
             "config-hash": hash,
         });
         let object = format!("{}-pgbackrest-config", self.name);
-        let labels = name::labels(&[
-            ("cluster", &self.name),
-            ("pgbackrest", ""),
-            ("pgbackrest-config", ""),
-        ]);
         self.apply::<ConfigMap>(&object, &labels, json!({"data": files}))
             .await?;
         Ok(())

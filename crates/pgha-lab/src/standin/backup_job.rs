@@ -35,11 +35,7 @@ impl Turn<'_> {
             ("tmp", "/tmp"),
         ]);
 
-        let mut annotations = annotations.clone();
-        annotations.insert(
-            "kubectl.kubernetes.io/default-container".into(),
-            "pgbackrest".into(),
-        );
+        let annotations = with_default_container(annotations);
         let mut spec = json!({"template": {
             "metadata": {"labels": labels, "annotations": annotations},
             "spec": {
@@ -86,11 +82,24 @@ impl Turn<'_> {
             ("pgbackrest-repo", repo),
             ("pgbackrest-backup", kind),
         ]);
-        let spec = self.backup_job_spec(repo, &labels, annotations, options)?;
-        self.apply_annotated::<Job>(&object, &labels, annotations, json!({"spec": spec}))
+        let annotations = with_default_container(annotations);
+        let spec = self.backup_job_spec(repo, &labels, &annotations, options)?;
+        self.apply_annotated::<Job>(&object, &labels, &annotations, json!({"spec": spec}))
             .await?;
         Ok(())
     }
+}
+
+/// The same annotations and the one by which kubectl chooses a container: on the Job as well as on its pods.
+pub(crate) fn with_default_container(
+    annotations: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let mut all = annotations.clone();
+    all.insert(
+        "kubectl.kubernetes.io/default-container".to_owned(),
+        "pgbackrest".to_owned(),
+    );
+    all
 }
 
 /// How a Job stands.

@@ -18,7 +18,7 @@ if ! [[ "${found}" =~ ") ${version}"($|[^0-9]) ]]; then
   exit 1
 fi
 [[ -e "${PGDATA}" && ! -O "${PGDATA}" ]] || install --directory --mode=0750 "${PGDATA}"
-for folder in /pgdata/pgbackrest/log /pgdata/patroni/log; do
+for folder in /pgdata/logs/postgres /pgdata/patroni/log /pgdata/pgbackrest/log; do
   mkdir -p "${folder}"
 done
 install -D --mode=0600 -t /tmp/replication /pgconf/tls/replication/{tls.crt,tls.key,ca.crt}

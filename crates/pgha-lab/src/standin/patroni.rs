@@ -10,6 +10,9 @@ use super::name;
 use super::reconcile::{Again, Turn};
 use super::types::PostgresClusterSpec;
 
+/// Where Postgres would write log files if it collected them; from 6.0 on the configuration names it.
+const LOG_DIRECTORY: &str = "/pgdata/logs/postgres";
+
 /// What Patroni is to hold in its configuration store: the user's `dynamicConfiguration` with the operator's values
 /// over it. A user's own `standby_cluster` stays where `spec.standby` is not enabled, as with the real operator.
 pub(crate) fn dynamic_configuration(spec: &PostgresClusterSpec) -> Value {
@@ -64,6 +67,7 @@ fn parameters(spec: &PostgresClusterSpec, user: &Map<String, Value>) -> Map<Stri
         ("archive_timeout", "60s"),
         ("huge_pages", "off"),
         ("jit", "off"),
+        ("log_directory", LOG_DIRECTORY),
         ("password_encryption", "scram-sha-256"),
     ] {
         all.insert(key.into(), json!(value));
@@ -86,6 +90,7 @@ fn parameters(spec: &PostgresClusterSpec, user: &Map<String, Value>) -> Map<Stri
             "pgbackrest --stanza=db archive-push \"%p\"",
         ),
         ("archive_mode", "on"),
+        ("log_file_mode", "0660"),
         ("restore_command", restore_command(spec).as_str()),
         ("shared_preload_libraries", preload.as_str()),
         ("ssl", "on"),
@@ -227,7 +232,7 @@ mod tests {
         dynamic_configuration(&serde_json::from_value(spec.clone()).unwrap())
     }
 
-    /// The primary of PGO 5.8.9, as its `config` annotation holds it.
+    /// The primary of PGO 6.0.3, as its `config` annotation holds it; 5.8.9 leaves both settings of the log out.
     fn primary() -> Value {
         json!({
             "loop_wait": 10,
@@ -238,6 +243,8 @@ mod tests {
                     "archive_timeout": "60s",
                     "huge_pages": "off",
                     "jit": "off",
+                    "log_directory": "/pgdata/logs/postgres",
+                    "log_file_mode": "0660",
                     "password_encryption": "scram-sha-256",
                     "restore_command": "pgbackrest --stanza=db archive-get %f \"%p\"",
                     "shared_preload_libraries": "pgaudit",

@@ -7,7 +7,7 @@ use k8s_openapi::api::batch::v1::{CronJob, Job};
 use kube::ResourceExt as _;
 use serde_json::json;
 
-use super::backup_job::copy_status;
+use super::backup_job::{copy_status, with_default_container};
 use super::name;
 use super::reconcile::{Again, Turn};
 use super::status::REPLICA_CREATE;
@@ -64,15 +64,17 @@ impl Turn<'_> {
             ("pgbackrest-backup", "scheduled"),
         ]);
         let options = [format!("--type={kind}")];
+        let annotations = with_default_container(&BTreeMap::new());
         let job = self.backup_job_spec(&repo.name, &labels, &BTreeMap::new(), &options)?;
         let body = json!({"spec": {
             "schedule": schedule,
             "suspend": spec.is_shut_down() || spec.standby().is_some(),
             "concurrencyPolicy": "Forbid",
-            "jobTemplate": {"metadata": {"labels": labels}, "spec": job},
+            "jobTemplate": {"metadata": {"labels": labels, "annotations": annotations}, "spec": job},
         }});
         let object = format!("{}-{}-{kind}", self.name, repo.name);
-        self.apply::<CronJob>(&object, &labels, body).await?;
+        self.apply_annotated::<CronJob>(&object, &labels, &annotations, body)
+            .await?;
         Ok(())
     }
 }

@@ -75,7 +75,8 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// Accounts and permissions: `<c>-instance` for Patroni, `<c>-pgbackrest` for the backup jobs.
+    /// Accounts and permissions: `<c>-instance` for Patroni, `<c>-pgbackrest` for the backup jobs, and `<c>-repohost`,
+    /// which the real operator makes also where no repository is on a volume.
     pub(crate) async fn reconcile_access(&self) -> Result<()> {
         let rule = |resource: &str, verbs: &[&str]| json!({"apiGroups": [""], "resources": [resource], "verbs": verbs});
         let patroni = [
@@ -90,19 +91,21 @@ impl Turn<'_> {
                     "watch",
                 ],
             ),
-            rule("endpoints/restricted", &["create"]),
             rule("pods", &["get", "list", "patch", "watch"]),
             rule("services", &["create"]),
         ];
-        self.grant(&format!("{}-instance", self.name), &patroni)
-            .await?;
+        let of_cluster = ("cluster", self.name.as_str());
+        self.grant("instance", &[of_cluster], &patroni).await?;
+        let of_backrest = [of_cluster, ("pgbackrest", "")];
         let backup = [rule("pods", &["list"]), rule("pods/exec", &["create"])];
-        self.grant(&format!("{}-pgbackrest", self.name), &backup)
-            .await
+        self.grant("pgbackrest", &of_backrest, &backup).await?;
+        let host = [rule("pods", &["patch"])];
+        self.grant("repohost", &of_backrest, &host).await
     }
 
-    async fn grant(&self, account: &str, rules: &[Value]) -> Result<()> {
-        let labels = name::labels(&[("cluster", &self.name)]);
+    async fn grant(&self, role: &str, labels: &[(&str, &str)], rules: &[Value]) -> Result<()> {
+        let account = &format!("{}-{role}", self.name);
+        let labels = name::labels(labels);
         self.apply::<ServiceAccount>(account, &labels, json!({}))
             .await?;
         self.apply::<Role>(account, &labels, json!({"rules": rules}))

@@ -11,7 +11,7 @@ use futures::stream::FuturesUnordered;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{
-    ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount,
+    ConfigMap, Endpoints, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount,
 };
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -86,6 +86,7 @@ async fn control(operator: Arc<Operator>, namespace: Option<String>) {
         // Two at a time, like PGO_WORKERS' default.
         .with_config(Config::default().concurrency(2))
         .owns(scope.api::<ConfigMap>(), owned())
+        .owns(scope.api::<Endpoints>(), owned())
         .owns(scope.api::<PersistentVolumeClaim>(), owned())
         .owns(scope.api::<Secret>(), owned())
         .owns(scope.api::<Service>(), owned())
