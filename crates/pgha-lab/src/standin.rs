@@ -4,6 +4,9 @@
 //! shutdown, switchover, users, `PgBouncer`. It does not serve: repositories on volumes, restores, data sources,
 //! monitoring, rolling out a changed pod template, tablespaces, snapshots. The schema in
 //! `recipes/crds/postgrescluster.yaml` leaves those fields out, so asking for them is an error and not silence.
+//!
+//! Run beside PGO 6.0.3 on the same lab, it differed besides in what nobody here looks at: no disruption budgets, no
+//! spread constraints, no automatic growth of volumes, no `status.monitoring` and no `status.proxy` without a pooler.
 
 mod backrest;
 mod backup;

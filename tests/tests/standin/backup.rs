@@ -82,10 +82,25 @@ fn a_backup_into_an_unknown_repository_is_accepted_and_never_starts() -> Result<
         },
     )?;
     ensure!(seen["finished"] == false, "{seen}");
+    ensure!(
+        is_counted_event("InvalidBackupRepo")?,
+        "it is another kind of event"
+    );
     traps.patch(&json!({
         "metadata": {"annotations": {"postgres-operator.crunchydata.com/pgbackrest-backup": null}},
         "spec": {"backups": {"pgbackrest": {"manual": null}}},
     }))
+}
+
+/// As the real operator writes them: events of the core API, which have a count and no `eventTime`.
+fn is_counted_event(reason: &str) -> Result<bool> {
+    let selector = format!("--field-selector=involvedObject.name={NAME},reason={reason}");
+    let events = get(&["events", &selector])?;
+    let event = &events["items"][0];
+    Ok(event["count"].is_number()
+        && event["lastTimestamp"].is_string()
+        && event["eventTime"].is_null()
+        && event["source"]["component"] == "postgrescluster-controller")
 }
 
 fn is_mentioned_in_events(word: &str) -> Result<bool> {

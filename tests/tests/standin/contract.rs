@@ -51,6 +51,7 @@ fn objects_have_the_operators_names_labels_and_containers() -> Result<()> {
     let configuration = traps.configuration()?;
     ensure!(configuration["ttl"] == 30 && configuration["loop_wait"] == 10);
     ensure!(configuration.get("standby_cluster").is_none());
+    ensure!(configuration["postgresql"]["parameters"]["log_directory"] == "/pgdata/logs/postgres");
     let identifier = &traps.object()?["status"]["patroni"]["systemIdentifier"];
     ensure!(*identifier != json!(null));
     let own = traps.sql("SELECT system_identifier FROM pg_control_system()")?;

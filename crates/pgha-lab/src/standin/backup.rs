@@ -184,8 +184,10 @@ fn gate(manual: &ManualBackupSpec, status: &PgBackRestStatus, has_first_backup: 
     }
     let repo = &manual.repo_name;
     let Some(found) = status.repos.iter().find(|it| it.name == *repo) else {
-        let note =
-            format!("Unable to find status for \"{repo}\" as configured for a manual backup.");
+        let note = format!(
+            "Unable to find status for \"{repo}\" as configured for a manual backup.  Please ensure this repo is \
+             defined in the spec."
+        );
         return Gate::Event("InvalidBackupRepo", note);
     };
     if !found.stanza_created {
@@ -197,8 +199,9 @@ fn gate(manual: &ManualBackupSpec, status: &PgBackRestStatus, has_first_backup: 
         .iter()
         .any(|it| it.contains("--repo=") || it.contains("--repo "))
     {
-        let note =
-            format!("Option '--repo' is not allowed for repo \"{repo}\": use 'repoName' instead.");
+        let note = format!(
+            "Option '--repo' is not allowed for repo \"{repo}\": please use the 'repoName' field instead."
+        );
         return Gate::Event("InvalidManualBackup", note);
     }
     Gate::Open

@@ -2,7 +2,6 @@
 
 use anyhow::{Context as _, Result};
 use kube::api::{Patch, PatchParams};
-use kube::runtime::events::Recorder;
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::json;
 
@@ -17,7 +16,6 @@ use super::types::{self, PostgresCluster};
 /// What every reconcile needs and none changes.
 pub(crate) struct Operator {
     pub(crate) client: Client,
-    pub(crate) recorder: Recorder,
     pub(crate) settings: Settings,
 }
 

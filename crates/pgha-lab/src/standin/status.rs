@@ -239,7 +239,7 @@ impl Turn<'_> {
     clippy::disallowed_methods,
     reason = "the stand-in's only clock; conditions carry a time"
 )]
-fn now() -> String {
+pub(crate) fn now() -> String {
     let now = jiff::Timestamp::now();
     now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

@@ -16,7 +16,6 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::controller::{Action, Config, Controller};
-use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
 use kube::{Api, Client, ResourceExt as _};
@@ -40,12 +39,7 @@ pub async fn run(settings: Settings) -> Result<()> {
     let config =
         kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
     let client = Client::try_from(config)?;
-    let reporter = Reporter::from(name::FIELD_MANAGER);
-    let operator = Arc::new(Operator {
-        recorder: Recorder::new(client.clone(), reporter),
-        client,
-        settings,
-    });
+    let operator = Arc::new(Operator { client, settings });
     let mut namespaces: Vec<Option<String>> = operator
         .settings
         .namespaces
