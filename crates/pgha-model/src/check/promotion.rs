@@ -47,6 +47,7 @@ pub fn judge_promotion(
     judge_target(facts, consent, now, &mut hard);
     let mut soft = Findings::default();
     judge_members(facts.target, &mut soft);
+    judge_repository(facts, &mut soft);
     match facts.source {
         Ok(source) => {
             judge_identity(source, facts.target, &mut hard);
@@ -92,12 +93,16 @@ fn judge_target(
     judge_postgres_role(part, target, true, findings);
     replay::judge(target, findings);
     replication::judge_synchronous(target, findings);
-    let proved = facts.proof.and_then(Result::ok);
-    let timeline: Option<Timeline> = proved.map(|proof| proof.target.timeline);
-    let timeline = timeline.or_else(|| archive::timeline(target));
-    archive::judge_repository(part, target, timeline, findings);
     archive::judge_target(target, findings);
     access::judge_permissions(part, target, findings);
+}
+
+/// Only the proof tells the timeline exactly: without it this side's control file does, which may still name an older one.
+fn judge_repository(facts: &PromotionFacts<'_>, findings: &mut Findings) {
+    let proved = facts.proof.and_then(Result::ok);
+    let timeline: Option<Timeline> = proved.map(|proof| proof.target.timeline);
+    let timeline = timeline.or_else(|| archive::timeline(facts.target));
+    archive::judge_repository(Part::Target, facts.target, timeline, findings);
 }
 
 /// A member that is down now can be elected later without the last writes.
@@ -202,6 +207,7 @@ mod tests {
     use super::*;
     use crate::check::samples::Sample;
     use crate::lsn::Lsn;
+    use crate::observed::Observed;
     use crate::service::samples::{PRIMARY, STANDBY, now, set_status};
     use crate::standstill::End;
 
@@ -274,7 +280,12 @@ mod tests {
     #[test]
     fn what_may_be_or_become_primary_needs_consent() {
         type Spoil = fn(&mut Sample);
-        let spoilers: [(&str, Spoil); 5] = [
+        let spoilers: [(&str, Spoil); 6] = [
+            ("dead-branch", |s| {
+                if let Observed::Seen(branches) = &mut s.target.inspection.branches {
+                    branches[0].newest = Some(Timeline(7));
+                }
+            }),
             ("peer-stays-standby", |s| {
                 s.source.survey.object.standby = false;
             }),
@@ -287,8 +298,8 @@ mod tests {
             }),
             ("members-running", |s| {
                 for member in &mut s.target.survey.members {
-                    member.live = crate::observed::Observed::unseen("gone");
-                    member.status = crate::observed::Observed::unseen("gone");
+                    member.live = Observed::unseen("gone");
+                    member.status = Observed::unseen("gone");
                 }
             }),
         ];
