@@ -20,6 +20,7 @@ use pgha_model::observed::Observed;
 use crate::args::{BackupArgs, Format};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::interrupt::interruption;
 use crate::session::Session;
 use crate::settings::Environment;
 use crate::ui::Ui;
@@ -84,7 +85,7 @@ async fn run(args: &BackupArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, 
     let mut work = pin!(request.carry_out());
     tokio::select! {
         result = &mut work => return result,
-        Ok(()) = tokio::signal::ctrl_c() => {}
+        Ok(()) = interruption() => {}
     }
     match request.stage.get() {
         Stage::Looking => Err(Failure::interrupted()),
@@ -93,7 +94,7 @@ async fn run(args: &BackupArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, 
             request.is_stopped.set(true);
             tokio::select! {
                 result = &mut work => result,
-                Ok(()) = tokio::signal::ctrl_c() => Err(request.left_alone("interrupted")),
+                Ok(()) = interruption() => Err(request.left_alone("interrupted")),
             }
         }
     }

@@ -12,6 +12,7 @@ use pgha_model::site::Place;
 use crate::args::Format;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::interrupt::interruption;
 use crate::settings::RequestTimeout;
 use crate::ui::{Ui, View};
 use crate::view::switchover::EventView;
@@ -51,7 +52,7 @@ pub(crate) fn show_last(view: &impl View, ui: &Ui) -> Result<(), Failure> {
     ui.show_next(view).map(|_closed| ())
 }
 
-/// Carries the work to its end and counts each Ctrl-C on the way.
+/// Carries the work to its end and counts each interruption on the way.
 pub(crate) async fn interruptible<T>(
     work: impl Future<Output = T>,
     interrupter: &Interrupter,
@@ -61,7 +62,7 @@ pub(crate) async fn interruptible<T>(
     loop {
         tokio::select! {
             result = &mut work => return result,
-            Ok(()) = tokio::signal::ctrl_c() => {
+            Ok(()) = interruption() => {
                 interrupter.interrupt();
                 ui.note("Interrupted: going to a safe place. Ctrl-C again gives up waiting.");
             }

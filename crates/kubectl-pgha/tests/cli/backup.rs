@@ -232,7 +232,7 @@ fn a_backup_that_could_not_be_verified_is_not_asked_for() {
 }
 
 #[test]
-fn ctrl_c_before_the_request_changes_nothing_and_after_it_leaves_the_backup_alone() {
+fn an_interruption_before_the_request_changes_nothing_and_after_it_leaves_the_backup_alone() {
     let arguments = [
         "backup",
         "zitadel",
@@ -244,11 +244,14 @@ fn ctrl_c_before_the_request_changes_nothing_and_after_it_leaves_the_backup_alon
     let silent = cluster(&primary());
     silent.fail(Fault::new(Failure::SilenceBefore));
     let bench = Bench::new(&[("core1", &silent)]);
-    let child = bench.command(&arguments).spawn().unwrap();
-    await_true(|| !silent.requests().is_empty());
-    signal(&child, "INT");
-    let output = end_of(child, Duration::from_secs(10));
-    assert_eq!(output.status.code(), Some(130));
+    for name in ["INT", "TERM"] {
+        let before = silent.requests().len();
+        let child = bench.command(&arguments).spawn().unwrap();
+        await_true(|| silent.requests().len() > before);
+        signal(&child, name);
+        let output = end_of(child, Duration::from_secs(10));
+        assert_eq!(output.status.code(), Some(130), "{name}");
+    }
 
     let running = cluster(&primary());
     serve(&running, json!({"active": 1}), None);
