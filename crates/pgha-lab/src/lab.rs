@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use serde_json::json;
@@ -25,6 +26,7 @@ use crate::progress::Progress;
 use crate::site::{Place, SERVICE_NAMESPACE, Site};
 use crate::store;
 use crate::volume;
+use crate::wait;
 use crate::writer;
 
 /// What `up` needs to be told.
@@ -246,13 +248,18 @@ fn start_operators(options: &Options, progress: &Progress) -> Result<()> {
 fn start_operator(site: Site, options: &Options) -> Result<()> {
     let kubectl = Kubectl::new(site);
     kubectl.apply_folder(&options.crds)?;
-    kubectl.run(&[
-        "wait",
-        "--for=condition=Established",
-        "crd",
-        "--all",
-        "--timeout=30s",
-    ])?;
+    // `kubectl wait` fails at once on a definition that has no condition yet.
+    let limit = Duration::from_secs(30);
+    wait::until("the custom resources to be served", limit, || {
+        let established = [
+            "wait",
+            "--for=condition=Established",
+            "crd",
+            "--all",
+            "--timeout=5s",
+        ];
+        kubectl.run(&established).map(drop)
+    })?;
     options.operator.ensure(site).map(drop)
 }
 
