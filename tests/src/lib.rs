@@ -55,6 +55,19 @@ impl Suite {
         }))
     }
 
+    /// The same for a test that only the long way has.
+    ///
+    /// # Errors
+    /// As [`Suite::open`].
+    #[expect(clippy::print_stdout, reason = "a skipped test says so")]
+    pub fn open_for_full() -> Result<Option<Self>> {
+        if !Self::is_full() {
+            println!("skipped: cargo xtask test --full has it");
+            return Ok(None);
+        }
+        Self::open()
+    }
+
     /// Whether this run takes the long way (`cargo xtask test --full`).
     pub fn is_full() -> bool {
         variable("PGHA_FULL").as_deref() == Some("1")

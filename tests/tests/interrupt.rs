@@ -252,11 +252,13 @@ impl Pair {
         let refused = self.suite.switchover(self.cluster, self.from)?;
         ensure!(refused.code == Some(3), "not refused: {refused:?}");
         tells(&refused, "Both sides are standbys")?;
-        tells(
-            &refused,
-            "Either make the side that was primary last primary again",
-        )?;
-        tells(&refused, "or promote the one that holds more")
+        tells(&refused, "There are two ways out")?;
+        for site in Site::ALL {
+            let other = site.other().name();
+            let way = format!("promote {} --context {site} --peer {other}", self.cluster);
+            tells(&refused, &way)?;
+        }
+        Ok(())
     }
 
     fn await_primary(&self, site: Site) -> Result<()> {

@@ -20,21 +20,33 @@ const DEADLINE: Duration = Duration::from_mins(2);
 
 #[test]
 fn an_archive_only_pair_is_moved_step_by_step() -> Result<()> {
-    step_by_step(CLUSTER, Standby::Archive, Patroni::V4_1)
+    step_by_step(Suite::open()?, CLUSTER, Standby::Archive, Patroni::V4_1)
 }
 
 #[test]
 fn a_streaming_pair_is_moved_step_by_step() -> Result<()> {
-    step_by_step("promote-streaming", Standby::Streaming, Patroni::V4_1)
+    let suite = Suite::open_for_full()?;
+    step_by_step(
+        suite,
+        "promote-streaming",
+        Standby::Streaming,
+        Patroni::V4_1,
+    )
 }
 
 #[test]
 fn an_archive_only_pair_of_an_old_patroni_is_moved_step_by_step() -> Result<()> {
-    step_by_step("promote-archive-33", Standby::Archive, Patroni::V3_3)
+    let suite = Suite::open_for_full()?;
+    step_by_step(suite, "promote-archive-33", Standby::Archive, Patroni::V3_3)
 }
 
-fn step_by_step(cluster: &str, standby: Standby, patroni: Patroni) -> Result<()> {
-    let Some(suite) = Suite::open()? else {
+fn step_by_step(
+    suite: Option<Suite>,
+    cluster: &str,
+    standby: Standby,
+    patroni: Patroni,
+) -> Result<()> {
+    let Some(suite) = suite else {
         return Ok(());
     };
     suite.pair(cluster, standby, patroni)?;

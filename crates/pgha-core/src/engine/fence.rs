@@ -107,6 +107,12 @@ impl Fence {
                 )
             }
         };
+        if self.demotion == Demotion::WhilePaused {
+            // Before anything else: with this Patroni lets the lock go, and whoever ends the pause from now on, also
+            // without this tool, starts a standby. An operator that ends pause and primary in one write starts what held
+            // the lock as a primary, beside the other side's (patroni issue 1660).
+            at.send_config(&config).await?;
+        }
         let stop = stopping.unwrap_or_default().min(took);
         Ok(Stopped {
             closure,

@@ -1,8 +1,9 @@
 //! The recipe for Patroni before 4.1: paused, Postgres stopped by hand, and a standby before Patroni goes on.
 //!
 //! Those versions stop a primary at once when its cluster becomes a standby (`ha.py`, `follow`: `immediate-nolock`). The
-//! order here is the safety argument: resumed before its configuration says standby, Patroni would start the old primary
-//! read-write on its old timeline (patroni issue 1660).
+//! order here is the safety argument: resumed before its configuration says standby and its lock is let go, Patroni would
+//! start the old primary read-write on its old timeline (patroni issue 1660). So the configuration follows the stop at
+//! once, long before the other side is promoted.
 
 use std::time::Duration;
 
@@ -18,9 +19,9 @@ use crate::operator::pgo_v5::{self, render};
 use crate::settle::{Look, await_until};
 use crate::survey::{Depth, survey_site};
 
-/// Asks Postgres to stop cleanly. Patroni is paused and leaves it alone. The stop is not awaited here: `pg_ctl` looks each
-/// 100 ms, and for the end of the last archiving, which comes after the end of the log.
-pub(in crate::engine) const STOP: &str = r#"pg_ctl stop -s -m fast -W -D "$PGDATA" || exit 3"#;
+/// Stops Postgres cleanly, and waits until it is gone: Patroni is paused and leaves it alone, but one that is told to be a
+/// standby while its Postgres still archives takes it for a running primary, and keeps the lock.
+pub(in crate::engine) const STOP: &str = r#"pg_ctl stop -s -m fast -w -D "$PGDATA" || exit 3"#;
 
 const LOOK: Duration = Duration::from_millis(100);
 
