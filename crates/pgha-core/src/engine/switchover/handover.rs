@@ -30,7 +30,8 @@ const MAX_SEGMENTS: usize = 8;
 /// How long the hand-over may take before archive-get is put back.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// How often the target looks for log when a look costs it next to nothing.
+/// How often an archive-only target looks for log when a look costs it next to nothing. One that streams would as often
+/// try to reach the source that has stopped.
 const LOOK_INTERVAL: &str = "50ms";
 
 /// Reads from a line how much of the last segment to send and the segments' names; writes each as a gzip member of its
@@ -92,11 +93,13 @@ impl Switchover<'_> {
         }
         let mut config = self.target.config();
         render::set_restore_command(&mut config, NOTHING);
-        render::set_parameter(
-            &mut config,
-            "wal_retrieve_retry_interval",
-            Some(LOOK_INTERVAL),
-        );
+        if self.is_archive_only() {
+            render::set_parameter(
+                &mut config,
+                "wal_retrieve_retry_interval",
+                Some(LOOK_INTERVAL),
+            );
+        }
         self.target.send_config(&config).await?;
         let limit = self.limits.step;
         for psql in &mut self.target.members {
