@@ -15,12 +15,11 @@ use super::standstill::read_side;
 use super::steps::Steps;
 use super::switchover::pause::{pause_patroni, resume_as_standby};
 use super::switchover::planned;
-use super::switchover::wait::{await_archived, emit_canary};
+use super::switchover::wait::{await_archived, emit_canary, switch_segment};
 use super::{Interrupt, Limits, MoveError, PlannedPatch, Reporter, Side, StepError};
 use crate::client::SiteClient;
 use crate::clock::{self, Instant};
 use crate::operator::pgo_v5::render;
-use crate::postgres::ANSWER_TIME;
 use crate::settle::{Look, await_until};
 use crate::survey::{Depth, survey_site};
 
@@ -121,14 +120,7 @@ impl DemotionRun {
             .await
             .map_err(StepError::Sql)?;
         emit_canary(psql).await?;
-        let segment = "select pg_walfile_name(pg_current_wal_insert_lsn())";
-        let segment = psql
-            .query(segment, ANSWER_TIME)
-            .await
-            .map_err(StepError::Sql)?;
-        psql.query("select pg_switch_wal()", ANSWER_TIME)
-            .await
-            .map_err(StepError::Sql)?;
+        let segment = switch_segment(psql).await?;
         await_archived(psql, &segment, limit).await?;
         push_archived(&mut self.side, &segment, limit).await?;
         if self.pauses() {

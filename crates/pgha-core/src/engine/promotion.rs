@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::StepError;
 use super::side::Side;
-use super::switchover::wait::{await_archived, emit_canary};
+use super::switchover::wait::{await_archived, emit_canary, switch_segment};
 use crate::diagnose::Diagnose as _;
 use crate::login::Programs;
 use crate::operator::pgo_v5::render;
@@ -110,14 +110,7 @@ pub(super) async fn read_history(
 /// Has the new primary archive a segment of the new timeline; returns its name.
 pub(super) async fn archive_segment(side: &mut Side, limit: Duration) -> Result<String, StepError> {
     let psql = side.psql()?;
-    let segment = "select pg_walfile_name(pg_current_wal_insert_lsn())";
-    let segment = psql
-        .query(segment, ANSWER_TIME)
-        .await
-        .map_err(StepError::Sql)?;
-    psql.query("select pg_switch_wal()", ANSWER_TIME)
-        .await
-        .map_err(StepError::Sql)?;
+    let segment = switch_segment(psql).await?;
     await_archived(psql, &segment, limit).await?;
     Ok(segment)
 }

@@ -4,11 +4,10 @@ use pgha_model::timeline::Timeline;
 
 use super::Switchover;
 use super::pause::pause_patroni;
-use super::wait::{await_archived, await_replay, await_setting, emit_canary};
+use super::wait::{await_archived, await_replay, await_setting, emit_canary, switch_segment};
 use crate::engine::StepError;
 use crate::engine::push::push_archived;
 use crate::operator::pgo_v5::render;
-use crate::postgres::ANSWER_TIME;
 
 /// How often an archive-only target asks for log during a move; 5 s otherwise (PostgreSQL documentation, 20.6.3).
 pub(super) const POLL_INTERVAL: &str = "200ms";
@@ -72,14 +71,7 @@ impl Switchover<'_> {
             .await
             .map_err(StepError::Sql)?;
         let canary = emit_canary(psql).await?;
-        let segment = "select pg_walfile_name(pg_current_wal_insert_lsn())";
-        let segment = psql
-            .query(segment, ANSWER_TIME)
-            .await
-            .map_err(StepError::Sql)?;
-        psql.query("select pg_switch_wal()", ANSWER_TIME)
-            .await
-            .map_err(StepError::Sql)?;
+        let segment = switch_segment(psql).await?;
         await_replay(&mut self.target, canary, limit).await?;
         await_archived(self.source.psql()?, &segment, limit).await?;
         push_archived(&mut self.source, &segment, limit).await?;

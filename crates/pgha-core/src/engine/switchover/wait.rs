@@ -18,6 +18,19 @@ pub(in crate::engine) async fn emit_canary(psql: &mut Psql) -> Result<Lsn, StepE
     psql.lsn(canary, ANSWER_TIME).await.map_err(StepError::Sql)
 }
 
+/// Ends the current segment of a primary's log, which then goes to the archive; returns its name.
+pub(in crate::engine) async fn switch_segment(psql: &mut Psql) -> Result<String, StepError> {
+    let segment = "select pg_walfile_name(pg_current_wal_insert_lsn())";
+    let segment = psql
+        .query(segment, ANSWER_TIME)
+        .await
+        .map_err(StepError::Sql)?;
+    psql.query("select pg_switch_wal()", ANSWER_TIME)
+        .await
+        .map_err(StepError::Sql)?;
+    Ok(segment)
+}
+
 /// Waits until every member of a standby side has replayed past a position; returns up to where each has, the leader
 /// first.
 pub(in crate::engine) async fn await_replay(
