@@ -55,6 +55,7 @@ impl DemotionRun {
             section: plan.standby.clone(),
             demotion: plan.demotion,
             leader: plan.source_leader.clone(),
+            asks_archive: true,
         };
         Self {
             peer: peer.map(|peer| peer.site.clone()),

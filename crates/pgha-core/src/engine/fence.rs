@@ -21,17 +21,23 @@ use crate::postgres::{ANSWER_TIME, ControlError, PRINT_CONTROL_DATA, Psql};
 use crate::settle::{Look, await_until};
 
 /// Prints the control data as soon as it says `shut down`, and before it for how many microseconds the server was seen
-/// stopping. A member that Patroni has already started again as a standby is missed, so this looks often; until the server
-/// says that it stops (PostgreSQL source, `pidfile.h`, `PM_STATUS_STOPPING`) a look starts no process.
+/// stopping. A member that Patroni has already started again as a standby is missed, so this looks often, and a look starts
+/// no process until the server says that it stops (PostgreSQL source, `pidfile.h`, `PM_STATUS_STOPPING`) and its control
+/// file has changed: everything in it is among the first pieces between zeros.
 const WATCH_FOR_SHUTDOWN: &str = r#"
 exec {tick}<> <(:)
 is_up() { mapfile -t -s 7 -n 1 line < "$PGDATA/postmaster.pid" && [[ ${line-} != stopping* ]]; }
 while is_up 2>/dev/null; do read -r -t 0.005 -u "$tick"; done
 began=${EPOCHREALTIME/[.,]/}
+seen=
 while :; do
-  out=$(LC_ALL=C pg_controldata "$PGDATA") || exit 3
-  [[ $out =~ cluster\ state:\ +shut\ down$'\n' ]] && break
-  read -r -t 0.01 -u "$tick"
+  mapfile -d '' -n 400 control < "$PGDATA/global/pg_control" || exit 3
+  if [[ "${control[*]}" != "$seen" ]]; then
+    seen="${control[*]}"
+    out=$(LC_ALL=C pg_controldata "$PGDATA") || exit 3
+    [[ $out =~ cluster\ state:\ +shut\ down$'\n' ]] && break
+  fi
+  read -r -t 0.005 -u "$tick"
 done
 printf 'pgha-stopping-us: %s\n%s\n' "$((${EPOCHREALTIME/[.,]/} - began))" "$out""#;
 
@@ -44,6 +50,9 @@ pub(super) struct Fence {
     pub(super) demotion: Demotion,
     /// The member that is stopped: only its own word counts.
     pub(super) leader: LeaderIdentity,
+    /// Whether it asks the archive from then on. In a move it does so after the release: until then each request of its
+    /// members would take the processor from what the write gap waits for.
+    pub(super) asks_archive: bool,
 }
 
 /// A side that was stopped.
@@ -77,7 +86,10 @@ impl Fence {
         limits: Limits,
         begun: &mut Option<Instant>,
     ) -> Result<Stopped, StepError> {
-        let config = render::config_as_standby(&at.config(), &self.section);
+        let mut config = render::config_as_standby(&at.config(), &self.section);
+        if !self.asks_archive {
+            render::set_restore_command(&mut config, render::NO_ARCHIVE);
+        }
         let patch = at.standby_patch(&self.section, true);
         let shell = at.take_shell()?;
         let leader = shell.container().clone();
@@ -319,8 +331,10 @@ mod tests {
     fn the_stop_is_seen_and_timed() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
-        // Says `shutting down` at the first look and `shut down` from the second on.
-        let program = "#!/bin/sh\ncat \"$PGDATA/control\"\nprintf 'Database cluster state:  shut down\\nLatest\\n' > \"$PGDATA/control\"\n";
+        // Says `shutting down` at the first look; the file changes after it, and the second look says `shut down`.
+        let program = "#!/bin/sh\ncat \"$PGDATA/control\"\nprintf 'Database cluster state:  shut down\\nLatest\\n' > \"$PGDATA/control\"\nprintf 'a\\0c' > \"$PGDATA/global/pg_control\"\n";
+        fs::create_dir(path("global")).unwrap();
+        fs::write(path("global/pg_control"), "a\0b").unwrap();
         fs::write(path("pg_controldata"), program).unwrap();
         fs::set_permissions(path("pg_controldata"), fs::Permissions::from_mode(0o755)).unwrap();
         fs::write(path("control"), "Database cluster state:  shutting down\n").unwrap();

@@ -4,7 +4,7 @@ use pgha_model::event::Standing;
 use pgha_model::login::Logins;
 use pgha_model::lsn::Lsn;
 use pgha_model::member::Role;
-use pgha_model::plan::Step;
+use pgha_model::plan::{Feed, Step};
 use pgha_model::promotion::{PromotionOutcome, PromotionPlan};
 use pgha_model::standstill::Standstill;
 
@@ -265,7 +265,9 @@ impl PromotionRun {
         let replicas = self.target.members.get_mut(1..).unwrap_or_default();
         let mut following = await_members(replicas, mark, limit).await?.len();
         if let Some(source) = self.peer() {
-            following += await_replay(source, mark, limit).await?.len();
+            following += await_replay(source, mark, limit, Feed::Archive)
+                .await?
+                .len();
         }
         let evidence = if self.is_proved() {
             format!("{following} members replayed past {mark}, which only the new timeline has.")

@@ -73,6 +73,8 @@ pub(super) struct Proof {
     pub(super) closure: Closure,
     /// The end of the last record that the target's leader has replayed.
     pub(super) replayed: Lsn,
+    /// The last segment came by the archive, which otherwise lacks it.
+    pub(super) by_archive: bool,
 }
 
 /// A patch of the plan, at its step.
@@ -302,6 +304,7 @@ impl<'a> Switchover<'a> {
             section: self.source.standby_section(&self.target),
             demotion: self.plan.demotion,
             leader: self.plan.source_leader.clone(),
+            asks_archive: false,
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pgha_model::login::Logins;
 use pgha_model::lsn::Lsn;
-use pgha_model::plan::Step;
+use pgha_model::plan::{Feed, Step};
 
 use super::pause::resume_as_standby;
 use super::schedule::Schedules;
@@ -73,6 +73,12 @@ impl Switchover<'_> {
             let section = self.source.standby_section(&self.target);
             resume_as_standby(&mut self.source, &section, limit).await?;
         }
+        if !proof.by_archive
+            && let Err(error) = self.start_push(&proof.closure)
+        {
+            let text = format!("The source's last segment was not pushed: {error}.");
+            self.note(Step::Verify, text);
+        }
         let (from, end) = (proof.closure.timeline, proof.replayed);
         let fork = promotion::read_fork(&mut self.target, primary, from, end).await?;
         promotion::check_reads_only(&mut self.source, limit).await?;
@@ -88,7 +94,7 @@ impl Switchover<'_> {
         ))
     }
 
-    /// The push may outlast the promotion of a streaming target; the old side needs it when it cannot stream.
+    /// The old side needs what was pushed when it cannot stream.
     async fn check_pushed(&mut self) {
         while let Some(pushed) = self.pushing.join_next().await {
             let failed = match pushed {
@@ -142,7 +148,7 @@ impl Switchover<'_> {
     async fn await_followers(&mut self, mark: Lsn) -> Result<usize, StepError> {
         let limit = self.limits.step;
         self.source.reconnect(limit).await?;
-        await_replay(&mut self.source, mark, limit).await?;
+        await_replay(&mut self.source, mark, limit, Feed::Archive).await?;
         let replicas = self.target.members.get_mut(1..).unwrap_or_default();
         let followed = await_members(replicas, mark, limit).await?;
         Ok(self.source.members.len() + followed.len())

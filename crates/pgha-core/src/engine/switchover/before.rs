@@ -72,7 +72,7 @@ impl Switchover<'_> {
             .map_err(StepError::Sql)?;
         let canary = emit_canary(psql).await?;
         let segment = switch_segment(psql).await?;
-        await_replay(&mut self.target, canary, limit).await?;
+        await_replay(&mut self.target, canary, limit, self.plan.feed).await?;
         await_archived(self.source.psql()?, &segment, limit).await?;
         push_archived(&mut self.source, &segment, limit).await?;
         self.refuse_dead_branch().await?;

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use futures::future::try_join_all;
 use pgha_model::handover::{Arrival, Shipment};
 use pgha_model::lsn::{Lsn, SegmentSize};
 use pgha_model::plan::Step;
@@ -15,11 +16,8 @@ use super::before::POLL_INTERVAL;
 use super::wait::await_setting;
 use crate::engine::StepError;
 use crate::exec::Process;
-use crate::operator::pgo_v5::render;
+use crate::operator::pgo_v5::render::{self, NO_ARCHIVE};
 use crate::postgres::ANSWER_TIME;
-
-/// A restore command that has nothing, at no cost.
-const NOTHING: &str = "/bin/false";
 
 /// The first release whose `restore_command` changes without a restart (PostgreSQL 14 release notes, E.1.3.1.6).
 const RELOADS_RESTORE_COMMAND: u32 = 140_000;
@@ -92,7 +90,7 @@ impl Switchover<'_> {
             ));
         }
         let mut config = self.target.config();
-        render::set_restore_command(&mut config, NOTHING);
+        render::set_restore_command(&mut config, NO_ARCHIVE);
         if self.is_archive_only() {
             render::set_parameter(
                 &mut config,
@@ -103,7 +101,7 @@ impl Switchover<'_> {
         self.target.send_config(&config).await?;
         let limit = self.limits.step;
         for psql in &mut self.target.members {
-            await_setting(psql, "restore_command", NOTHING, limit).await?;
+            await_setting(psql, "restore_command", NO_ARCHIVE, limit).await?;
         }
         self.await_last_request(limit).await?;
         let way = if self.is_archive_only() {
@@ -112,13 +110,23 @@ impl Switchover<'_> {
         } else {
             ""
         };
-        // What is written now need not be written by the shutdown checkpoint, while nobody can write.
-        let checkpoint = self.source.psql()?.query("checkpoint", limit).await;
-        checkpoint.map_err(StepError::Sql)?;
+        self.checkpoint(limit).await?;
         Ok((
             (),
-            format!("restore_command is {NOTHING} on every member of the target{way}."),
+            format!("restore_command is {NO_ARCHIVE} on every member of the target{way}."),
         ))
+    }
+
+    /// What is written now need not be written by the shutdown checkpoint, while nobody can write. On the target a
+    /// restartpoint also keeps old segments under names to come (PostgreSQL documentation, 30.5 "WAL Configuration"): the
+    /// last one arrives without a new file to fill first.
+    async fn checkpoint(&mut self, limit: Duration) -> Result<(), StepError> {
+        let members = self.target.members.iter_mut();
+        let all = members.chain([self.source.psql()?]);
+        try_join_all(all.map(|psql| psql.query("checkpoint", limit)))
+            .await
+            .map(drop)
+            .map_err(StepError::Sql)
     }
 
     async fn open_handover(&mut self) -> Result<Handover, StepError> {

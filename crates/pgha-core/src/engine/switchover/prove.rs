@@ -1,6 +1,7 @@
 //! The proof: the target holds everything that the source has ever acknowledged.
 
 use pgha_model::lsn::Lsn;
+use pgha_model::plan::Feed;
 use pgha_model::proof::Closure;
 
 use super::wait::await_replay;
@@ -12,7 +13,8 @@ use crate::engine::push::push_script;
 impl Switchover<'_> {
     /// The target holds everything, on every member that Patroni could elect.
     ///
-    /// The push waits where the archive is not on the target's way: it would take the processor from what is.
+    /// Where the archive is not on the target's way the push waits until the promotion is over: it would take the
+    /// processor from it.
     pub(super) async fn prove(&mut self, closure: Closure) -> Result<(Proof, String), StepError> {
         let begun = clock::monotonic();
         let direct = match self.handover.take() {
@@ -21,10 +23,9 @@ impl Switchover<'_> {
         };
         let shipped = clock::monotonic();
         let (past, limit) = (closure.end.to_exceed(), self.limits.proof);
+        tracing::debug!(end = %closure.end, direct, "the log is where the target looks");
         let positions = if direct {
-            let positions = await_replay(&mut self.target, past, limit).await?;
-            self.start_push(&closure)?;
-            positions
+            await_replay(&mut self.target, past, limit, self.plan.feed).await?
         } else {
             self.start_push(&closure)?;
             self.await_replay_by_archive(past).await?
@@ -45,7 +46,12 @@ impl Switchover<'_> {
             positions.len(),
             closure.end
         );
-        Ok((Proof { closure, replayed }, evidence))
+        let proof = Proof {
+            closure,
+            replayed,
+            by_archive: !direct,
+        };
+        Ok((proof, evidence))
     }
 
     /// Waits for the replay of what the push brings, and no longer than that can work.
@@ -54,7 +60,7 @@ impl Switchover<'_> {
         past: Lsn,
     ) -> Result<Vec<(String, Lsn)>, StepError> {
         let limit = self.limits.proof;
-        let mut replay = std::pin::pin!(await_replay(&mut self.target, past, limit));
+        let mut replay = std::pin::pin!(await_replay(&mut self.target, past, limit, Feed::Archive));
         loop {
             tokio::select! {
                 positions = &mut replay => return positions,
@@ -69,7 +75,7 @@ impl Switchover<'_> {
         }
     }
 
-    fn start_push(&mut self, closure: &Closure) -> Result<(), StepError> {
+    pub(super) fn start_push(&mut self, closure: &Closure) -> Result<(), StepError> {
         let script = push_script(&self.source, closure)?;
         let limit = self.limits.proof;
         let mut shell = self.source.take_shell()?;

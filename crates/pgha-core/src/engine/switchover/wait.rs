@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures::future::try_join_all;
 use pgha_model::lsn::Lsn;
+use pgha_model::plan::Feed;
 use tokio::time::timeout;
 
 use crate::clock;
@@ -32,11 +33,12 @@ pub(in crate::engine) async fn switch_segment(psql: &mut Psql) -> Result<String,
 }
 
 /// Waits until every member of a standby side has replayed past a position; returns up to where each has, the leader
-/// first.
+/// first. `feed` is how the log comes to its leader.
 pub(in crate::engine) async fn await_replay(
     side: &mut Side,
     past: Lsn,
     limit: Duration,
+    feed: Feed,
 ) -> Result<Vec<(String, Lsn)>, StepError> {
     let Some((leader, replicas)) = side.members.split_first_mut() else {
         return Err(StepError::BasisChanged {
@@ -46,7 +48,7 @@ pub(in crate::engine) async fn await_replay(
     let mut others = std::pin::pin!(await_members(replicas, past, limit));
     let mut early = None;
     let first = {
-        let mut first = std::pin::pin!(await_leader(leader, past, limit));
+        let mut first = std::pin::pin!(await_leader(leader, past, limit, feed));
         loop {
             tokio::select! {
                 first = &mut first => break first?,
@@ -70,9 +72,12 @@ async fn await_leader(
     leader: &mut Psql,
     past: Lsn,
     limit: Duration,
+    feed: Feed,
 ) -> Result<(String, Lsn), StepError> {
     let first = await_member(leader, past, limit).await?;
-    wake_senders(leader).await?;
+    if feed == Feed::Archive {
+        wake_senders(leader).await?;
+    }
     Ok(first)
 }
 
@@ -100,6 +105,7 @@ async fn await_member(
         .await
         .map_err(StepError::Sql)?;
     let member = psql.member().to_owned();
+    tracing::debug!(member, ?replayed, %past, "waited for replay");
     match replayed {
         Some(replayed) => Ok((member, replayed)),
         None => Err(StepError::NotSettled {

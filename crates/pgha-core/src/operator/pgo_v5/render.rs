@@ -11,6 +11,9 @@ use crate::patch::{ObjectPatch, PatchBuilder};
 
 const KIND: &str = "postgrescluster";
 
+/// A restore command that has nothing, at no cost.
+pub const NO_ARCHIVE: &str = "/bin/false";
+
 /// Asks the operator to leave the cluster alone, or to work again; rests on the hold and the standby section as seen.
 pub fn hold(object: &Value, name: &str, paused: bool) -> ObjectPatch {
     let seen = object.pointer("/spec/paused");
@@ -82,7 +85,10 @@ pub fn config_as_standby(config: &Value, section: &Map<String, Value>) -> Value 
     }
     let repo = section.get("repoName").and_then(Value::as_str);
     if let Some(number) = repo.and_then(|name| name.strip_prefix("repo")) {
-        let command = format!("{base} --repo={number}");
+        let command = match &*base {
+            NO_ARCHIVE => base,
+            _ => format!("{base} --repo={number}"),
+        };
         methods.push("pgbackrest");
         standby.insert("restore_command".to_owned(), json!(command));
         set_restore_command(&mut config, &command);
