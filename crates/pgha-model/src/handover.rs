@@ -38,6 +38,23 @@ impl Shipment {
         })
     }
 
+    /// Reads what the source sent: a line with how many bytes of each segment, and the packed bytes.
+    pub fn read_cargo<'a>(&self, sent: &'a [u8], size: SegmentSize) -> Result<Cargo<'a>, String> {
+        let line_end = sent.iter().position(|byte| *byte == b'\n');
+        let (line, packed) = sent.split_at(line_end.unwrap_or_default());
+        let lengths = std::str::from_utf8(line).unwrap_or_default();
+        let is_length = |length: &str| {
+            let bytes = length.parse::<u64>().unwrap_or_default();
+            bytes > 0 && bytes <= size.as_bytes() && bytes.is_multiple_of(TAIL_GRAIN)
+        };
+        let is_whole = lengths.split(',').count() == self.names.len();
+        if is_whole && lengths.split(',').all(is_length) {
+            let packed = packed.strip_prefix(b"\n").unwrap_or_default();
+            return Ok(Cargo { lengths, packed });
+        }
+        Err("the source did not say how much it sent".to_owned())
+    }
+
     /// Whether every segment arrived, and is what its name says, of the source's own database.
     pub fn judge(
         &self,
@@ -64,6 +81,15 @@ impl Shipment {
         }
         Err("something arrived that was not asked for".to_owned())
     }
+}
+
+/// What the source has sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cargo<'a> {
+    /// How many bytes of each segment, separated by commas; zeros follow them.
+    pub lengths: &'a str,
+    /// The segments, each packed by itself.
+    pub packed: &'a [u8],
 }
 
 /// What the target says of a segment that arrived.
@@ -159,6 +185,28 @@ mod tests {
         assert_eq!(tail("0/500FFF8"), Some(128 << 10));
         assert_eq!(tail("0/5EEFFF8"), Some(0xF0_0000));
         assert_eq!(tail("0/5FFFFF8"), None);
+    }
+
+    #[test]
+    fn the_source_says_how_much_of_each_it_sent() {
+        let shipment = plan("0/5000028", "0/4000148", 2).unwrap();
+        let read = |sent| shipment.read_cargo(sent, SegmentSize::DEFAULT);
+        let cargo = read(b"65536,131072\n\x1f\n\x8b").unwrap();
+        assert_eq!(cargo.lengths, "65536,131072");
+        assert_eq!(cargo.packed, b"\x1f\n\x8b");
+        for bad in [
+            "",
+            "65536,131072",
+            "65536\n",
+            "65536,131072,65536\n",
+            "65536,0\n",
+            "65536,1000\n",
+            "65536,16842752\n",
+            "65536,-65536\n",
+            "65536,$(id)\n",
+        ] {
+            assert!(read(bad.as_bytes()).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use futures::future::try_join_all;
-use pgha_model::handover::{Arrival, Shipment};
+use pgha_model::handover::{Arrival, Cargo, Shipment};
 use pgha_model::lsn::{Lsn, SegmentSize};
 use pgha_model::plan::Step;
 use pgha_model::proof::Closure;
@@ -32,18 +32,37 @@ const LIMIT: Duration = Duration::from_secs(20);
 /// try to reach the source that has stopped.
 const LOOK_INTERVAL: &str = "50ms";
 
-/// Reads from a line how much of the last segment to send and the segments' names; writes each as a gzip member of its
-/// own, whose sum and length the other end checks (RFC 1952, 2.3.1).
+/// Reads from a line how much of the last segment to send and the segments' names; writes a line with how many bytes of
+/// each it sends, and each as a gzip member of its own, whose sum and length the other end checks (RFC 1952, 2.3.1).
+///
+/// A segment that was ended early is sent only as far as it is log. The first record of the next one says where the record
+/// before it is, and whether that is the switch (PostgreSQL source, `xlogrecord.h`, `XLogRecord`; `xlog_internal.h`,
+/// `XLogLongPageHeaderData`; `pg_control.h`, `XLOG_SWITCH`), after which a reader goes on in the next segment.
 const SEND: &str = r#"
 set -e -o pipefail
 read -r tail names
 cd "$PGDATA/pg_wal"
 set -- $names
-while [ $# -gt 1 ]; do gzip -1 -n -c -- "$1"; shift; done
-head -c "$tail" -- "$1" | gzip -1 -n -c"#;
+log_bytes() {
+  bytes=$(stat -c %s -- "$1")
+  local header record at
+  header=($(od -An -v -w56 -t u8 -N 56 -- "$2"))
+  at=$((header[6] - header[1] + bytes))
+  if [ "${header[2]}" = 0 ] && [ "$at" -gt 0 ] && [ "$at" -lt "$bytes" ]; then
+    record=($(od -An -v -w24 -t u1 -j "$at" -N 24 -- "$1"))
+    [ "${record[*]:0:4} ${record[*]:16:2}" = "24 0 0 0 64 0" ] && bytes=$(((at + 24) / 65536 * 65536 + 65536))
+  fi
+  lengths+=("$bytes")
+}
+lengths=()
+while [ $# -gt 1 ]; do log_bytes "$1" "$2"; shift; done
+lengths+=("$tail")
+(IFS=,; echo "${lengths[*]}")
+set -- $names
+for length in "${lengths[@]}"; do head -c "$length" -- "$1" | gzip -1 -n -c; shift; done"#;
 
-/// Reads from a line the size of a segment, a count of bytes and the segments' names, and so many packed bytes after it;
-/// says of each segment what arrived, as [`Arrival`] reads it. Once it reads `accept`, moves them into the log, oldest
+/// Reads from a line the size of a segment, a count of bytes, how many bytes of each segment are sent, and their names, and
+/// so many packed bytes after the line; says of each segment what arrived, as [`Arrival`] reads it. Once it reads `accept`, moves them into the log, oldest
 /// first, and wakes the server, which otherwise looks only after its interval.
 ///
 /// Zeros are not written, only reserved. A segment of that name may be in the log already: Postgres recycles old segments
@@ -51,12 +70,14 @@ head -c "$tail" -- "$1" | gzip -1 -n -c"#;
 /// (`xlogarchive.c`, `KeepFileRestoredFromArchive`): the source archives these segments, and nobody else.
 const RECEIVE: &str = r#"
 set -e -o pipefail; umask 077
-read -r size count names
+read -r size count lengths names
+lengths=(${lengths//,/ })
 log=$(readlink -f "$PGDATA/pg_wal"); into=$log.pgha
 rm -rf -- "$into"; mkdir -- "$into"; cd -- "$into"
 head -c "$count" | gzip -d -c | for name in $names; do
   fallocate -l "$size" -- "$name" 2>/dev/null || truncate -s "$size" -- "$name"
-  dd status=none bs=64K count="$((size / 65536))" iflag=fullblock conv=sparse,notrunc of="$name"
+  dd status=none bs=64K count="$((lengths[0] / 65536))" iflag=fullblock conv=sparse,notrunc of="$name"
+  lengths=("${lengths[@]:1}")
 done
 for name in $names; do echo "$name $(stat -c %s -- "$name") $(od -An -v -w32 -t u8 -N 32 -- "$name")"; done
 sync -- *
@@ -207,8 +228,9 @@ impl Switchover<'_> {
         let size = size.unwrap_or(SegmentSize::DEFAULT);
         let shipment = Shipment::plan(closure, replayed, size, MAX_SEGMENTS);
         let shipment = shipment.ok_or_else(|| changed("the target is too far behind"))?;
-        let packed = send(sender, &shipment).await?;
-        receive(receiver, closure, &shipment, size, &packed).await
+        let sent = send(sender, &shipment).await?;
+        let cargo = shipment.read_cargo(&sent, size).map_err(changed)?;
+        receive(receiver, closure, &shipment, size, &cargo).await
     }
 }
 
@@ -231,10 +253,11 @@ async fn receive(
     closure: &Closure,
     shipment: &Shipment,
     size: SegmentSize,
-    packed: &[u8],
+    cargo: &Cargo<'_>,
 ) -> Result<(), StepError> {
     let (size_bytes, names) = (size.as_bytes(), shipment.names.join(" "));
-    let mut given = format!("{size_bytes} {} {names}\n", packed.len()).into_bytes();
+    let Cargo { lengths, packed } = cargo;
+    let mut given = format!("{size_bytes} {} {lengths} {names}\n", packed.len()).into_bytes();
     given.extend_from_slice(packed);
     receiver.give(&given).await.map_err(StepError::Exec)?;
     let said = receiver.read_to_line("arrived").await;

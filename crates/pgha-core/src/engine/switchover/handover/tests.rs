@@ -79,10 +79,48 @@ fn source() -> Server {
     source
 }
 
+/// The first 56 bytes of a segment that begins with a record: its page header and what the record says of the one before.
+fn header(at: u64, before: u64) -> Vec<u8> {
+    let kind = 0xD110_u64 | 7 << 32;
+    let sizes = SIZE as u64 | 8192 << 32;
+    let words = [kind, at, 0, 77, sizes, 114, before];
+    words.iter().flat_map(|word| word.to_le_bytes()).collect()
+}
+
+/// A switch ends the first segment at 300 kB; `kind` of that record is `0x40`.
+fn source_after_switch(kind: u8) -> Server {
+    let source = source();
+    let (start, offset) = (4 << 20, 300_000);
+    let mut first = recycled();
+    let mut record = [0; 24];
+    (record[0], record[16]) = (24, kind);
+    first[offset..offset + record.len()].copy_from_slice(&record);
+    fs::write(source.log().join(NAMES[0]), first).unwrap();
+    let next = start + SIZE as u64;
+    let mut last = recycled();
+    let header = header(next, start + offset as u64);
+    last[..header.len()].copy_from_slice(&header);
+    fs::write(source.log().join(NAMES[1]), last).unwrap();
+    source
+}
+
+/// What was sent without its first line, and that line.
+fn cargo(sent: &[u8]) -> (&str, &[u8]) {
+    let end = sent.iter().position(|byte| *byte == b'\n').unwrap();
+    (std::str::from_utf8(&sent[..end]).unwrap(), &sent[end + 1..])
+}
+
 /// Gives the target what was sent; returns what it said before it asked, and the process that waits for the word.
-fn receive(target: &Server, packed: &[u8]) -> (String, Child, ChildStdin) {
+fn receive(target: &Server, sent: &[u8]) -> (String, Child, ChildStdin) {
+    let (lengths, packed) = cargo(sent);
     let (mut child, mut stdin) = target.start(RECEIVE);
-    writeln!(stdin, "{SIZE} {} {}", packed.len(), NAMES.join(" ")).unwrap();
+    writeln!(
+        stdin,
+        "{SIZE} {} {lengths} {}",
+        packed.len(),
+        NAMES.join(" ")
+    )
+    .unwrap();
     // A receiver that has ended already is what some tests are about.
     drop(stdin.write_all(packed));
     let mut said = String::new();
@@ -134,12 +172,29 @@ fn what_is_sent_arrives_whole_and_the_garbage_after_the_end_does_not() {
 }
 
 #[test]
+fn a_segment_that_a_switch_ended_is_sent_only_up_to_there() {
+    let (source, target) = (source_after_switch(0x40), Server::new());
+    let sent = source.send().stdout;
+    assert_eq!(cargo(&sent).0, format!("{},{TAIL}", 320 << 10));
+    let (_, mut child, mut stdin) = receive(&target, &sent);
+    writeln!(stdin, "accept").unwrap();
+    assert!(child.wait().unwrap().success());
+    let mut log = fs::read(source.log().join(NAMES[0])).unwrap();
+    log.truncate(320 << 10);
+    log.resize(SIZE, 0);
+    assert_eq!(fs::read(target.log().join(NAMES[0])).unwrap(), log);
+}
+
+#[test]
+fn a_segment_that_anything_else_ended_is_sent_whole() {
+    let sent = source_after_switch(0x50).send().stdout;
+    assert_eq!(cargo(&sent).0, format!("{SIZE},{TAIL}"));
+}
+
+#[test]
 fn the_page_headers_are_told() {
     let (source, target) = (source(), Server::new());
-    let header: Vec<u8> = [0xD110_u64 | 7 << 32, 4 << 20, 0, 77]
-        .iter()
-        .flat_map(|word| word.to_le_bytes())
-        .collect();
+    let header = header(4 << 20, 0);
     let mut segment = switched();
     segment[..header.len()].copy_from_slice(&header);
     fs::write(source.log().join(NAMES[0]), segment).unwrap();
@@ -165,7 +220,7 @@ fn without_the_word_the_log_is_not_touched() {
 fn what_was_damaged_on_the_way_does_not_arrive() {
     let (source, target) = (source(), Server::new());
     let mut packed = source.send().stdout;
-    let inside = 100;
+    let inside = packed.len() - 100;
     packed[inside] ^= 0x40;
     let (said, mut child, stdin) = receive(&target, &packed);
     drop(stdin);
