@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::fence::{Fence, check_leader};
 use super::push::{push_archived, push_script};
 use super::standstill::read_side;
-use super::steps::Steps;
+use super::steps::{BACK, Steps};
 use super::switchover::pause::{pause_patroni, resume_as_standby};
 use super::switchover::planned;
 use super::switchover::wait::{await_archived, emit_canary, switch_segment};
@@ -74,11 +74,11 @@ impl DemotionRun {
         interrupt: Interrupt,
         report: &'a mut Reporter<'a>,
     ) -> Result<DemotionOutcome, MoveError> {
-        let mut steps = Steps::new(interrupt, report);
-        let (closure, (end, members)) = match self.until_standby(&mut steps).await {
+        let steps = Steps::new(interrupt, report);
+        let (closure, (end, members)) = match self.until_standby(&steps).await {
             Ok(ended) => ended,
             Err((step, error)) => {
-                return Err(Box::pin(self.take_back(&mut steps, step, error)).await);
+                return Err(Box::pin(self.take_back(&steps, step, error)).await);
             }
         };
         let released = steps.gives_up(Step::Release, self.release()).await;
@@ -94,7 +94,7 @@ impl DemotionRun {
 
     async fn until_standby(
         &mut self,
-        steps: &mut Steps<'_>,
+        steps: &Steps<'_>,
     ) -> Result<(Closure, (End, usize)), (Step, StepError)> {
         steps.stops(Step::Hold, self.hold()).await?;
         steps.stops(Step::Rehearse, self.rehearse()).await?;
@@ -205,12 +205,12 @@ impl DemotionRun {
         Ok(((), "The operator works again.".to_owned()))
     }
 
-    async fn take_back(self, steps: &mut Steps<'_>, step: Step, because: StepError) -> MoveError {
+    async fn take_back(self, steps: &Steps<'_>, step: Step, because: StepError) -> MoveError {
         if !self.prepared {
             return MoveError::new(step, Standing::Unchanged, because);
         }
         let fenced = self.fence_sent.is_some();
-        match Box::pin(steps.undo(&because, self.undo())).await {
+        match Box::pin(steps.undo(&because, BACK, self.undo())).await {
             Ok(standing) => MoveError::new(step, standing, because),
             Err(undo) => MoveError {
                 undo: Some(Box::new(undo)),

@@ -11,7 +11,7 @@ use pgha_model::standstill::Standstill;
 use super::fence::check_leader;
 use super::promotion::{self, NewPrimary};
 use super::standstill::compare_ends;
-use super::steps::Steps;
+use super::steps::{BACK, Steps};
 use super::switchover::planned;
 use super::switchover::wait::{await_members, await_replay};
 use super::{Interrupt, Limits, MoveError, PlannedPatch, Reporter, Side, StepError};
@@ -70,11 +70,11 @@ impl PromotionRun {
         interrupt: Interrupt,
         report: &'a mut Reporter<'a>,
     ) -> Result<PromotionOutcome, MoveError> {
-        let mut steps = Steps::new(interrupt, report);
-        let proof = match self.until_proved(&mut steps).await {
+        let steps = Steps::new(interrupt, report);
+        let proof = match self.until_proved(&steps).await {
             Ok(proof) => proof,
             Err((step, error)) => {
-                return Err(Box::pin(self.take_back(&mut steps, step, error)).await);
+                return Err(Box::pin(self.take_back(&steps, step, error)).await);
             }
         };
         let primary = match steps.gives_up(Step::Promote, self.promote()).await {
@@ -83,7 +83,7 @@ impl PromotionRun {
                 return Err(MoveError::new(step, Standing::PromotionUnknown, error));
             }
             Err((step, error)) => {
-                return Err(Box::pin(self.take_back(&mut steps, step, error)).await);
+                return Err(Box::pin(self.take_back(&steps, step, error)).await);
             }
         };
         let late = |(step, error)| MoveError::new(step, Standing::Promoted, error);
@@ -111,7 +111,7 @@ impl PromotionRun {
 
     async fn until_proved(
         &mut self,
-        steps: &mut Steps<'_>,
+        steps: &Steps<'_>,
     ) -> Result<Option<Standstill>, (Step, StepError)> {
         steps.stops(Step::Hold, self.hold()).await?;
         if !self.is_proved() {
@@ -167,10 +167,7 @@ impl PromotionRun {
         let section = self.target.standby_section_with(self.source.as_ref());
         let repeated = promotion::send(&mut self.target, &section, &mut self.sent).await?;
         let primary = promotion::await_primary(&mut self.target, self.limits.promotion).await?;
-        let mut evidence = format!(
-            "{} is out of recovery on timeline {} and committed at {}.",
-            primary.member, primary.timeline, primary.mark
-        );
+        let mut evidence = primary.evidence();
         if let Some(error) = repeated {
             evidence =
                 format!("{evidence} Patroni's configuration was not written at first: {error}.");
@@ -279,11 +276,11 @@ impl PromotionRun {
         Ok((following, evidence))
     }
 
-    async fn take_back(self, steps: &mut Steps<'_>, step: Step, because: StepError) -> MoveError {
+    async fn take_back(self, steps: &Steps<'_>, step: Step, because: StepError) -> MoveError {
         if !self.prepared {
             return MoveError::new(step, Standing::Unchanged, because);
         }
-        match steps.undo(&because, self.undo()).await {
+        match steps.undo(&because, BACK, self.undo()).await {
             Ok(()) => MoveError::new(step, Standing::Unchanged, because),
             Err(undo) => MoveError {
                 undo: Some(Box::new(undo)),

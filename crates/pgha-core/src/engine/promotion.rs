@@ -30,6 +30,16 @@ pub(super) struct NewPrimary {
     pub(super) mark: Lsn,
 }
 
+impl NewPrimary {
+    /// What proves that it takes writes, as a full sentence.
+    pub(super) fn evidence(&self) -> String {
+        format!(
+            "{} is out of recovery on timeline {} and committed at {}.",
+            self.member, self.timeline, self.mark
+        )
+    }
+}
+
 /// Tells a side to become primary: the operator's object first, the point of no return; then Patroni's own configuration,
 /// which only makes it happen sooner. Returns what made the second write be repeated.
 ///

@@ -11,7 +11,7 @@ mod schedule;
 pub(super) mod wait;
 
 use self::handover::Handover;
-use pgha_model::event::{Event, GapParts, Outcome, Standing};
+use pgha_model::event::{GapParts, Outcome, Standing};
 use pgha_model::lsn::Lsn;
 use pgha_model::plan::{Demotion, Feed, Plan, Step};
 use pgha_model::proof::Closure;
@@ -20,8 +20,9 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 
 use super::fence::Fence;
+use super::steps::Steps;
 use super::{Interrupt, Limits, MoveError, MoveResult, Reporter, Side, StepError};
-use crate::clock::{self, Instant};
+use crate::clock::Instant;
 use crate::exec::{ExecError, Output};
 use crate::operator::pgo_v5::render;
 use crate::patch::ObjectPatch;
@@ -32,8 +33,7 @@ pub struct Switchover<'a> {
     pub(super) source: Side,
     pub(super) target: Side,
     pub(super) limits: Limits,
-    pub(super) interrupt: Interrupt,
-    pub(super) report: &'a mut Reporter<'a>,
+    pub(super) steps: Steps<'a>,
     pub(super) reached: Reached,
     /// The push of the source's last segment, which may outlast the promotion.
     pushing: JoinSet<Result<Output, ExecError>>,
@@ -136,8 +136,7 @@ impl<'a> Switchover<'a> {
             source,
             target,
             limits,
-            interrupt,
-            report,
+            steps: Steps::new(interrupt, report),
             reached,
             pushing,
             handover: None,
@@ -147,81 +146,30 @@ impl<'a> Switchover<'a> {
 
     /// Carries the plan out. Before the promotion every failure is taken back to the source; after it, the move goes on.
     pub async fn run(mut self) -> MoveResult {
-        let proof = match Box::pin(self.until_proved()).await {
+        let steps = self.steps.clone();
+        let proof = match Box::pin(self.until_proved(&steps)).await {
             Ok(proof) => proof,
             Err((step, error)) => return Err(Box::pin(self.take_back(step, error)).await),
         };
-        if let Err(error) = self.settle_promotion().await {
-            return Err(Box::pin(self.promotion_failed(error)).await);
-        }
-        Box::pin(self.go_on(proof)).await
-    }
-
-    /// Everything before the promotion, each step stopped by the first interruption.
-    async fn until_proved(&mut self) -> Result<Proof, (Step, StepError)> {
-        Box::pin(self.before(Step::Hold, async |this| this.hold().await)).await?;
-        Box::pin(self.before(Step::Prepare, async |this| this.prepare().await)).await?;
-        Box::pin(self.before(Step::Rehearse, async |this| this.rehearse().await)).await?;
-        Box::pin(self.before(Step::Detach, async |this| this.detach().await)).await?;
-        let fence = self.before(Step::Fence, async |this| this.fence().await);
-        let closure = Box::pin(fence).await?;
-        Box::pin(self.before(Step::Prove, async move |this| this.prove(closure).await)).await
-    }
-
-    async fn before<T>(
-        &mut self,
-        step: Step,
-        work: impl AsyncFnOnce(&mut Self) -> Result<(T, String), StepError>,
-    ) -> Result<T, (Step, StepError)> {
-        let interrupt = self.interrupt.clone();
-        let begun = self.begin(step);
-        let (result, evidence) = interrupt
-            .stops(work(self))
-            .await
-            .map_err(|error| (step, error))?;
-        self.end(step, begun, evidence);
-        Ok(result)
-    }
-
-    async fn settle_promotion(&mut self) -> Result<(), StepError> {
         // From here a single interruption no longer stops anything.
-        let interrupt = self.interrupt.clone();
-        self.begin(Step::Promote);
-        interrupt.gives_up(self.send_promotion()).await
-    }
-
-    async fn promotion_failed(self, error: StepError) -> MoveError {
-        if self.reached.promotion_sent {
-            let (step, standing) = (Step::Promote, Standing::PromotionUnknown);
-            return MoveError::new(step, standing, error);
-        }
-        Box::pin(self.take_back(Step::Promote, error)).await
-    }
-
-    /// Everything after the promotion was sent.
-    async fn go_on(mut self, proof: Proof) -> MoveResult {
-        let interrupt = self.interrupt.clone();
-        let sent = self.reached.fence_sent.unwrap_or_else(clock::monotonic);
-        let (primary, write_gap) = match interrupt.gives_up(self.await_primary(sent)).await {
+        let (primary, write_gap) = match steps.gives_up(Step::Promote, self.promote()).await {
             Ok(primary) => primary,
-            Err(source) => {
-                let (step, standing) = (Step::Promote, Standing::PromotionUnknown);
-                return Err(MoveError::new(step, standing, source));
+            Err((step, error)) if self.reached.promotion_sent => {
+                return Err(MoveError::new(step, Standing::PromotionUnknown, error));
             }
+            Err((step, error)) => return Err(Box::pin(self.take_back(step, error)).await),
         };
-        let verified = self
-            .after(Step::Verify, async |this| {
-                this.verify(&proof, &primary).await
-            })
-            .await;
-        let (fork, logins) = match verified {
+        let verified = Box::pin(self.verify(&proof, &primary));
+        let (fork, logins) = match steps.gives_up(Step::Verify, verified).await {
             Ok(verified) => verified,
-            Err(error) => return Err(self.release_all_the_same(error).await),
+            Err(failed) => return Err(self.release_all_the_same(&steps, failed).await),
         };
-        self.after(Step::Release, async |this| this.release().await)
-            .await?;
-        self.after(Step::Rejoin, async |this| this.rejoin(primary.mark).await)
-            .await?;
+        let released = steps.gives_up(Step::Release, self.release()).await;
+        released.map_err(|failed| self.late(failed))?;
+        let rejoined = steps
+            .gives_up(Step::Rejoin, self.rejoin(primary.mark))
+            .await;
+        rejoined.map_err(|failed| self.late(failed))?;
         Ok(Outcome {
             source: self.plan.source,
             target: self.plan.target,
@@ -235,20 +183,19 @@ impl<'a> Switchover<'a> {
         })
     }
 
-    async fn after<T>(
-        &mut self,
-        step: Step,
-        work: impl AsyncFnOnce(&mut Self) -> Result<(T, String), StepError>,
-    ) -> Result<T, MoveError> {
-        let interrupt = self.interrupt.clone();
-        let begun = self.begin(step);
-        match interrupt.gives_up(Box::pin(work(self))).await {
-            Ok((result, evidence)) => {
-                self.end(step, begun, evidence);
-                Ok(result)
-            }
-            Err(source) => Err(MoveError::new(step, self.standing(), source)),
-        }
+    /// Everything before the promotion, each step stopped by the first interruption.
+    async fn until_proved(&mut self, steps: &Steps<'_>) -> Result<Proof, (Step, StepError)> {
+        steps.stops(Step::Hold, self.hold()).await?;
+        steps.stops(Step::Prepare, self.prepare()).await?;
+        steps.stops(Step::Rehearse, self.rehearse()).await?;
+        steps.stops(Step::Detach, self.detach()).await?;
+        let closure = steps.stops(Step::Fence, self.fence()).await?;
+        steps.stops(Step::Prove, self.prove(closure)).await
+    }
+
+    /// A failure after the promotion.
+    fn late(&self, (step, error): (Step, StepError)) -> MoveError {
+        MoveError::new(step, self.standing(), error)
     }
 
     /// Where the move has led after its promotion.
@@ -261,37 +208,24 @@ impl<'a> Switchover<'a> {
 
     /// What was to be seen after the promotion was not. Where the operators do no harm they get their clusters back, so
     /// that nobody has to find the holds; where a side may be lost or both may be primary, everything stays as it is.
-    async fn release_all_the_same(&mut self, error: MoveError) -> MoveError {
-        let gave_up = matches!(*error.source, StepError::GivenUp);
+    async fn release_all_the_same(
+        &mut self,
+        steps: &Steps<'_>,
+        failed: (Step, StepError),
+    ) -> MoveError {
+        let gave_up = matches!(failed.1, StepError::GivenUp);
         if gave_up || self.reached.operators == Operators::Held {
-            return error;
+            return self.late(failed);
         }
-        let released = self
-            .after(Step::Release, async |this| this.release().await)
-            .await;
+        let released = steps.gives_up(Step::Release, self.release()).await;
         MoveError {
-            standing: self.standing(),
-            undo: released.err().map(|failed| failed.source),
-            ..error
+            undo: released.err().map(|(_, error)| Box::new(error)),
+            ..self.late(failed)
         }
     }
 
-    pub(super) fn begin(&mut self, step: Step) -> Instant {
-        (self.report)(&Event::Started { step });
-        clock::monotonic()
-    }
-
-    pub(super) fn end(&mut self, step: Step, begun: Instant, evidence: String) {
-        let took = clock::monotonic() - begun;
-        (self.report)(&Event::Settled {
-            step,
-            took,
-            evidence,
-        });
-    }
-
-    pub(super) fn note(&mut self, step: Step, text: String) {
-        (self.report)(&Event::Noted { step, text });
+    pub(super) fn note(&self, step: Step, text: String) {
+        self.steps.note(step, text);
     }
 
     /// Whether the source's Patroni needs the pause recipe.

@@ -1,10 +1,13 @@
 //! The way back to the source, open until the promotion was sent.
 
-use pgha_model::event::{Event, Standing};
+use pgha_model::event::Standing;
 use pgha_model::plan::Step;
 
 use super::switchover::Switchover;
 use super::{MoveError, StepError};
+
+/// What is told of the way back.
+const BACK: &str = "going back to the source";
 
 impl Switchover<'_> {
     /// Takes everything back and says where that has led.
@@ -12,15 +15,9 @@ impl Switchover<'_> {
         if !self.reached.prepared {
             return MoveError::new(step, Standing::Unchanged, because);
         }
-        let text = format!("{because}; going back to the source.");
-        (self.report)(&Event::Undoing { because: text });
-        let interrupt = self.interrupt.clone();
-        let fenced = self.reached.fence_sent.is_some();
-        match interrupt.gives_up(Box::pin(self.undo())).await {
-            Ok((standing, evidence)) => {
-                (self.report)(&Event::Undone { evidence });
-                MoveError::new(step, standing, because)
-            }
+        let (steps, fenced) = (self.steps.clone(), self.reached.fence_sent.is_some());
+        match steps.undo(&because, BACK, self.undo()).await {
+            Ok(standing) => MoveError::new(step, standing, because),
             Err(undo) => {
                 let standing = if fenced {
                     Standing::Fenced
@@ -28,10 +25,8 @@ impl Switchover<'_> {
                     Standing::Held
                 };
                 MoveError {
-                    step,
-                    standing,
-                    source: Box::new(because),
                     undo: Some(Box::new(undo)),
+                    ..MoveError::new(step, standing, because)
                 }
             }
         }

@@ -10,38 +10,26 @@ use super::pause::resume_as_standby;
 use super::schedule::Schedules;
 use super::wait::{await_members, await_replay};
 use super::{Operators, Proof, Switchover};
-use crate::clock::{self, Instant};
+use crate::clock;
 use crate::engine::StepError;
 use crate::engine::promotion::{self, NewPrimary};
 use crate::operator::pgo_v5::render;
 
 impl Switchover<'_> {
-    /// Tells the target to become primary.
-    pub(super) async fn send_promotion(&mut self) -> Result<(), StepError> {
+    /// Tells the target to become primary, and waits until it takes writes; with the write gap as seen from here.
+    pub(super) async fn promote(&mut self) -> Result<((NewPrimary, Duration), String), StepError> {
         let section = self.target.standby_section(&self.source);
         let sent = &mut self.reached.promotion_sent;
         if let Some(error) = promotion::send(&mut self.target, &section, sent).await? {
             let text = format!("Patroni's configuration was not written at first: {error}.");
             self.note(Step::Promote, text);
         }
-        Ok(())
-    }
-
-    /// Waits until the target takes writes, and commits the first one.
-    pub(super) async fn await_primary(
-        &mut self,
-        fenced: Instant,
-    ) -> Result<(NewPrimary, Duration), StepError> {
-        let begun = clock::monotonic();
         let primary = promotion::await_primary(&mut self.target, self.limits.promotion).await?;
-        let write_gap = clock::monotonic() - fenced;
+        let now = clock::monotonic();
+        let write_gap = now - self.reached.fence_sent.unwrap_or(now);
         self.parts.promote = write_gap.saturating_sub(self.parts.until_proved());
-        let evidence = format!(
-            "{} is out of recovery on timeline {} and committed at {}.",
-            primary.member, primary.timeline, primary.mark
-        );
-        self.end(Step::Promote, begun, evidence);
-        Ok((primary, write_gap))
+        let evidence = primary.evidence();
+        Ok(((primary, write_gap), evidence))
     }
 
     /// What the database says of itself, and beside it what programs can do.
