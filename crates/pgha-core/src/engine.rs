@@ -3,6 +3,7 @@
 mod demote;
 mod fence;
 mod interrupt;
+mod operators;
 mod promote;
 mod promotion;
 mod push;

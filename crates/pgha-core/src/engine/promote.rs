@@ -9,6 +9,7 @@ use pgha_model::promotion::{PromotionOutcome, PromotionPlan};
 use pgha_model::standstill::Standstill;
 
 use super::fence::check_leader;
+use super::operators::Operators;
 use super::promotion::{self, NewPrimary};
 use super::standstill::compare_ends;
 use super::steps::{BACK, Steps};
@@ -27,6 +28,8 @@ pub struct PromotionRun {
     limits: Limits,
     prepared: bool,
     sent: bool,
+    /// Whether what was held may work again.
+    operators: Operators,
 }
 
 /// The patches that decide a promotion, as they would be sent now.
@@ -61,6 +64,7 @@ impl PromotionRun {
             limits,
             prepared: false,
             sent: false,
+            operators: Operators::default(),
         }
     }
 
@@ -86,17 +90,23 @@ impl PromotionRun {
                 return Err(Box::pin(self.take_back(&steps, step, error)).await);
             }
         };
-        let late = |(step, error)| MoveError::new(step, Standing::Promoted, error);
         let verified = Box::pin(self.verify(&primary, proof.as_ref()));
-        let (fork, logins) = steps.gives_up(Step::Verify, verified).await.map_err(late)?;
-        steps
-            .gives_up(Step::Release, self.release())
-            .await
-            .map_err(late)?;
+        let (fork, logins) = match steps.gives_up(Step::Verify, verified).await {
+            Ok(verified) => verified,
+            Err(failed) => {
+                let operators = self.operators;
+                let release = Box::pin(self.release());
+                return Err(operators
+                    .release_all_the_same(&steps, failed, release)
+                    .await);
+            }
+        };
+        let released = steps.gives_up(Step::Release, self.release()).await;
+        released.map_err(|failed| self.late(failed))?;
         let following = steps
             .gives_up(Step::Rejoin, self.rejoin(primary.mark))
-            .await
-            .map_err(|(step, error)| MoveError::new(step, Standing::Released, error))?;
+            .await;
+        let following = following.map_err(|failed| self.late(failed))?;
         Ok(PromotionOutcome {
             target: self.plan.target,
             source: self.plan.source,
@@ -107,6 +117,11 @@ impl PromotionRun {
             logins,
             following,
         })
+    }
+
+    /// A failure after the promotion.
+    fn late(&self, (step, error): (Step, StepError)) -> MoveError {
+        MoveError::new(step, self.operators.standing(), error)
     }
 
     async fn until_proved(
@@ -231,16 +246,20 @@ impl PromotionRun {
             last.ok_or_else(|| changed("the new timeline has no history"))?
                 .at
         };
+        let other = match self.peer() {
+            Some(source) => {
+                promotion::check_reads_only(source, limit).await?;
+                "; the other side is read-only"
+            }
+            None => "",
+        };
+        // Without a proof the other side was never held, and nothing of it depends on what is released here.
+        self.operators = Operators::Harmless;
         let segment = promotion::archive_segment(&mut self.target, limit).await?;
-        let mut evidence = format!(
-            "Timeline {} forks at {fork} and archives {segment}",
+        let evidence = format!(
+            "Timeline {} forks at {fork} and archives {segment}{other}.",
             primary.timeline
         );
-        if let Some(source) = self.peer() {
-            promotion::check_reads_only(source, limit).await?;
-            evidence.push_str("; the other side is read-only");
-        }
-        evidence.push('.');
         Ok((fork, evidence))
     }
 
@@ -253,6 +272,7 @@ impl PromotionRun {
             }
             None => self.target.unhold(limit).await?,
         }
+        self.operators = Operators::Released;
         Ok(((), "What was held works again.".to_owned()))
     }
 

@@ -20,6 +20,7 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 
 use super::fence::Fence;
+use super::operators::Operators;
 use super::steps::Steps;
 use super::{Interrupt, Limits, MoveError, MoveResult, Reporter, Side, StepError};
 use crate::clock::Instant;
@@ -53,18 +54,6 @@ pub(super) struct Reached {
     pub(super) promotion_sent: bool,
     /// Whether the operators may work, after the promotion.
     pub(super) operators: Operators,
-}
-
-/// Both operators, after the promotion.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Operators {
-    /// They are held: a side may be lost, or both may be primary.
-    #[default]
-    Held,
-    /// The new history holds everything and the source is read-only: they do no harm.
-    Harmless,
-    /// They work again.
-    Released,
 }
 
 /// What the source's end and the target's position prove together.
@@ -162,7 +151,13 @@ impl<'a> Switchover<'a> {
         let verified = Box::pin(self.verify(&proof, &primary));
         let (fork, logins) = match steps.gives_up(Step::Verify, verified).await {
             Ok(verified) => verified,
-            Err(failed) => return Err(self.release_all_the_same(&steps, failed).await),
+            Err(failed) => {
+                let operators = self.reached.operators;
+                let release = Box::pin(self.release());
+                return Err(operators
+                    .release_all_the_same(&steps, failed, release)
+                    .await);
+            }
         };
         let released = steps.gives_up(Step::Release, self.release()).await;
         released.map_err(|failed| self.late(failed))?;
@@ -195,33 +190,7 @@ impl<'a> Switchover<'a> {
 
     /// A failure after the promotion.
     fn late(&self, (step, error): (Step, StepError)) -> MoveError {
-        MoveError::new(step, self.standing(), error)
-    }
-
-    /// Where the move has led after its promotion.
-    const fn standing(&self) -> Standing {
-        match self.reached.operators {
-            Operators::Released => Standing::Released,
-            Operators::Held | Operators::Harmless => Standing::Promoted,
-        }
-    }
-
-    /// What was to be seen after the promotion was not. Where the operators do no harm they get their clusters back, so
-    /// that nobody has to find the holds; where a side may be lost or both may be primary, everything stays as it is.
-    async fn release_all_the_same(
-        &mut self,
-        steps: &Steps<'_>,
-        failed: (Step, StepError),
-    ) -> MoveError {
-        let gave_up = matches!(failed.1, StepError::GivenUp);
-        if gave_up || self.reached.operators == Operators::Held {
-            return self.late(failed);
-        }
-        let released = steps.gives_up(Step::Release, self.release()).await;
-        MoveError {
-            undo: released.err().map(|(_, error)| Box::new(error)),
-            ..self.late(failed)
-        }
+        MoveError::new(step, self.reached.operators.standing(), error)
     }
 
     pub(super) fn note(&self, step: Step, text: String) {

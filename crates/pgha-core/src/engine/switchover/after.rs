@@ -9,9 +9,10 @@ use pgha_model::plan::{Feed, Step};
 use super::pause::resume_as_standby;
 use super::schedule::Schedules;
 use super::wait::{await_members, await_replay};
-use super::{Operators, Proof, Switchover};
+use super::{Proof, Switchover};
 use crate::clock;
 use crate::engine::StepError;
+use crate::engine::operators::Operators;
 use crate::engine::promotion::{self, NewPrimary};
 use crate::operator::pgo_v5::render;
 
