@@ -222,11 +222,22 @@ impl Ended {
 
 /// Sends a started plugin what Ctrl-C sends.
 pub fn interrupt(child: &Child) -> Result<()> {
+    signal(child, Signal::INT)
+}
+
+/// Closes what a started plugin writes to, and sends it what a closed terminal sends: its kernel and its shell both do.
+pub fn hang_up(child: &mut Child) -> Result<()> {
+    drop((child.stdout.take(), child.stderr.take()));
+    signal(child, Signal::HUP)?;
+    signal(child, Signal::HUP)
+}
+
+fn signal(child: &Child, signal: Signal) -> Result<()> {
     let pid = i32::try_from(child.id())
         .ok()
         .and_then(Pid::from_raw)
         .context("no such pid")?;
-    rustix::process::kill_process(pid, Signal::INT).context("the plugin has ended already")
+    rustix::process::kill_process(pid, signal).context("the plugin has ended already")
 }
 
 /// Awaits a started plugin.

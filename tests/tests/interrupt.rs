@@ -2,6 +2,7 @@
 //! up waiting is told how to go on.
 
 use std::io::{BufRead as _, BufReader};
+use std::process::Child;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -52,6 +53,29 @@ fn after_the_fence_of_a_streaming_pair_the_source_is_primary_again_and_archives(
 #[test]
 fn after_the_fence_of_an_old_patroni_the_source_is_primary_again_and_archives() -> Result<()> {
     goes_back("moves-archive-33", Standby::Archive, Patroni::V3_3)
+}
+
+#[test]
+fn a_terminal_closed_after_the_fence_leaves_the_source_primary_and_archiving() -> Result<()> {
+    let Some(pair) = Pair::open("moves-archive", Standby::Archive, Patroni::V4_1)? else {
+        return Ok(());
+    };
+    let writer = pair.writer()?;
+    let mut moving = pair.start()?;
+    let stdout = moving.stdout.take().context("no stdout")?;
+    let fenced = |line: &std::io::Result<String>| {
+        let read = line.as_ref();
+        read.is_ok_and(|line| line.contains(FENCED))
+    };
+    let said = BufReader::new(stdout).lines().find(fenced);
+    said.context("the source was never fenced")??;
+    pgha_tests::hang_up(&mut moving)?;
+    let ended = pgha_tests::finish(moving)?;
+    let verdict = writer.judge(0)?;
+    ensure!(ended.code == Some(4), "ended with {ended:?}");
+    ensure!(verdict.ruling == Ruling::Pass, "{verdict}");
+    pair.archives(pair.from)?;
+    pair.is_well(pair.from)
 }
 
 /// Both operators are held by then, and Patroni is paused.
@@ -198,11 +222,16 @@ impl Pair {
         self.suite.writer(self.cluster, 0)
     }
 
-    /// Starts a move and sends SIGINT for each of these lines, in order, as soon as it is there.
-    fn interrupted_at(&self, lines: &[&str]) -> Result<Ended> {
+    /// Starts a move that tells its events as lines.
+    fn start(&self) -> Result<Child> {
         let sides = ["--from", self.from.name(), "--to", self.from.other().name()];
         let args = ["switchover", self.cluster, "--yes", "-o", "json"];
-        let mut moving = self.suite.start(&[&args[..], &sides].concat())?;
+        self.suite.start(&[&args[..], &sides].concat())
+    }
+
+    /// Starts a move and sends SIGINT for each of these lines, in order, as soon as it is there.
+    fn interrupted_at(&self, lines: &[&str]) -> Result<Ended> {
+        let mut moving = self.start()?;
         let stdout = moving.stdout.take().context("no stdout")?;
         let mut said = String::new();
         let mut awaited = lines.iter().peekable();

@@ -116,6 +116,8 @@ fn start_log(settings: &Settings) -> Result<(), Failure> {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // Told on stderr as well, by a macro that panics when stderr is a terminal that was closed.
+        .log_internal_errors(false)
         .with_ansi(settings.color_stderr);
     log.try_init()
         .map_err(|error| Failure::unexpected(format!("the log cannot be started: {error}")))

@@ -20,7 +20,7 @@ use pgha_model::observed::Observed;
 use crate::args::{BackupArgs, Format};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::interrupt::interruption;
+use crate::interrupt::Interruptions;
 use crate::session::Session;
 use crate::settings::Environment;
 use crate::ui::Ui;
@@ -83,9 +83,10 @@ async fn run(args: &BackupArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, 
         is_stopped: Cell::new(false),
     };
     let mut work = pin!(request.carry_out());
+    let mut interruptions = Interruptions::default();
     tokio::select! {
         result = &mut work => return result,
-        Ok(()) = interruption() => {}
+        Ok(()) = interruptions.next() => {}
     }
     match request.stage.get() {
         Stage::Looking => Err(Failure::interrupted()),
@@ -94,7 +95,7 @@ async fn run(args: &BackupArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, 
             request.is_stopped.set(true);
             tokio::select! {
                 result = &mut work => result,
-                Ok(()) = interruption() => Err(request.left_alone("interrupted")),
+                Ok(()) = interruptions.next() => Err(request.left_alone("interrupted")),
             }
         }
     }
@@ -108,7 +109,7 @@ impl Request<'_> {
         self.unless_stopped(self.await_acceptance()).await?;
         if self.args.no_wait {
             let view = BackupView::requested(&before.facts.survey.place, &self.id, &plan);
-            self.ui.show(&view)?;
+            self.ui.show(&view).map_err(Failure::after_change)?;
             self.ui.note(&self.how_to_look());
             return Ok(Exit::Done);
         }
@@ -257,7 +258,7 @@ impl Request<'_> {
             &stored,
             verified.as_ref(),
         );
-        self.ui.show(&view)?;
+        self.ui.show(&view).map_err(Failure::after_change)?;
         let Some(complaint) = view.complaint() else {
             return Ok(Exit::Done);
         };

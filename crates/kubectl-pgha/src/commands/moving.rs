@@ -12,7 +12,7 @@ use pgha_model::site::Place;
 use crate::args::Format;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::interrupt::interruption;
+use crate::interrupt::Interruptions;
 use crate::settings::RequestTimeout;
 use crate::ui::{Ui, View};
 use crate::view::switchover::EventView;
@@ -46,10 +46,16 @@ pub(crate) fn tell(kind: &'static str, event: &Event, ui: &Ui) {
 
 /// Shows the outcome, after the events where those are documents too.
 pub(crate) fn show_last(view: &impl View, ui: &Ui) -> Result<(), Failure> {
-    if ui.format.is_text() || ui.format == Format::Name {
-        return ui.show(view);
-    }
-    ui.show_next(view).map(|_closed| ())
+    let shown = if ui.format.is_text() || ui.format == Format::Name {
+        ui.show(view)
+    } else {
+        ui.show_next(view).map(|_closed| ())
+    };
+    shown.map_err(|failure| {
+        failure
+            .after_change()
+            .hinting("The move itself is complete.")
+    })
 }
 
 /// Carries the work to its end and counts each interruption on the way.
@@ -59,10 +65,11 @@ pub(crate) async fn interruptible<T>(
     ui: &Ui,
 ) -> T {
     let mut work = pin!(work);
+    let mut interruptions = Interruptions::default();
     loop {
         tokio::select! {
             result = &mut work => return result,
-            Ok(()) = interruption() => {
+            Ok(()) = interruptions.next() => {
                 interrupter.interrupt();
                 ui.note("Interrupted: going to a safe place. Ctrl-C again gives up waiting.");
             }

@@ -158,7 +158,8 @@ async fn show_result(
     let (source, target) = look(args, session).await.map_err(Failure::after_change)?;
     let rows = compare(&source.facts, &target.facts);
     let view = SecretsView::new(&source.facts, &target.facts, &rows, &[]);
-    ui.show(&view.copied(copied))?;
+    ui.show(&view.copied(copied))
+        .map_err(Failure::after_change)?;
     let differ = differing(&rows);
     if differ.is_empty() {
         return Ok(Exit::Done);

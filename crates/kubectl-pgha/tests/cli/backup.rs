@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pgha_testkit::pgo::PgoSite;
-use pgha_testkit::{Failure, FakeCluster, Fault, LoggedRequest};
+use pgha_testkit::{Failure, FakeCluster, Fault};
 use serde_json::{Value, json};
 
 use crate::assert_said;
@@ -244,7 +244,7 @@ fn an_interruption_before_the_request_changes_nothing_and_after_it_leaves_the_ba
     let silent = cluster(&primary());
     silent.fail(Fault::new(Failure::SilenceBefore));
     let bench = Bench::new(&[("core1", &silent)]);
-    for name in ["INT", "TERM"] {
+    for name in ["INT", "TERM", "HUP"] {
         let before = silent.requests().len();
         let child = bench.command(&arguments).spawn().unwrap();
         await_true(|| silent.requests().len() > before);
@@ -253,6 +253,56 @@ fn an_interruption_before_the_request_changes_nothing_and_after_it_leaves_the_ba
         assert_eq!(output.status.code(), Some(130), "{name}");
     }
 
+    let running = running_backup();
+    let bench = Bench::new(&[("core1", &running)]);
+    let child = bench.command(&arguments).spawn().unwrap();
+    await_true(|| is_followed(&running));
+    signal(&child, "INT");
+    let ran = bench.ran(&arguments, &end_of(child, Duration::from_secs(10)));
+    assert_eq!(ran.code, Some(5), "{ran}");
+    assert!(ran.stderr.contains("goes on by itself"), "{ran}");
+    assert!(requested(&running).is_some());
+}
+
+#[test]
+fn a_terminal_that_was_closed_is_no_reason_to_panic() {
+    let running = running_backup();
+    let bench = Bench::new(&[("core1", &running)]);
+    let arguments = ["backup", "zitadel", "--context", "core1"];
+    let mut command = bench.command(&arguments);
+    let mut child = command.env("PGHA_LOG", "trace").spawn().unwrap();
+    drop((child.stdout.take(), child.stderr.take()));
+    await_true(|| is_followed(&running));
+    signal(&child, "HUP");
+    let output = end_of(child, Duration::from_secs(10));
+    assert_eq!(output.status.code(), Some(5));
+    assert!(requested(&running).is_some());
+}
+
+#[test]
+fn a_terminal_that_hangs_up_again_does_not_give_up_waiting() {
+    let cluster = cluster(&primary());
+    cluster.fail(Fault::new(Failure::SilenceBefore).verb("patch"));
+    let bench = Bench::new(&[("core1", &cluster)]);
+    let arguments = [
+        "backup",
+        "zitadel",
+        "--context",
+        "core1",
+        "--request-timeout",
+        "2s",
+    ];
+    let child = bench.command(&arguments).spawn().unwrap();
+    await_true(|| cluster.requests().iter().any(|it| it.verb == "patch"));
+    signal(&child, "HUP");
+    signal(&child, "HUP");
+    let ran = bench.ran(&arguments, &end_of(child, Duration::from_secs(10)));
+    assert_eq!(ran.code, Some(5), "{ran}");
+    assert!(ran.stderr.contains("may have been taken"), "{ran}");
+}
+
+/// A cluster whose operator takes a request up and never finishes it.
+fn running_backup() -> FakeCluster {
     let running = cluster(&primary());
     serve(&running, json!({"active": 1}), None);
     let serving = running.clone();
@@ -267,23 +317,16 @@ fn an_interruption_before_the_request_changes_nothing_and_after_it_leaves_the_ba
                 format!("{PREFIX}/pgbackrest-backup"): "manual"}},
         }));
     });
-    let bench = Bench::new(&[("core1", &running)]);
-    let child = bench.command(&arguments).spawn().unwrap();
-    let is_followed = |request: &LoggedRequest| request.summary().starts_with("list pods");
-    let followed = || {
-        running
-            .requests()
-            .iter()
-            .filter(|it| is_followed(it))
-            .count()
-            > 1
-    };
-    await_true(followed);
-    signal(&child, "INT");
-    let ran = bench.ran(&arguments, &end_of(child, Duration::from_secs(10)));
-    assert_eq!(ran.code, Some(5), "{ran}");
-    assert!(ran.stderr.contains("goes on by itself"), "{ran}");
-    assert!(requested(&running).is_some());
+    running
+}
+
+/// Whether the pods of the backup's Job are looked at, again and again.
+fn is_followed(cluster: &FakeCluster) -> bool {
+    let requests = cluster.requests();
+    let looks = requests
+        .iter()
+        .filter(|request| request.summary().starts_with("list pods"));
+    looks.count() > 1
 }
 
 fn await_true(condition: impl Fn() -> bool) {

@@ -1,6 +1,7 @@
 //! `kubectl pgha status`.
 
 use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use pgha_testkit::pgo::{Kind, PgoSite, forked_pair, pair};
@@ -136,6 +137,34 @@ fn a_watch_in_a_pipe_appends_rows_and_ends_on_an_interrupt() {
     let contexts: Vec<String> = first.iter().map(|line| columns(line)).collect();
     assert_eq!(contexts, ["CONTEXT", "core1", "core2", "core1", "core2"]);
     assert!(first[3].contains("+0 B"), "{first:?}");
+}
+
+#[test]
+fn a_watch_outlives_its_terminal_where_that_was_wanted() {
+    let bench = Bench::one(&primary());
+    let plugin = bench.command(&["status", "-w", "-o", "json"]);
+    let mut ignoring = Command::new("sh");
+    ignoring
+        .args(["-c", r#"trap "" HUP; exec "$0" "$@""#])
+        .arg(plugin.get_program())
+        .args(plugin.get_args())
+        .env_clear()
+        .envs(
+            plugin
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    let mut child = ignoring.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    lines.next().unwrap().unwrap();
+    signal(&child, "HUP");
+    lines.next().unwrap().unwrap();
+    lines.next().unwrap().unwrap();
+    signal(&child, "INT");
+    let output = end_of(child, Duration::from_secs(10));
+    assert_eq!(output.status.code(), Some(130));
 }
 
 #[test]
