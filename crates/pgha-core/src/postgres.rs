@@ -55,8 +55,17 @@ select json_build_object(
   'inRecovery', pg_is_in_recovery(),
   'systemIdentifier', (select system_identifier::text from pg_control_system()),
   'checkpointTimeline', (select timeline_id from pg_control_checkpoint()),
+  'checkpointAt', (select checkpoint_lsn::text from pg_control_checkpoint()),
+  'recoveryTimeline', case when pg_is_in_recovery() then
+    (select nullif(min_recovery_end_timeline, 0) from pg_control_recovery()) end,
+  'recoveryEnd', case when pg_is_in_recovery() then
+    (select min_recovery_end_lsn::text from pg_control_recovery()) end,
+  'writtenTimeline', case when not pg_is_in_recovery() then
+    ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int end,
   'flushed', case when not pg_is_in_recovery() then pg_current_wal_flush_lsn()::text end,
+  'received', case when pg_is_in_recovery() then pg_last_wal_receive_lsn()::text end,
   'replayed', case when pg_is_in_recovery() then pg_last_wal_replay_lsn()::text end,
+  'replayedAt', case when pg_is_in_recovery() then pg_last_xact_replay_timestamp() end,
   'replayPaused', case when pg_is_in_recovery() then pg_is_wal_replay_paused() end,
   'serverVersion', current_setting('server_version_num')::int,
   'archiveMode', current_setting('archive_mode'),
@@ -71,7 +80,10 @@ select json_build_object(
   'lastArchived', (select last_archived_wal from pg_stat_archiver),
   'failingArchive', (select case when last_failed_time > coalesce(last_archived_time, '-infinity')
     then last_failed_wal end from pg_stat_archiver),
-  'receiverStatus', (select status from pg_stat_wal_receiver))";
+  'receiverStatus', (select status from pg_stat_wal_receiver),
+  'receivedTimeline', (select received_tli from pg_stat_wal_receiver where latest_end_lsn is not null),
+  'receivers', (select coalesce(json_agg(json_build_object('application_name', application_name,
+    'state', coalesce(state, ''), 'sync_state', coalesce(sync_state, ''))), '[]') from pg_stat_replication))";
 
 impl Psql {
     /// Opens `psql` in a member's container, and proves that Postgres answers.

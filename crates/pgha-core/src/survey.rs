@@ -7,6 +7,7 @@ mod error;
 mod live;
 mod member;
 mod patroni;
+mod sql;
 
 use futures::future::join_all;
 use kube::Api;
@@ -17,6 +18,7 @@ use pgha_model::survey::{LeaderLock, Member, SiteSurvey};
 pub use self::error::SurveyError;
 pub use self::live::{LiveError, fetch_live_status};
 use self::member::Pod;
+pub use self::sql::{ask_for_record, ask_postgres_instead};
 use crate::client::{CallError, SiteClient};
 use crate::clock;
 use crate::k8s::{self, DynamicObject, ListParams};

@@ -152,6 +152,21 @@ pub struct MemberStatus {
     pub store_last_seen: Option<i64>,
     /// The connections that take the log from this member (REST only).
     pub receivers: Vec<Receiver>,
+    /// What a standby's control file has on record. Patroni does not tell it: empty unless Postgres was asked.
+    pub reached: Vec<Reached>,
+}
+
+/// A position of the log that a standby has replayed, and the timeline of the record there.
+///
+/// Unlike the timeline that a member reports, which may be that of its last restart point while its position has moved
+/// on, the two belong together: Postgres writes them at once (PostgreSQL `xlog.c`, `UpdateMinRecoveryPoint`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reached {
+    /// The timeline of the record.
+    pub timeline: Timeline,
+    /// A position within the record or at its end.
+    pub at: Lsn,
 }
 
 /// A connection that takes the log from a member, one row of `pg_stat_replication`.
@@ -244,7 +259,13 @@ impl MemberStatus {
             postmaster_start_time: wire.postmaster_start_time,
             store_last_seen: wire.dcs_last_seen,
             receivers: wire.replication,
+            reached: Vec::new(),
         })
+    }
+
+    /// Whether Patroni says that Postgres failed: `start failed`, `restart failed`, `stop failed`, `crashed`, …
+    pub fn has_failed(&self) -> bool {
+        self.state.ends_with(" failed") || self.state == "crashed"
     }
 
     /// Whether Patroni says that the process runs.

@@ -305,10 +305,12 @@ fn judge_branch(place: &Place, branch: &Branch) -> Option<Notice> {
             "fork-undecided",
             Severity::Warn,
             format!(
-                "The primary was promoted, and this side still reports timeline {timeline}: nothing shows yet whether \
-                 it followed."
+                "The primary was promoted, and this side still reports timeline {timeline} at a position after the fork: \
+                 nothing shows yet whether it followed."
             ),
-            "Look again in a minute, or watch it move with -w.",
+            "Its control file does not show it either, or may not be read (create on pods/exec). With \
+             `select pg_logical_emit_message(true, 'pgha', ''), pg_switch_wal()` in the primary's psql it gets something to \
+             replay: -w shows whether it moves, and where it does not it is wedged, or not fed.",
         ),
         Branch::Unseen { because } => (
             "fork-unseen",

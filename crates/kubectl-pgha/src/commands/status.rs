@@ -6,8 +6,11 @@ use futures::future::join_all;
 use futures::stream::{self, StreamExt as _};
 use pgha_core::client::SiteClient;
 use pgha_core::clock;
-use pgha_core::survey::{Depth, Scope, list_clusters, survey_site};
-use pgha_model::service::judge_services;
+use pgha_core::survey::{
+    Depth, Scope, ask_for_record, ask_postgres_instead, list_clusters, survey_site,
+};
+use pgha_model::follow::Branch;
+use pgha_model::service::{Side, judge_services};
 use pgha_model::site::Place;
 use pgha_model::survey::SiteSurvey;
 
@@ -116,8 +119,29 @@ impl Question<'_> {
         if let ([], [_]) = (surveys.as_slice(), unseen.as_slice()) {
             return Err(unseen.remove(0).failure);
         }
+        self.look_closer(&mut surveys).await;
         let services = judge_services(&surveys, clock::now());
         Ok(StatusView::new(&services, &unseen, seen_at))
+    }
+
+    /// Asks the Postgres of a standby of which Patroni's words do not show on which branch it is.
+    async fn look_closer(&self, surveys: &mut [SiteSurvey]) {
+        let services = judge_services(surveys, clock::now());
+        let sides = services.iter().flat_map(|service| &service.sides);
+        let undecided: Vec<Place> = sides
+            .filter(|side| is_undecided(side))
+            .map(|side| side.survey.place.clone())
+            .collect();
+        let looks = surveys.iter_mut().filter_map(|survey| {
+            let place = &survey.place;
+            let is_of = |site: &&SiteClient| site.context == place.context;
+            let site = self.sites.iter().find(is_of)?;
+            let site = site.in_namespace(place.namespace.clone());
+            undecided
+                .contains(place)
+                .then_some(async move { ask_for_record(&site, survey).await })
+        });
+        join_all(looks).await;
     }
 
     /// Which clusters to read at a site.
@@ -152,11 +176,19 @@ impl Question<'_> {
     }
 }
 
+fn is_undecided(side: &Side<'_>) -> bool {
+    let branch = side.following.as_ref().map(|following| &following.branch);
+    matches!(branch, Some(Branch::Undecided { .. }))
+}
+
 async fn read_all(site: &SiteClient, places: Vec<Place>) -> Vec<Result<SiteSurvey, Failure>> {
     let readings = places.into_iter().map(|place| async move {
         let site = site.in_namespace(place.namespace);
-        let survey = survey_site(&site, &place.cluster, Depth::Leader).await;
-        survey.map_err(|error| Failure::from(&error))
+        let mut survey = survey_site(&site, &place.cluster, Depth::Leader)
+            .await
+            .map_err(|error| Failure::from(&error))?;
+        ask_postgres_instead(&site, &mut survey).await;
+        Ok(survey)
     });
     stream::iter(readings)
         .buffered(CLUSTERS_AT_ONCE)

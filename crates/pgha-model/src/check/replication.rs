@@ -92,14 +92,17 @@ pub(super) fn judge_synchronous(target: &SideFacts, findings: &mut Findings) {
     );
 }
 
-/// Right after a promotion a standby's branch may be undecided; a move sees a canary replayed before it stops anything.
+/// Right after a promotion a standby's branch may be undecided, by its control file too; a move sees a canary replayed before it stops anything.
 fn can_follow(source: &SideFacts, target: &SideFacts) -> Seen {
     let leader = |side: &SideFacts| {
         let member = side.survey.lock_holder().ok_or("a side has no leader")?;
         let status = member.freshest()?.clone();
         Ok::<_, String>((member.pod.clone(), status))
     };
-    let ((_, primary), (name, standby)) = (leader(source)?, leader(target)?);
+    let ((_, primary), (name, mut standby)) = (leader(source)?, leader(target)?);
+    if let Some(postgres) = &target.postgres {
+        standby.reached = postgres.reached();
+    }
     let history = match source.survey.store.seen() {
         Ok(store) => store.history.clone(),
         Err(because) => Observed::unseen(because),

@@ -126,11 +126,15 @@ fn postgres(part: Part) -> PostgresFacts {
     let standby = part == Part::Target;
     serde_json::from_value(json!({
         "inRecovery": standby, "systemIdentifier": "7", "checkpointTimeline": 1,
+        "checkpointAt": "0/6000028", "recoveryTimeline": standby.then_some(1),
+        "recoveryEnd": standby.then_some("0/70000B8"), "received": standby.then_some("0/70000B8"), "replayedAt": null,
+        "writtenTimeline": (!standby).then_some(1),
         "flushed": (!standby).then_some("0/7000100"), "replayed": standby.then_some("0/70000B8"),
         "replayPaused": standby.then_some(false), "serverVersion": 150_018, "archiveMode": "on",
         "archiveCommand": "push", "restoreCommand": "get", "applyDelayMs": 0, "recoveryTargets": [],
         "synchronousStandbyNames": "", "segmentSizeBytes": 16_777_216, "lastArchived": null,
-        "failingArchive": null, "receiverStatus": standby.then_some("streaming")
+        "failingArchive": null, "receiverStatus": standby.then_some("streaming"),
+        "receivedTimeline": standby.then_some(1), "receivers": []
     }))
     .unwrap()
 }
