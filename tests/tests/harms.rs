@@ -183,7 +183,7 @@ fn is_told_wedged(suite: &Suite, cluster: &str, lost: Site) -> Result<Value> {
 /// A side whose dead branch is in the repository is lost: it stands on that branch, or its members are restored from the
 /// repository, follow the dead branch there and do not start.
 fn is_told_lost(suite: &Suite, cluster: &str, lost: Site) -> Result<()> {
-    let notice = is_told_any(suite, cluster, &["wedged", "leader"])?;
+    let notice = is_told_any(suite, cluster, &["wedged", "member-failed"])?;
     ensure!(
         notice["place"]["context"] == lost.name(),
         "another side is named: {notice}"

@@ -41,6 +41,7 @@ pub fn judge_side(survey: &SiteSurvey, leader: &LeaderVerdict<'_>) -> Vec<Notice
     judge_object(survey, &mut notices);
     judge_backups(survey, leader, &mut notices);
     judge_store(survey, &mut notices);
+    judge_members(survey, leader, &mut notices);
     judge_versions(&survey.members, &mut notices);
     notices.list
 }
@@ -158,6 +159,34 @@ fn judge_store(survey: &SiteSurvey, notices: &mut Notices<'_>) {
     }
 }
 
+/// A member that failed in Patroni's own words. Without a leader, or as the leader, it is why the side is down.
+fn judge_members(survey: &SiteSurvey, leader: &LeaderVerdict<'_>, notices: &mut Notices<'_>) {
+    for member in &survey.members {
+        let Ok(status) = member.freshest() else {
+            continue;
+        };
+        if !status.has_failed() {
+            continue;
+        }
+        let others_lead = leader.member.is_some_and(|leader| leader.pod != member.pod);
+        let severity = if others_lead {
+            Severity::Warn
+        } else {
+            Severity::Fail
+        };
+        notices.note(
+            severity,
+            "member-failed",
+            format!(
+                "Patroni on {} says `{}`: its Postgres does not run.",
+                member.pod, status.state
+            ),
+            "Its Postgres log says why. Do not delete its data before you know whether it holds commits that the \
+             primary lacks.",
+        );
+    }
+}
+
 fn judge_versions(members: &[Member], notices: &mut Notices<'_>) {
     let mut known: Vec<PatroniVersion> = members
         .iter()
@@ -271,6 +300,32 @@ mod tests {
         );
         survey.members.push(replica);
         assert_eq!(checks(&survey), ["patroni-mixed", "patroni-old"]);
+    }
+
+    #[test]
+    fn a_member_that_failed_is_told_and_is_a_failure_where_nobody_else_leads() {
+        let told = |survey: &SiteSurvey| -> Vec<(Severity, String)> {
+            let leader = judge_leader(survey, samples::now());
+            let notices = judge_side(survey, &leader).into_iter();
+            let failed = notices.filter(|notice| notice.check == "member-failed");
+            failed
+                .map(|notice| (notice.severity, notice.seen))
+                .collect()
+        };
+        let mut survey = samples::primary("core1");
+        let mut replica = survey.members[0].clone();
+        "core1-1".clone_into(&mut replica.pod);
+        replica.live = Observed::unseen("it was not asked");
+        replica.status = Observed::Seen(
+            MemberStatus::from_json(r#"{"state":"start failed","role":"replica"}"#).unwrap(),
+        );
+        survey.members.push(replica);
+        let seen = "Patroni on core1-1 says `start failed`: its Postgres does not run.".to_owned();
+        assert_eq!(told(&survey), [(Severity::Warn, seen.clone())]);
+        if let Observed::Seen(lock) = &mut survey.lock {
+            lock.holder = None;
+        }
+        assert_eq!(told(&survey), [(Severity::Fail, seen)]);
     }
 
     #[test]

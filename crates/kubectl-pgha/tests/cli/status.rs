@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use pgha_testkit::pgo::{Kind, PgoSite, forked_pair, pair};
-use pgha_testkit::{Failure, Fault};
+use pgha_testkit::{Failure, FakeCluster, Fault};
 
 use crate::assert_said;
 use crate::bench::{
@@ -64,6 +64,33 @@ fn two_primaries_and_two_standbys_are_failures() {
 #[test]
 fn a_side_without_a_leader_is_a_failure() {
     assert_said!(Bench::two(&(primary().without_leader(), standby())).run(&BOTH));
+}
+
+/// A side that was restored from the repository, and follows a dead branch there.
+#[test]
+fn members_that_do_not_start_are_told_in_patronis_own_words() {
+    let failed = standby()
+        .without_leader()
+        .state_of(0, "start failed")
+        .state_of(1, "start failed");
+    assert_said!(Bench::two(&(primary(), failed)).run(&BOTH));
+}
+
+/// In the segment that the primary writes now, a position alone does not tell a follower from a wedged side.
+#[test]
+fn a_side_past_the_fork_is_undecided_while_its_postgres_may_not_be_asked() {
+    let (ahead, behind) = forked_pair("zitadel", NAMESPACE, now());
+    let idle = cluster(&ahead.position(0x0500_0200));
+    let clusters = [idle, cluster(&behind)];
+    clusters[1].fail(Fault::new(Failure::Forbidden).resource("pods/exec"));
+    let bench = Bench::new(&[("core1", &clusters[0]), ("core2", &clusters[1])]);
+    assert_said!(bench.run(&BOTH));
+    let asked = |cluster: &FakeCluster| {
+        let requests = cluster.requests();
+        let mut resources = requests.iter().map(|request| request.resource.as_str());
+        resources.any(|resource| resource == "pods/exec")
+    };
+    assert_eq!(clusters.each_ref().map(asked), [false, true]);
 }
 
 #[test]
