@@ -300,7 +300,7 @@ impl PromotionRun {
         if !self.prepared {
             return MoveError::new(step, Standing::Unchanged, because);
         }
-        match steps.undo(&because, BACK, self.undo()).await {
+        match Box::pin(steps.undo(&because, BACK, self.undo())).await {
             Ok(()) => MoveError::new(step, Standing::Unchanged, because),
             Err(undo) => MoveError {
                 undo: Some(Box::new(undo)),
