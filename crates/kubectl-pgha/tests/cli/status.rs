@@ -66,6 +66,14 @@ fn a_side_without_a_leader_is_a_failure() {
     assert_said!(Bench::two(&(primary().without_leader(), standby())).run(&BOTH));
 }
 
+#[test]
+fn a_standby_that_is_fed_from_elsewhere_is_told() {
+    let (ahead, behind) = pair(Kind::ArchiveStandby, "zitadel", NAMESPACE, now());
+    let streaming = PgoSite::new(Kind::StreamingStandby, "zitadel", NAMESPACE, now());
+    assert_eq!(streaming.pod(0), behind.pod(0));
+    assert_said!(Bench::two(&(ahead, streaming)).run(&BOTH));
+}
+
 /// A side that was restored from the repository, and follows a dead branch there.
 #[test]
 fn members_that_do_not_start_are_told_in_patronis_own_words() {

@@ -4,7 +4,8 @@ use pgha_testkit::LoggedRequest;
 use pgha_testkit::pgo::{Kind, PgoSite, forked_pair, pair};
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, NAMESPACE, cluster, now};
+use crate::assert_said;
+use crate::bench::{Bench, NAMESPACE, cluster, empty_cluster, now};
 
 const MOVE: [&str; 7] = [
     "switchover",
@@ -88,6 +89,39 @@ fn a_state_that_forbids_a_move_is_named_and_nothing_is_written() {
             let written = requests.find(|request| writes.contains(&request.verb));
             assert_eq!(written.map(LoggedRequest::summary), None, "{check}");
         }
+    }
+}
+
+/// An object of another operator under the name, of a version that is not served, or none of its kind at all.
+#[test]
+fn what_is_no_cluster_of_a_known_operator_is_refused_on_either_side() {
+    let (primary, standby) = sites();
+    let zalando = empty_cluster();
+    zalando.install("acid.zalan.do", "v1", "postgresql", "postgresqls");
+    zalando.insert(json!({
+        "apiVersion": "acid.zalan.do/v1", "kind": "postgresql",
+        "metadata": {"name": "zitadel", "namespace": NAMESPACE}
+    }));
+    let newer = empty_cluster();
+    newer.uninstall("postgresclusters");
+    let group = "postgres-operator.crunchydata.com";
+    newer.install(group, "v2", "PostgresCluster", "postgresclusters");
+    newer.insert(json!({
+        "apiVersion": format!("{group}/v2"), "kind": "PostgresCluster",
+        "metadata": {"name": "zitadel", "namespace": NAMESPACE}
+    }));
+    let mut validate = MOVE[..6].to_vec();
+    validate[0] = "validate";
+    assert_said!(
+        Bench::new(&[("core1", &cluster(&primary)), ("core2", &zalando)]).run(&MOVE),
+        Bench::new(&[("core1", &zalando), ("core2", &cluster(&standby))]).run(&MOVE),
+        Bench::new(&[("core1", &cluster(&primary)), ("core2", &newer)]).run(&MOVE),
+        Bench::new(&[("core1", &newer), ("core2", &cluster(&standby))]).run(&validate),
+    );
+    for cluster in [&zalando, &newer] {
+        let requests = cluster.requests();
+        let written = requests.iter().find(|request| request.verb == "patch");
+        assert_eq!(written.map(LoggedRequest::summary), None);
     }
 }
 

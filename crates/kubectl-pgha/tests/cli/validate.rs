@@ -122,6 +122,25 @@ fn a_permission_that_a_move_needs_is_named_with_its_side() {
 }
 
 #[test]
+fn two_database_systems_under_one_name_are_ready_for_nothing() {
+    let (primary, standby) = sites();
+    let bench = Bench::two(&(primary, standby.system_identifier("8")));
+    let ran = bench.run(&with(&["-o", "json"]));
+    assert_eq!(ran.code, Some(3), "{ran}");
+    let view: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let seen = "The system identifiers differ: 7710549851658973354 and 8.";
+    let told = findings(&view, "system-identifier");
+    assert_eq!(told, [("fail".to_owned(), seen.to_owned())]);
+    for ready in ["readyForSwitchover", "readyForFailover"] {
+        let blocked = view[ready]["blockedBy"].as_array().unwrap();
+        assert!(
+            blocked.iter().any(|check| check == "system-identifier"),
+            "{ready}: {ran}"
+        );
+    }
+}
+
+#[test]
 fn an_owner_fails_unless_it_is_allowed() {
     let (primary, standby) = sites();
     let bench = Bench::two(&(primary, standby.managed_by_flux()));

@@ -28,9 +28,9 @@ pub enum SurveyError {
         /// The name that was asked for.
         cluster: String,
     },
-    /// No operator that pgha knows is installed.
+    /// No operator that pgha knows is installed, or not in a version that it knows.
     #[error(
-        "`{site}` does not know the resource `postgresclusters.postgres-operator.crunchydata.com`"
+        "`{site}` does not know the resource `postgresclusters.v1beta1.postgres-operator.crunchydata.com`"
     )]
     NotInstalled {
         /// The kubeconfig context.
