@@ -17,7 +17,7 @@ use std::io::IsTerminal as _;
 use pgha_core::client::SiteClient;
 use tracing_subscriber::EnvFilter;
 
-use crate::args::{OutputArgs, SiteArgs};
+use crate::args::CommonArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt::unless_interrupted;
@@ -27,12 +27,11 @@ use crate::ui::Ui;
 
 /// Runs a command that changes nothing, from its arguments to its exit code: Ctrl-C drops it where it stands.
 pub(crate) fn read(
-    site: &SiteArgs,
-    output: &OutputArgs,
+    common: &CommonArgs,
     environment: &Environment,
     command: impl AsyncFnOnce(&Session<'_>, &Ui) -> Result<Exit, Failure>,
 ) -> Exit {
-    change(site, output, environment, async |session, ui| {
+    change(common, environment, async |session, ui| {
         match unless_interrupted(command(session, ui)).await {
             // The person knows, and nothing was under way that would need a word.
             Err(failure) if failure.exit == Exit::Interrupted => Ok(failure.exit),
@@ -43,14 +42,13 @@ pub(crate) fn read(
 
 /// Runs a command that sees to Ctrl-C itself, from its arguments to its exit code.
 pub(crate) fn change(
-    site: &SiteArgs,
-    output: &OutputArgs,
+    common: &CommonArgs,
     environment: &Environment,
     command: impl AsyncFnOnce(&Session<'_>, &Ui) -> Result<Exit, Failure>,
 ) -> Exit {
-    let settings = match Settings::settle(site, output, environment) {
+    let settings = match Settings::settle(common, environment) {
         Ok(settings) => settings,
-        Err(failure) => return failed(&Ui::plain(output.output), &failure),
+        Err(failure) => return failed(&Ui::plain(common.output.output), &failure),
     };
     let ui = Ui::new(&settings);
     let run = || {

@@ -10,7 +10,7 @@ use clap_complete::engine::{ArgValueCandidates, complete};
 use clap_complete::env::Shells;
 use pgha_core::survey::{Scope, list_clusters};
 
-use crate::args::{Cli, Format, OutputArgs, SiteArgs};
+use crate::args::{Cli, CommonArgs, Format, OutputArgs, SiteArgs};
 use crate::commands::runtime;
 use crate::exit::Exit;
 use crate::session::Session;
@@ -165,7 +165,7 @@ impl NamedSite {
             color: None,
             verbose: 0,
         };
-        Settings::settle(&site, &output, environment).ok()
+        Settings::settle(&CommonArgs { site, output }, environment).ok()
     }
 }
 

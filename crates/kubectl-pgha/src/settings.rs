@@ -11,7 +11,7 @@ use std::time::Duration;
 use clap::ValueEnum as _;
 use pgha_core::client::{DEFAULT_REQUEST_TIMEOUT, KubeconfigSource};
 
-use crate::args::{ColorChoice, Format, OutputArgs, SiteArgs};
+use crate::args::{ColorChoice, CommonArgs, Format};
 use crate::failure::Failure;
 
 /// The environment as the process found it.
@@ -80,8 +80,7 @@ pub(crate) struct Settings {
 impl Settings {
     /// Settles everything but the format, which is known even when this fails.
     pub(crate) fn settle(
-        site: &SiteArgs,
-        output: &OutputArgs,
+        CommonArgs { site, output }: &CommonArgs,
         environment: &Environment,
     ) -> Result<Self, Failure> {
         let color = match (output.color, &environment.color) {

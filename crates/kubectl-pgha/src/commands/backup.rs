@@ -38,12 +38,9 @@ const LOOKS: u32 = 3;
 
 /// Runs the command.
 pub(crate) fn main(args: &BackupArgs, environment: &Environment) -> Exit {
-    super::change(
-        &args.site,
-        &args.output,
-        environment,
-        async |session, ui| Box::pin(run(args, session, ui)).await,
-    )
+    super::change(&args.common, environment, async |session, ui| {
+        Box::pin(run(args, session, ui)).await
+    })
 }
 
 /// How far a request has come: what Ctrl-C means.

@@ -21,12 +21,9 @@ use crate::view::demote::{DemotionPlanView, DemotionView};
 
 /// Runs the command.
 pub(crate) fn main(args: &DemoteArgs, environment: &Environment) -> Exit {
-    super::change(
-        &args.site,
-        &args.output,
-        environment,
-        async |session, ui| Box::pin(run(args, session, ui)).await,
-    )
+    super::change(&args.common, environment, async |session, ui| {
+        Box::pin(run(args, session, ui)).await
+    })
 }
 
 async fn run(args: &DemoteArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, Failure> {

@@ -15,12 +15,9 @@ use crate::view::leader::LeaderView;
 
 /// Runs the command.
 pub(crate) fn main(args: &LeaderArgs, environment: &Environment) -> Exit {
-    super::read(
-        &args.site,
-        &args.output,
-        environment,
-        async |session, ui| run(args, session, ui).await,
-    )
+    super::read(&args.common, environment, async |session, ui| {
+        run(args, session, ui).await
+    })
 }
 
 async fn run(args: &LeaderArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, Failure> {

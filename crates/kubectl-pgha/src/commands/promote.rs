@@ -25,12 +25,9 @@ use crate::view::promote::{PromotionPlanView, PromotionView};
 
 /// Runs the command.
 pub(crate) fn main(args: &PromoteArgs, environment: &Environment) -> Exit {
-    super::change(
-        &args.site,
-        &args.output,
-        environment,
-        async |session, ui| Box::pin(run(args, session, ui)).await,
-    )
+    super::change(&args.common, environment, async |session, ui| {
+        Box::pin(run(args, session, ui)).await
+    })
 }
 
 /// What was seen before anything is decided.

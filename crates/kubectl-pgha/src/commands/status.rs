@@ -27,12 +27,9 @@ const CLUSTERS_AT_ONCE: usize = 8;
 
 /// Runs the command.
 pub(crate) fn main(args: &StatusArgs, environment: &Environment) -> Exit {
-    super::read(
-        &args.site,
-        &args.output,
-        environment,
-        async |session, ui| run(args, session, ui).await,
-    )
+    super::read(&args.common, environment, async |session, ui| {
+        run(args, session, ui).await
+    })
 }
 
 async fn run(args: &StatusArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, Failure> {

@@ -20,12 +20,9 @@ use crate::view::switchover::{OutcomeView, PlanView, RefusalView};
 
 /// Runs the command.
 pub(crate) fn main(args: &SwitchoverArgs, environment: &Environment) -> Exit {
-    super::change(
-        &args.site,
-        &args.output,
-        environment,
-        async |session, ui| Box::pin(run(args, session, ui)).await,
-    )
+    super::change(&args.common, environment, async |session, ui| {
+        Box::pin(run(args, session, ui)).await
+    })
 }
 
 async fn run(args: &SwitchoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, Failure> {

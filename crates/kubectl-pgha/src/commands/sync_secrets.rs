@@ -24,12 +24,9 @@ const DERIVATION: Duration = Duration::from_secs(30);
 
 /// Runs the command.
 pub(crate) fn main(args: &SyncSecretsArgs, environment: &Environment) -> Exit {
-    super::change(
-        &args.site,
-        &args.output,
-        environment,
-        async |session, ui| Box::pin(run(args, session, ui)).await,
-    )
+    super::change(&args.common, environment, async |session, ui| {
+        Box::pin(run(args, session, ui)).await
+    })
 }
 
 async fn run(args: &SyncSecretsArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, Failure> {

@@ -15,12 +15,9 @@ use crate::view::validate::ValidationView;
 
 /// Runs the command.
 pub(crate) fn main(args: &ValidateArgs, environment: &Environment) -> Exit {
-    super::read(
-        &args.site,
-        &args.output,
-        environment,
-        async |session, ui| run(args, session, ui).await,
-    )
+    super::read(&args.common, environment, async |session, ui| {
+        run(args, session, ui).await
+    })
 }
 
 async fn run(args: &ValidateArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, Failure> {

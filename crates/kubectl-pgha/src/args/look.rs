@@ -1,0 +1,115 @@
+//! The commands that look and change nothing.
+
+use clap::Args;
+
+use super::CommonArgs;
+
+const LEADER_EXAMPLES: &str = "\
+Examples:
+  # Who leads zitadel, by the current context, and what says so
+  kubectl pgha leader zitadel
+
+  # At a named site, for a script
+  kubectl exec -it -c database $(kubectl pgha leader zitadel --context core1 -o name) -- psql
+
+Exit code 3: no leader, or the evidence disagrees. The evidence is shown all the same.";
+
+const STATUS_EXAMPLES: &str = "\
+Examples:
+  # Both sides of one service
+  kubectl pgha status zitadel --context core1 --context core2
+
+  # Every cluster that the current context shows
+  kubectl pgha status -A
+
+  # Whether a standby really receives: its position moves
+  kubectl pgha status zitadel --context core1 --context core2 -w
+
+Exit code 3: a site that was asked could not be seen, or something is wrong with a service (a line that begins with
+FAIL). Warnings alone end with 0. With -w it ends on Ctrl-C, with 130.";
+
+const VALIDATE_EXAMPLES: &str = "\
+Examples:
+  # Whether zitadel could be moved now, and what stands in the way
+  kubectl pgha validate zitadel --from core1 --to core2
+
+  # For a script: only the answer
+  kubectl pgha validate zitadel --from core1 --to core2 -o json | jq .readyForSwitchover.ready
+
+`switchover` makes the same checks and refuses by the same failures. Nothing is changed. Exit code 3: not ready.";
+
+/// Show who leads a cluster, and what says so
+///
+/// Compares Patroni's lock and its age, the pod's own status, Patroni's configuration, the operator's object, and the
+/// answer of the member itself. Where they disagree, the disagreement is shown.
+#[derive(Debug, Args)]
+#[command(after_help = LEADER_EXAMPLES)]
+pub(crate) struct LeaderArgs {
+    /// The operator's Postgres cluster
+    pub(crate) cluster: String,
+
+    /// The kubeconfig context of the site [default: the current one]
+    #[arg(long, value_name = "CONTEXT", help_heading = "Site options")]
+    pub(crate) context: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
+/// Show which side of each service is primary, and whether the others follow
+///
+/// Below the table: what is wrong, and what stands in the way of a move.
+///
+/// Every site is asked at the same time. Clusters with one system identifier are sides of one service: the lag is
+/// between what the primary's leader has written and what the standby's leader has replayed.
+#[derive(Debug, Args)]
+#[command(after_help = STATUS_EXAMPLES)]
+pub(crate) struct StatusArgs {
+    /// Only the clusters of this name [default: all]
+    pub(crate) cluster: Option<String>,
+
+    /// Look in every namespace
+    #[arg(short = 'A', long, conflicts_with = "namespace")]
+    pub(crate) all_namespaces: bool,
+
+    /// Look again every two seconds, and show how far each side moved
+    #[arg(short, long)]
+    pub(crate) watch: bool,
+
+    /// The kubeconfig context of a site; can be given more than once [default: the current one]
+    #[arg(
+        long = "context",
+        value_name = "CONTEXT",
+        help_heading = "Site options"
+    )]
+    pub(crate) contexts: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
+/// Check whether both sides are ready for a switchover, and for a failover
+///
+/// Every check passes, warns or fails, with what was seen and what to do. It looks at Kubernetes, Patroni, inside every
+/// member's Postgres, into the repositories, at secrets by digest and never by value, and at permissions.
+#[derive(Debug, Args)]
+#[command(after_help = VALIDATE_EXAMPLES)]
+pub(crate) struct ValidateArgs {
+    /// The operator's Postgres cluster, of the same name and namespace at both sites
+    pub(crate) cluster: String,
+
+    /// The kubeconfig context of the site that is primary now
+    #[arg(long, value_name = "CONTEXT", help_heading = "Site options")]
+    pub(crate) from: String,
+
+    /// The kubeconfig context of the site that would become primary
+    #[arg(long, value_name = "CONTEXT", help_heading = "Site options")]
+    pub(crate) to: String,
+
+    /// Warn of objects that GitOps or Helm owns, as `switchover --allow-managed` takes them
+    #[arg(long)]
+    pub(crate) allow_managed: bool,
+
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}

@@ -1,0 +1,169 @@
+//! The commands that move a primary, at once or step by step.
+
+use clap::Args;
+
+use super::CommonArgs;
+use crate::settings::RequestTimeout;
+
+const SWITCHOVER_EXAMPLES: &str = "\
+Examples:
+  # What would be done, with the exact patches; nothing is changed
+  kubectl pgha switchover zitadel --from core1 --to core2 --dry-run
+
+  # Show the plan, ask, and move
+  kubectl pgha switchover zitadel --from core1 --to core2
+
+  # From a script: one JSON event a line, the outcome last
+  kubectl pgha switchover zitadel --from core1 --to core2 --yes -o json
+
+Ctrl-C before the source is stopped puts everything back and ends with 130; until the promotion is sent it goes back to
+the source and ends with 4; after that the move goes on. A second Ctrl-C gives up waiting and ends with 5.";
+
+const DEMOTE_EXAMPLES: &str = "\
+Examples:
+  # What would be done at core1, with the exact patches; nothing is changed
+  kubectl pgha demote zitadel --context core1 --dry-run
+
+  # Stop the primary at core1 and make its site a standby, then promote the other side
+  kubectl pgha demote zitadel --context core1 --peer core2
+  kubectl pgha promote zitadel --context core2 --peer core1
+
+Nobody takes writes until a side is promoted: `switchover` does both steps at once, much faster.
+Where this side says nothing of how to be a standby, its peer's spec.standby.repoName is taken. On
+a standby there is nothing to do, and it ends with 0.
+
+Ctrl-C or a failure before every member is seen at rest as a standby makes this side primary
+again, on a new timeline, unless the other side has become primary meanwhile; it ends with 130
+before the stop and with 4 after it. A second Ctrl-C gives up waiting and ends with 5.";
+
+const PROMOTE_EXAMPLES: &str = "\
+Examples:
+  # Both sides are standbys: promote core2, if it is proved to hold everything that core1 has
+  kubectl pgha promote zitadel --context core2 --peer core1
+
+  # The other site is gone for good: promote what is here, knowing that the last commits may be lost
+  kubectl pgha promote zitadel --context core2 --force
+  kubectl pgha promote zitadel --context core2 --force --yes-i-accept-data-loss-of zitadel
+
+The proof, read from Postgres on every member of both sides: each is in recovery and has nothing
+left to replay; this side holds the log up to every end of the other side; and the bytes before
+those ends are the same. For it each member writes a restart point (CHECKPOINT), which changes no
+data. Where the other side holds more, the command that promotes it is named.
+
+--force does without the other side and without the proof, leaves the other side alone, and says
+what may be lost. It never promotes beside a side that answers as primary. On a primary there is
+nothing to do, and it ends with 0.";
+
+/// Move the primary from one site to the other, losing no committed write
+///
+/// Stops the primary at the source cleanly, proves that every member of the target holds everything the source wrote,
+/// promotes the target, and sees the old side follow. Before the promotion every failure is taken back to the source.
+/// After it each user of the target logs in over TCP, through the service and the pooler: what fails is told, and the exit
+/// code is 5 when nobody can. Every member of a side needs the same version of Patroni.
+#[derive(Debug, Args)]
+#[command(after_help = SWITCHOVER_EXAMPLES)]
+pub(crate) struct SwitchoverArgs {
+    /// The operator's Postgres cluster, of the same name and namespace at both sites
+    pub(crate) cluster: String,
+
+    /// The kubeconfig context of the site that is primary now
+    #[arg(long, value_name = "CONTEXT", help_heading = "Site options")]
+    pub(crate) from: String,
+
+    /// The kubeconfig context of the site that becomes primary
+    #[arg(long, value_name = "CONTEXT", help_heading = "Site options")]
+    pub(crate) to: String,
+
+    /// Show the plan with the exact patches, and stop
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// Do not ask
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+
+    /// How long each step may take before the move is taken back
+    #[arg(long, value_name = "DURATION", default_value = "1m")]
+    pub(crate) timeout: RequestTimeout,
+
+    /// Change objects that GitOps or Helm owns, although the owner will revert it
+    #[arg(long)]
+    pub(crate) allow_managed: bool,
+
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
+/// Make a primary side a standby, by itself: nobody takes writes until a side is promoted
+///
+/// Stops the primary cleanly, pushes the last segment of its log to the repository, and sees every member at rest as a
+/// standby. Says where the log ended: what a later `promote` of either side compares.
+#[derive(Debug, Args)]
+#[command(after_help = DEMOTE_EXAMPLES)]
+pub(crate) struct DemoteArgs {
+    /// The operator's Postgres cluster, of the same name and namespace at both sites
+    pub(crate) cluster: String,
+
+    /// Do not ask
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+
+    #[command(flatten)]
+    pub(crate) step: StepArgs,
+
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
+/// Make a standby side primary, by itself, if nothing can be lost
+///
+/// Looks at the other side, and refuses while that is or may be primary, or when it is not proved that this side holds
+/// everything that the other side has.
+#[derive(Debug, Args)]
+#[command(after_help = PROMOTE_EXAMPLES)]
+pub(crate) struct PromoteArgs {
+    /// The operator's Postgres cluster, of the same name and namespace at both sites
+    pub(crate) cluster: String,
+
+    /// Do not ask
+    #[arg(short, long, conflicts_with = "force")]
+    pub(crate) yes: bool,
+
+    /// Promote without the other side and without a proof; asks for the cluster's name
+    #[arg(long)]
+    pub(crate) force: bool,
+
+    /// Do not ask: the cluster's name, for --force from a script
+    #[arg(long, value_name = "CLUSTER", requires = "force")]
+    pub(crate) yes_i_accept_data_loss_of: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) step: StepArgs,
+
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
+/// What the steps of one side have in common.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct StepArgs {
+    /// Show the plan with the exact patches, and stop
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// How long each wait may last before everything is taken back
+    #[arg(long, value_name = "DURATION", default_value = "1m")]
+    pub(crate) timeout: RequestTimeout,
+
+    /// Change an object that GitOps or Helm owns, although the owner will revert it
+    #[arg(long)]
+    pub(crate) allow_managed: bool,
+
+    /// The kubeconfig context of the site [default: the current one]
+    #[arg(long, value_name = "CONTEXT", help_heading = "Site options")]
+    pub(crate) context: Option<String>,
+
+    /// The kubeconfig context of the other site [default: found among all contexts by the system identifier]
+    #[arg(long, value_name = "CONTEXT", help_heading = "Site options")]
+    pub(crate) peer: Option<String>,
+}
