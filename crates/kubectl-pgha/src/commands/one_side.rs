@@ -1,4 +1,4 @@
-//! What `promote` and `demote` have in common: the site that is changed, and the other side of its service.
+//! What `promote` and `demote` have in common: the site that is changed, the other side of its service, and a refusal.
 
 use futures::future::join_all;
 use pgha_core::client::SiteClient;

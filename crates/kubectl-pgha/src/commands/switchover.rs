@@ -7,7 +7,7 @@ use pgha_model::event::{Event, Standing};
 use pgha_model::plan::plan_switchover;
 use pgha_model::site::Part;
 
-use super::moving;
+use super::{moving, one_side};
 use crate::args::SwitchoverArgs;
 use crate::consent;
 use crate::exit::Exit;
@@ -16,7 +16,7 @@ use crate::interrupt::unless_interrupted;
 use crate::session::Session;
 use crate::settings::Environment;
 use crate::ui::Ui;
-use crate::view::switchover::{OutcomeView, PlanView, RefusalView};
+use crate::view::switchover::{OutcomeView, PlanView};
 
 /// Runs the command.
 pub(crate) fn main(args: &SwitchoverArgs, environment: &Environment) -> Exit {
@@ -36,15 +36,9 @@ async fn run(args: &SwitchoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Ex
     let plan = match plan_switchover(&source.facts, &target.facts, consent, clock::now()) {
         Ok(plan) => plan,
         Err(refusal) => {
-            ui.show(&RefusalView::new(
-                "SwitchoverRefusal",
-                &refusal.0,
-                ("source", "target"),
-            ))?;
-            let hint = "Nothing was changed. Mend what failed and run the same command again.";
             let text = format!("{} cannot be moved safely now", args.cluster);
-            ui.complain(&Failure::refused(text).hinting(hint));
-            return Ok(Exit::Refused);
+            let sides = ("source", "target");
+            return one_side::refuse("SwitchoverRefusal", &refusal, sides, text, ui);
         }
     };
     let planned = patches(&source, &target);

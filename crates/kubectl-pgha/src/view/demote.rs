@@ -5,7 +5,7 @@ use pgha_model::demotion::{DemotionOutcome, DemotionPlan};
 use pgha_model::site::Place;
 use serde::Serialize;
 
-use super::switchover::{add_patches, add_results, add_steps, add_warnings};
+use super::switchover::{add_results, add_steps, add_warnings, plan_page, step_names};
 use super::{API_VERSION, PlaceView};
 use crate::ui::{Detail, Page, Span, Style, View};
 
@@ -52,17 +52,11 @@ impl<'a> DemotionPlanView<'a> {
 
 impl View for DemotionPlanView<'_> {
     fn page(&self, _detail: Detail) -> Page {
-        let mut page = self.summary();
-        page.blank();
-        add_patches(&mut page, self.patches);
-        page.blank();
-        page.line([Span::dim("Nothing was changed.")]);
-        page
+        plan_page(self.summary(), self.patches, "Nothing was changed.")
     }
 
     fn names(&self) -> Vec<String> {
-        let steps = self.plan.steps.iter();
-        steps.map(|step| step.name().to_owned()).collect()
+        step_names(&self.plan.steps)
     }
 }
 

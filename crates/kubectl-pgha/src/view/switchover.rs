@@ -56,23 +56,13 @@ impl<'a> PlanView<'a> {
 
 impl View for PlanView<'_> {
     fn page(&self, _detail: Detail) -> Page {
-        let mut page = self.summary();
-        page.blank();
-        add_patches(&mut page, self.patches);
-        page.blank();
-        page.line([Span::dim(
-            "During the preparation the target's wal_retrieve_retry_interval is set to 200ms as well; everything is put \
-             back afterwards. Nothing was changed.",
-        )]);
-        page
+        let last = "During the preparation the target's wal_retrieve_retry_interval is set to 200ms as well; everything \
+                    is put back afterwards. Nothing was changed.";
+        plan_page(self.summary(), self.patches, last)
     }
 
     fn names(&self) -> Vec<String> {
-        self.plan
-            .steps
-            .iter()
-            .map(|step| step.name().to_owned())
-            .collect()
+        step_names(&self.plan.steps)
     }
 }
 
@@ -95,8 +85,23 @@ pub(super) fn add_warnings(page: &mut Page, warnings: &[Finding]) {
     }
 }
 
+/// A plan that is only shown: what it does, its patches, and a last remark.
+pub(super) fn plan_page(summary: Page, patches: &[PlannedPatch], last: &str) -> Page {
+    let mut page = summary;
+    page.blank();
+    add_patches(&mut page, patches);
+    page.blank();
+    page.line([Span::dim(last)]);
+    page
+}
+
+/// The names of a plan's steps.
+pub(super) fn step_names(steps: &[Step]) -> Vec<String> {
+    steps.iter().map(|step| step.name().to_owned()).collect()
+}
+
 /// The patches of a plan, an operation a line.
-pub(super) fn add_patches(page: &mut Page, patches: &[PlannedPatch]) {
+fn add_patches(page: &mut Page, patches: &[PlannedPatch]) {
     for planned in patches {
         let (patch, part) = (&planned.patch, planned.part);
         page.line([
