@@ -1,5 +1,6 @@
 //! `kubectl pgha promote`.
 
+use jiff::Timestamp;
 use pgha_core::clock;
 use pgha_core::engine::{
     PromotionRun, Reporter, Side, compare_ends, interrupter, promotion_patches,
@@ -35,6 +36,9 @@ struct Seen {
     here: Side,
     peer: Peer,
     proof: Option<Result<Standstill, Doubt>>,
+    /// When both sides had been read: the comparison of their ends may take longer than what was read is good for, and
+    /// each step asks again for what it rests on.
+    at: Timestamp,
 }
 
 async fn run(args: &PromoteArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, Failure> {
@@ -65,7 +69,7 @@ async fn run(args: &PromoteArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit,
     } else {
         DataLoss::Refused
     };
-    let plan = match plan_promotion(&facts, consent, loss, clock::now()) {
+    let plan = match plan_promotion(&facts, consent, loss, seen.at) {
         Ok(plan) => plan,
         Err(refusal) => {
             let text = format!("{place} cannot be promoted safely now");
@@ -112,18 +116,25 @@ async fn look(args: &PromoteArgs, session: &Session<'_>, ui: &Ui) -> Result<Seen
             here,
             peer,
             proof: None,
+            at: clock::now(),
         });
     }
     let limit = moving::limits(args.step.timeout).proof;
     let named = args.step.peer.as_deref();
     let mut peer = one_side::find_peer(named, &here, Part::Source, session, ui).await?;
+    let at = clock::now();
     let proof = match &mut peer {
         // Beside a primary nothing is compared.
         Ok(peer) if one_side::leader_is(peer, &Role::Primary) => None,
         Ok(peer) => Some(Box::pin(compare_ends(peer, &mut here, limit)).await),
         Err(_) => None,
     };
-    Ok(Seen { here, peer, proof })
+    Ok(Seen {
+        here,
+        peer,
+        proof,
+        at,
+    })
 }
 
 /// A promotion that may lose data is consented to by the cluster's name.
