@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use pgha_judge::Ruling;
 use pgha_lab::cluster::{Patroni, Standby, primary_site, query_leader};
 use pgha_lab::kubectl::Kubectl;
-use pgha_lab::site::Site;
+use pgha_lab::site::{SERVICE_NAMESPACE, Site};
 use pgha_lab::wait;
 use pgha_tests::{Ended, Suite, Writer, interrupt};
 use serde_json::{Value, json};
@@ -160,12 +160,14 @@ fn gives_up_going_back(cluster: &'static str, standby: Standby, patroni: Patroni
     ensure!(ended.code == Some(5), "ended with {ended:?}");
     tells(&ended, "nobody is primary")?;
     tells(&ended, "set spec.paused to false on both sides")?;
-    tells(&ended, "set spec.standby.enabled to false")?;
+    tells(
+        &ended,
+        &promote_command(cluster, pair.from, pair.from.other()),
+    )?;
     pair.resume()?;
     pair.await_standby(pair.from)?;
     pair.refuses_two_standbys()?;
-    pair.patch(pair.from, &json!({"standby": {"enabled": false}}))?;
-    pair.await_primary(pair.from)?;
+    pair.promote(pair.from)?;
     let verdict = writer.judge(0)?;
     ensure!(verdict.ruling == Ruling::Pass, "{verdict}");
     pair.archives(pair.from)?;
@@ -189,6 +191,11 @@ fn gives_up_going_on(cluster: &'static str, standby: Standby, patroni: Patroni) 
     ensure!(verdict.ruling == Ruling::Pass, "{verdict}");
     pair.archives(to)?;
     pair.is_well(to)
+}
+
+/// What a person is told to run, whole.
+fn promote_command(cluster: &str, side: Site, peer: Site) -> String {
+    format!("kubectl pgha promote {cluster} -n {SERVICE_NAMESPACE} --context {side} --peer {peer}")
 }
 
 fn tells(ended: &Ended, what: &str) -> Result<()> {
@@ -265,6 +272,17 @@ impl Pair {
         Ok(())
     }
 
+    /// Refused until every member is seen at rest.
+    fn promote(&self, site: Site) -> Result<()> {
+        let (here, peer) = (site.name(), site.other().name());
+        let args = ["promote", self.cluster, "--context", here, "--peer", peer];
+        wait::until("a promotion that is not refused", DEADLINE, || {
+            let promoted = self.suite.run(&[&args[..], &["--yes"]].concat())?;
+            ensure!(promoted.code == Some(0), "{promoted:?}");
+            Ok(())
+        })
+    }
+
     fn await_standby(&self, site: Site) -> Result<()> {
         wait::until("a standby leader", DEADLINE, || {
             let args = ["leader", self.cluster, "--context", site.name()];
@@ -283,9 +301,8 @@ impl Pair {
         tells(&refused, "Both sides are standbys")?;
         tells(&refused, "There are two ways out")?;
         for site in Site::ALL {
-            let other = site.other().name();
-            let way = format!("promote {} --context {site} --peer {other}", self.cluster);
-            tells(&refused, &way)?;
+            let other = site.other();
+            tells(&refused, &promote_command(self.cluster, site, other))?;
         }
         Ok(())
     }

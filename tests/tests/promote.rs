@@ -8,7 +8,7 @@ use pgha_judge::Ruling;
 use pgha_lab::cluster::{Patroni, Standby, primary_site, query_leader};
 use pgha_lab::fault::process;
 use pgha_lab::kubectl::Kubectl;
-use pgha_lab::site::Site;
+use pgha_lab::site::{SERVICE_NAMESPACE, Site};
 use pgha_lab::wait;
 use pgha_tests::{Ended, Suite, finish, interrupt};
 use serde_json::{Value, json};
@@ -117,7 +117,9 @@ fn both_standby_is_told_with_the_ways_out(suite: &Suite, cluster: &str) -> Resul
     let ended = suite.run(&[&["switchover", cluster][..], &sides[..]].concat())?;
     ensure!(ended.code == Some(3), "it was not refused: {ended:?}");
     for (here, peer) in [("core1", "core2"), ("core2", "core1")] {
-        let way = format!("kubectl pgha promote {cluster} --context {here} --peer {peer}");
+        let way = format!(
+            "kubectl pgha promote {cluster} -n {SERVICE_NAMESPACE} --context {here} --peer {peer}"
+        );
         ensure!(
             ended.stdout.contains(&way),
             "`{way}` is not told: {ended:?}"
@@ -152,7 +154,7 @@ fn a_side_that_holds_less_is_refused_and_the_other_one_promoted() -> Result<()> 
     let (refused, ()) = (refused?, healed?);
     ensure!(refused.code == Some(3), "it was not refused: {refused:?}");
     let way = format!(
-        "kubectl pgha promote {CLUSTER} --context {from} --peer {to}",
+        "kubectl pgha promote {CLUSTER} -n {SERVICE_NAMESPACE} --context {from} --peer {to}",
         from = from.name(),
         to = to.name()
     );

@@ -127,11 +127,7 @@ pub(crate) fn promote_either(source: &SiteSurvey, target: &SiteSurvey) -> String
 
 /// The command that promotes a side, with the other side as its peer.
 pub(crate) fn promote_command(side: &SiteSurvey, peer: &SiteSurvey) -> String {
-    let (place, peer) = (&side.place, &peer.place.context);
-    format!(
-        "kubectl pgha promote {} --context {} --peer {peer}",
-        place.cluster, place.context
-    )
+    side.place.command_beside("promote", Some(&peer.place))
 }
 
 fn judge_parts(source: &SiteSurvey, target: &SiteSurvey, findings: &mut Findings) {

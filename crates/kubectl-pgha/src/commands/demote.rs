@@ -93,9 +93,8 @@ fn is_standby(side: &pgha_core::engine::Side) -> bool {
 
 /// Where things stand, and the one next command.
 fn next(standing: Standing, place: &Place, peer: Option<&Place>) -> String {
-    let (cluster, here) = (&place.cluster, &place.context);
-    let peer = peer.map(|peer| peer.context.as_str());
-    let status = one_side::status_command(cluster, here, peer);
+    let here = &place.context;
+    let status = place.status_command(peer);
     match standing {
         Standing::Unchanged => one_side::again(),
         Standing::Held => one_side::take_holds_back(&status),
@@ -104,8 +103,9 @@ fn next(standing: Standing, place: &Place, peer: Option<&Place>) -> String {
         ),
         Standing::Fenced | Standing::PromotionUnknown | Standing::Promoted | Standing::Released => {
             format!(
-                "{here} is fenced and nobody is primary. Run `{status}`; to go back, set spec.standby.enabled and \
-             spec.paused to false at {here}, unless the other side is primary."
+                "{here} is fenced and nobody is primary. Run `{status}`; set spec.paused to false at {here} if it is true. \
+                 To go back, run `{}`: it refuses if the other side is primary or holds more.",
+                place.command_beside("promote", peer)
             )
         }
     }

@@ -151,12 +151,6 @@ pub(super) fn refuse(
     Ok(Exit::Refused)
 }
 
-/// The command that shows where the service stands.
-pub(super) fn status_command(cluster: &str, here: &str, peer: Option<&str>) -> String {
-    let peer = peer.map_or(String::new(), |peer| format!(" --context {peer}"));
-    format!("kubectl pgha status {cluster} --context {here}{peer}")
-}
-
 /// What to do when everything is as before.
 pub(super) fn again() -> String {
     "Everything is as before. The same command may be run again.".to_owned()

@@ -49,7 +49,7 @@ async fn run(args: &PromoteArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit,
     }
     let seen = unless_interrupted(Box::pin(look(args, session, ui))).await?;
     let place = seen.here.facts.survey.place.clone();
-    if one_side::leader_is(&seen.here, &Role::Primary) {
+    if is_primary(&seen.here) {
         ui.show(&PromotionView::already(&place))?;
         return Ok(Exit::Done);
     }
@@ -110,7 +110,7 @@ async fn run(args: &PromoteArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit,
 async fn look(args: &PromoteArgs, session: &Session<'_>, ui: &Ui) -> Result<Seen, Failure> {
     let site = one_side::open_here(&args.step, session, ui).await?;
     let mut here = one_side::survey(&site, &args.cluster, Part::Target).await?;
-    if one_side::leader_is(&here, &Role::Primary) {
+    if is_primary(&here) {
         let peer = Err("it was not looked for".to_owned());
         return Ok(Seen {
             here,
@@ -137,6 +137,11 @@ async fn look(args: &PromoteArgs, session: &Session<'_>, ui: &Ui) -> Result<Seen
     })
 }
 
+/// A primary that is to be one: nothing is left to do. One that is being demoted may still answer as a primary.
+fn is_primary(side: &Side) -> bool {
+    !side.facts.survey.object.standby && one_side::leader_is(side, &Role::Primary)
+}
+
 /// A promotion that may lose data is consented to by the cluster's name.
 async fn ask(args: &PromoteArgs, view: &PromotionPlanView<'_>, ui: &Ui) -> Result<(), Failure> {
     let cluster = &args.cluster;
@@ -153,9 +158,8 @@ async fn ask(args: &PromoteArgs, view: &PromotionPlanView<'_>, ui: &Ui) -> Resul
 
 /// Where things stand, and the one next command.
 fn next(standing: Standing, place: &Place, peer: Option<&Place>) -> String {
-    let (cluster, here) = (&place.cluster, &place.context);
-    let peer = peer.map(|peer| peer.context.as_str());
-    let status = one_side::status_command(cluster, here, peer);
+    let here = &place.context;
+    let status = place.status_command(peer);
     match standing {
         Standing::Unchanged => one_side::again(),
         Standing::Held => one_side::take_holds_back(&status),
@@ -167,7 +171,8 @@ fn next(standing: Standing, place: &Place, peer: Option<&Place>) -> String {
         ),
         Standing::PromotionUnknown | Standing::BackAtSource | Standing::Fenced => format!(
             "{here} was told to become primary. Run `{status}` before anything else; never promote the other side while \
-             {here} may be primary."
+             {here} may be primary. If it still is a standby, run `{}`.",
+            place.command_beside("promote", peer)
         ),
     }
 }

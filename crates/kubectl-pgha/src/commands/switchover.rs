@@ -5,7 +5,7 @@ use pgha_core::engine::{Reporter, Side, StepError, Switchover, interrupter, patc
 use pgha_model::check::Consent;
 use pgha_model::event::{Event, Standing};
 use pgha_model::plan::plan_switchover;
-use pgha_model::site::Part;
+use pgha_model::site::{Part, Place};
 
 use super::{moving, one_side};
 use crate::args::SwitchoverArgs;
@@ -52,6 +52,7 @@ async fn run(args: &SwitchoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Ex
         unless_interrupted(consent::ask(&view.summary(), &question, ui)).await?;
     }
     let limits = moving::limits(args.timeout);
+    let (from, to) = (plan.source.clone(), plan.target.clone());
     let (interrupter, interrupt) = interrupter();
     let mut report = |event: &Event| moving::tell("SwitchoverEvent", event, ui);
     let report: &mut Reporter<'_> = &mut report;
@@ -66,7 +67,7 @@ async fn run(args: &SwitchoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Ex
             Ok(Exit::Held)
         }
         Err(error) => {
-            let next = next(error.standing, &error.source, args);
+            let next = next(error.standing, &error.source, &from, &to);
             Err(moving::failure(&error, next))
         }
     }
@@ -88,9 +89,9 @@ async fn open(args: &SwitchoverArgs, session: &Session<'_>) -> Result<(Side, Sid
 }
 
 /// Where things stand, and the one next command.
-fn next(standing: Standing, why: &StepError, args: &SwitchoverArgs) -> String {
-    let (cluster, from, to) = (&args.cluster, &args.from, &args.to);
-    let status = format!("kubectl pgha status {cluster} --context {from} --context {to}");
+fn next(standing: Standing, why: &StepError, source: &Place, target: &Place) -> String {
+    let (from, to) = (&source.context, &target.context);
+    let status = source.status_command(Some(target));
     match standing {
         Standing::Unchanged => {
             format!("{from} is primary as before. The same command may be run again.")
@@ -105,13 +106,15 @@ fn next(standing: Standing, why: &StepError, args: &SwitchoverArgs) -> String {
              on both sides."
         ),
         Standing::Fenced => format!(
-            "{from} is fenced and nobody is primary. To go back, set spec.paused to false on both sides; when \
-             `kubectl pgha leader {cluster} --context {from}` says standby leader, set spec.standby.enabled to false at \
-             {from}. Then run `{status}`."
+            "{from} is fenced and nobody is primary. To go back, set spec.paused to false on both sides; when `{status}` \
+             says standby leader for both, run `{}`.",
+            source.command_beside("promote", Some(target))
         ),
         Standing::PromotionUnknown => format!(
             "{from} is fenced and {to} was told to become primary. Run `{status}` before anything else; never make \
-             {from} primary while {to} may be."
+             {from} primary while {to} may be. If {to} still is a standby, set spec.paused to false on both sides and \
+             run `{}`.",
+            target.command_beside("promote", Some(source))
         ),
         // The checks after the promotion did not show that the operators do no harm.
         Standing::Promoted
@@ -137,18 +140,16 @@ fn next(standing: Standing, why: &StepError, args: &SwitchoverArgs) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser as _;
+    use pgha_core::engine::MoveError;
     use pgha_model::plan::Step;
 
-    use pgha_core::engine::MoveError;
-
     use super::*;
-    use crate::args::{Cli, Command};
 
     fn ended(standing: Standing, source: StepError) -> (Exit, String) {
-        let line = "kubectl-pgha switchover db --from core1 --to core2";
-        let Command::Switchover(args) = Cli::parse_from(line.split(' ')).command else {
-            panic!("another command")
+        let place = |context: &str| Place {
+            context: context.to_owned(),
+            namespace: "prod".to_owned(),
+            cluster: "db".to_owned(),
         };
         let error = MoveError {
             step: Step::Verify,
@@ -156,7 +157,12 @@ mod tests {
             source: Box::new(source),
             undo: None,
         };
-        let hint = next(error.standing, &error.source, &args);
+        let hint = next(
+            error.standing,
+            &error.source,
+            &place("core1"),
+            &place("core2"),
+        );
         let failure = moving::failure(&error, hint);
         let hint = failure
             .lines()
@@ -177,6 +183,17 @@ mod tests {
         assert_eq!(exit, Exit::Stopped);
         assert!(hint.contains("both operators work again"), "{hint}");
         assert_eq!(ended(Standing::Released, StepError::GivenUp).0, Exit::Held);
+    }
+
+    #[test]
+    fn who_gives_up_is_told_the_whole_command_that_goes_on() {
+        let (exit, hint) = ended(Standing::Fenced, StepError::GivenUp);
+        assert_eq!(exit, Exit::Held);
+        let back = "`kubectl pgha promote db -n prod --context core1 --peer core2`";
+        assert!(hint.contains(back), "{hint}");
+        let (_, hint) = ended(Standing::PromotionUnknown, StepError::GivenUp);
+        let on = "`kubectl pgha promote db -n prod --context core2 --peer core1`";
+        assert!(hint.contains(on), "{hint}");
     }
 
     #[test]

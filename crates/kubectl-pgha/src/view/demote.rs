@@ -150,9 +150,10 @@ impl View for DemotionView<'_> {
 
 /// The command that promotes the other side afterwards.
 fn promote_command(source: &Place, peer: Option<&Place>) -> String {
-    let peer = peer.map_or("OTHER-CONTEXT", |peer| peer.context.as_str());
-    format!(
-        "kubectl pgha promote {} -n {} --context {peer} --peer {}",
-        source.cluster, source.namespace, source.context
-    )
+    let unknown = || Place {
+        context: "OTHER-CONTEXT".to_owned(),
+        ..source.clone()
+    };
+    let peer = peer.cloned().unwrap_or_else(unknown);
+    peer.command_beside("promote", Some(source))
 }

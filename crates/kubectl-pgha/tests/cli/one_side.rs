@@ -62,11 +62,22 @@ fn a_primary_peer_is_never_joined_by_a_second_primary() {
             .find(|(check, _)| check == "peer-not-primary")
             .unwrap();
         assert!(
-            advice.contains("kubectl pgha demote zitadel --context core1"),
+            advice.contains("kubectl pgha demote zitadel -n prod --context core1"),
             "{advice}"
         );
     }
     assert_untouched(&[&sites.0, &sites.1]);
+}
+
+/// A primary on its way out may still answer as one.
+#[test]
+fn a_primary_that_is_being_demoted_is_not_called_promoted() {
+    let standby = serde_json::json!({"enabled": true, "repoName": "repo1"});
+    let here = cluster(&primary().object(|object| object["spec"]["standby"] = standby));
+    let bench = Bench::new(&[("core2", &here)]);
+    let ran = bench.run(&PROMOTE);
+    assert_eq!(ran.code, Some(3), "{ran}");
+    assert_untouched(&[&here]);
 }
 
 #[test]
@@ -313,8 +324,8 @@ fn both_standby_names_the_two_ways_out() {
             .find(|(check, _)| check == "roles")
             .unwrap();
         for way in [
-            "`kubectl pgha promote zitadel --context core1 --peer core2`",
-            "`kubectl pgha promote zitadel --context core2 --peer core1`",
+            "`kubectl pgha promote zitadel -n prod --context core1 --peer core2`",
+            "`kubectl pgha promote zitadel -n prod --context core2 --peer core1`",
         ] {
             assert!(advice.contains(way), "{advice}");
         }
@@ -330,7 +341,7 @@ fn both_standby_names_the_two_ways_out() {
     assert!(
         status
             .stdout
-            .contains("kubectl pgha promote zitadel --context core1 --peer core2"),
+            .contains("kubectl pgha promote zitadel -n prod --context core1 --peer core2"),
         "{status}"
     );
 }

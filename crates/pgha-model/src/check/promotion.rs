@@ -137,9 +137,9 @@ fn judge_peer_writes(source: &SideFacts, findings: &mut Findings) -> bool {
     };
     let place = &source.survey.place;
     let advice = format!(
-        "Move the service with `switchover` and `--from {0}`, or stop that side first with `kubectl pgha demote {1} \
-         --context {0}`. Nothing lifts this.",
-        place.context, place.cluster
+        "Move the service with `switchover` and `--from {}`, or stop that side first with `{}`. Nothing lifts this.",
+        place.context,
+        place.command("demote")
     );
     let writes = seen.is_some();
     findings.fail_if("peer-not-primary", Part::Source, seen, &advice);
