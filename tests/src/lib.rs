@@ -75,7 +75,11 @@ impl Suite {
 
     /// The plugin with the lab's kubeconfig and nothing else of this process' environment.
     pub fn plugin(&self) -> Command {
-        let mut command = Command::new(self.programs.join("kubectl-pgha"));
+        // Whoever runs the suite may have it ignore SIGHUP, as `nohup` does, and a child inherits that.
+        let mut command = Command::new("/usr/bin/env");
+        command
+            .arg("--default-signal=HUP")
+            .arg(self.programs.join("kubectl-pgha"));
         command
             .env_clear()
             .env("KUBECONFIG", paths::kubeconfig())

@@ -83,8 +83,10 @@ impl Bench {
 
     /// The plugin in this place, not started.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-pgha"));
+        // Whoever runs the tests may have them ignore SIGHUP, as `nohup` does, and a child inherits that.
+        let mut command = Command::new("/usr/bin/env");
         command
+            .args(["--default-signal=HUP", env!("CARGO_BIN_EXE_kubectl-pgha")])
             .args(arguments)
             .env_clear()
             .env("HOME", self.home())

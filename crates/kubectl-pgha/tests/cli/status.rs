@@ -178,11 +178,10 @@ fn a_watch_in_a_pipe_appends_rows_and_ends_on_an_interrupt() {
 fn a_watch_outlives_its_terminal_where_that_was_wanted() {
     let bench = Bench::one(&primary());
     let plugin = bench.command(&["status", "-w", "-o", "json"]);
-    let mut ignoring = Command::new("sh");
+    let mut ignoring = Command::new(plugin.get_program());
     ignoring
-        .args(["-c", r#"trap "" HUP; exec "$0" "$@""#])
-        .arg(plugin.get_program())
-        .args(plugin.get_args())
+        .arg("--ignore-signal=HUP")
+        .args(plugin.get_args().skip(1))
         .env_clear()
         .envs(
             plugin
