@@ -12,10 +12,10 @@ use pgha_judge::{Question, Verdict};
 use pgha_lab::cluster::{self, Pair, Patroni, Standby};
 use pgha_lab::paths::{self, Cache};
 use pgha_lab::progress::Progress;
-use pgha_lab::site::Site;
+use pgha_lab::site::{SERVICE_NAMESPACE, Site};
 use pgha_lab::writer::{self, Audit, Load};
 use rustix::process::{Pid, Signal};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The running lab, with the programs under test.
 #[derive(Debug)]
@@ -222,6 +222,20 @@ impl Ended {
             .collect::<Result<_, _>>()
             .with_context(|| format!("not lines of JSON: {self:?}"))
     }
+}
+
+/// A service account in the clusters' namespace with these rights there, and no others.
+pub fn account(name: &str, rules: &Value) -> Value {
+    let metadata = json!({"name": name, "namespace": SERVICE_NAMESPACE});
+    let role = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name});
+    let subject = json!({"kind": "ServiceAccount", "name": name, "namespace": SERVICE_NAMESPACE});
+    let rbac = "rbac.authorization.k8s.io/v1";
+    json!({"apiVersion": "v1", "kind": "List", "items": [
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata},
+        {"apiVersion": rbac, "kind": "Role", "metadata": metadata, "rules": rules},
+        {"apiVersion": rbac, "kind": "RoleBinding", "metadata": metadata, "roleRef": role,
+            "subjects": [subject]},
+    ]})
 }
 
 /// Sends a started plugin what Ctrl-C sends.

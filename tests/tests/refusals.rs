@@ -13,7 +13,7 @@ use pgha_lab::cluster::{Patroni, Standby, primary_site};
 use pgha_lab::kubectl::Kubectl;
 use pgha_lab::operator;
 use pgha_lab::site::{SERVICE_NAMESPACE, Site};
-use pgha_tests::{Ended, Suite};
+use pgha_tests::{Ended, Suite, account};
 use serde_json::{Value, json};
 
 const CLUSTER: &str = "moves-archive";
@@ -363,16 +363,7 @@ fn file(name: &str, text: &str) -> Result<PathBuf> {
 fn reader() -> Value {
     let rules =
         json!([{"apiGroups": [PREFIX], "resources": ["postgresclusters"], "verbs": ["get"]}]);
-    let metadata = json!({"name": READER, "namespace": SERVICE_NAMESPACE});
-    let role = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": READER});
-    let subject = json!({"kind": "ServiceAccount", "name": READER, "namespace": SERVICE_NAMESPACE});
-    let rbac = "rbac.authorization.k8s.io/v1";
-    json!({"apiVersion": "v1", "kind": "List", "items": [
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata},
-        {"apiVersion": rbac, "kind": "Role", "metadata": metadata, "rules": rules},
-        {"apiVersion": rbac, "kind": "RoleBinding", "metadata": metadata, "roleRef": role,
-            "subjects": [subject]},
-    ]})
+    account(READER, &rules)
 }
 
 /// An operator that was stopped. It is started again also when a test fails.

@@ -8,9 +8,9 @@ use anyhow::{Context as _, Result, ensure};
 use pgha_lab::cluster::{Patroni, Standby, primary_site};
 use pgha_lab::documented;
 use pgha_lab::kubectl::Kubectl;
-use pgha_lab::site::{SERVICE_NAMESPACE, Site};
+use pgha_lab::site::Site;
 use pgha_lab::wait;
-use pgha_tests::Suite;
+use pgha_tests::{Suite, account};
 use serde_json::{Value, json};
 
 const CLUSTER: &str = "moves-archive";
@@ -105,7 +105,7 @@ fn kubeconfig() -> Result<PathBuf> {
     let mut config: Value = serde_json::from_str(&Kubectl::new(Site::Core1).run(&view)?)?;
     for site in [Site::Core1, Site::Core2] {
         let kubectl = Kubectl::new(site);
-        kubectl.apply(&account().to_string())?;
+        kubectl.apply(&operator().to_string())?;
         let token = kubectl.run(&["create", "token", OPERATOR, "--duration=10m"])?;
         let contexts = config["contexts"].as_array().into_iter().flatten();
         let mut contexts = contexts.filter(|context| context["name"] == site.name());
@@ -120,22 +120,15 @@ fn kubeconfig() -> Result<PathBuf> {
     Ok(path)
 }
 
-fn account() -> Value {
-    let rules = json!([
-        {"apiGroups": ["postgres-operator.crunchydata.com"], "resources": ["postgresclusters"],
-            "verbs": ["get"]},
-        {"apiGroups": [""], "resources": ["endpoints", "pods"], "verbs": ["list"]},
-        {"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["get", "create"]},
-    ]);
-    let metadata = json!({"name": OPERATOR, "namespace": SERVICE_NAMESPACE});
-    let role = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": OPERATOR});
-    let subject =
-        json!({"kind": "ServiceAccount", "name": OPERATOR, "namespace": SERVICE_NAMESPACE});
-    let rbac = "rbac.authorization.k8s.io/v1";
-    json!({"apiVersion": "v1", "kind": "List", "items": [
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata},
-        {"apiVersion": rbac, "kind": "Role", "metadata": metadata, "rules": rules},
-        {"apiVersion": rbac, "kind": "RoleBinding", "metadata": metadata, "roleRef": role,
-            "subjects": [subject]},
-    ]})
+/// Who may read what `status` reads, and run commands in pods.
+fn operator() -> Value {
+    account(
+        OPERATOR,
+        &json!([
+            {"apiGroups": ["postgres-operator.crunchydata.com"], "resources": ["postgresclusters"],
+                "verbs": ["get"]},
+            {"apiGroups": [""], "resources": ["endpoints", "pods"], "verbs": ["list"]},
+            {"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["get", "create"]},
+        ]),
+    )
 }

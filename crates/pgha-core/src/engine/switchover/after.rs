@@ -65,8 +65,7 @@ impl Switchover<'_> {
         if !proof.by_archive
             && let Err(error) = self.start_push(&proof.closure)
         {
-            let text = format!("The source's last segment was not pushed: {error}.");
-            self.note(Step::Verify, text);
+            self.note_not_pushed(&error.to_string());
         }
         let (from, end) = (proof.closure.timeline, proof.replayed);
         let fork = promotion::read_fork(&mut self.target, primary, from, end).await?;
@@ -92,12 +91,13 @@ impl Switchover<'_> {
                 Ok(Err(error)) => error.to_string(),
                 Err(error) => error.to_string(),
             };
-            let failed = crate::diagnose::sanitised(&failed);
-            self.note(
-                Step::Verify,
-                format!("The source's last segment was not pushed: {failed}."),
-            );
+            self.note_not_pushed(&crate::diagnose::sanitised(&failed));
         }
+    }
+
+    fn note_not_pushed(&self, because: &str) {
+        let text = format!("The source's last segment was not pushed: {because}.");
+        self.note(Step::Verify, text);
     }
 
     /// Patroni's configuration is what the operators render, and they work again.
