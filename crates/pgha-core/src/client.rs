@@ -11,6 +11,7 @@ use kube::client::Body;
 use kube::config::KubeConfigOptions;
 use kube::{Api, Client, Config};
 use pgha_model::site::Place;
+use sha2::{Digest as _, Sha256};
 use tokio::time::timeout;
 
 pub use self::call::{CallError, CallKind, DeadlinePassed};
@@ -43,6 +44,8 @@ pub struct SiteClient {
     pub client: Client,
     /// How long one request may take.
     pub request_timeout: Duration,
+    /// SHA-256 of the certificate authorities that the kubeconfig trusts there, as hexadecimal digits.
+    pub server_ca: Option<String>,
 }
 
 impl SiteClient {
@@ -69,14 +72,11 @@ impl SiteClient {
         let agent = http::HeaderValue::from_static(USER_AGENT);
         config.headers.push((http::header::USER_AGENT, agent));
         let namespace = namespace.map_or_else(|| config.default_namespace.clone(), str::to_owned);
+        let server_ca = config.root_cert.as_deref().map(digest);
         let client =
             Client::try_from(config).map_err(|error| OpenError::of_client(&context, &error))?;
-        Ok(Self::from_client(
-            context,
-            namespace,
-            client,
-            request_timeout,
-        ))
+        let site = Self::from_client(context, namespace, client, request_timeout);
+        Ok(Self { server_ca, ..site })
     }
 
     /// A site over a client that is there already.
@@ -91,6 +91,7 @@ impl SiteClient {
             namespace: namespace.into(),
             client: with_deadline(client, request_timeout),
             request_timeout,
+            server_ca: None,
         }
     }
 
@@ -134,6 +135,14 @@ impl SiteClient {
             .unwrap_or_else(|_elapsed| Err(late()))
             .map_err(|error| CallError::new(self, verb, object, error))
     }
+}
+
+fn digest(certificates: &[Vec<u8>]) -> String {
+    let mut hash = Sha256::new();
+    for certificate in certificates {
+        hash.update(certificate);
+    }
+    format!("{:x}", hash.finalize())
 }
 
 /// The same client, each of whose requests must be answered, as far as the answer's head, in time. What comes after the

@@ -1,5 +1,6 @@
 //! Carries out a plan, step by step, and takes it back when it cannot be finished.
 
+mod claim;
 mod demote;
 mod fence;
 mod interrupt;
@@ -28,6 +29,7 @@ pub use self::standstill::compare_ends;
 pub use self::switchover::{PlannedPatch, Switchover, patches};
 use crate::client::CallError;
 use crate::exec::ExecError;
+use crate::journal::JournalError;
 use crate::postgres::{ControlError, SqlError};
 
 /// Takes what happens. Infallible on purpose: a display that fails must not stop a half-finished move.
@@ -101,6 +103,15 @@ pub enum StepError {
         /// What changed, as a fragment.
         what: String,
     },
+    /// The record of the move could not be written, or says what forbids to go on.
+    #[error("the record of the move forbids it")]
+    Journal(#[source] Box<JournalError>),
+    /// Another move has taken over: nothing may be written any more.
+    #[error("{by}")]
+    Superseded {
+        /// Which, as a clause.
+        by: String,
+    },
     /// The user interrupted the move.
     #[error("interrupted")]
     Interrupted,
@@ -112,6 +123,23 @@ pub enum StepError {
 impl From<CallError> for StepError {
     fn from(error: CallError) -> Self {
         Self::Call(Box::new(error))
+    }
+}
+
+impl StepError {
+    /// Whether another move has taken over: then nothing may be written any more.
+    pub const fn is_superseded(&self) -> bool {
+        matches!(self, Self::Superseded { .. })
+    }
+}
+
+impl From<JournalError> for StepError {
+    fn from(error: JournalError) -> Self {
+        if matches!(error, JournalError::Superseded { .. }) {
+            let by = error.to_string();
+            return Self::Superseded { by };
+        }
+        Self::Journal(Box::new(error))
     }
 }
 

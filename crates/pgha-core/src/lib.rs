@@ -9,6 +9,7 @@ pub mod clock;
 pub mod diagnose;
 pub mod engine;
 pub mod exec;
+pub mod journal;
 pub mod k8s;
 pub mod login;
 pub mod operator;

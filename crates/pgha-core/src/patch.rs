@@ -27,6 +27,17 @@ pub struct ObjectPatch {
     pub operations: Patch,
 }
 
+impl ObjectPatch {
+    /// The same patch, which also rests on the value at a path.
+    #[must_use]
+    pub fn resting_on(mut self, path: &[&str], value: Value) -> Self {
+        let path = pointer(path);
+        let test = PatchOperation::Test(TestOperation { path, value });
+        self.operations.0.insert(0, test);
+        self
+    }
+}
+
 /// Builds the operations of a patch from what an object says now and what it is to say.
 #[derive(Clone, Debug, Default)]
 pub struct PatchBuilder {
@@ -80,6 +91,15 @@ impl PatchBuilder {
         self
     }
 
+    /// Removes what is at a path, where another value that is tested tells that something is there.
+    #[must_use]
+    pub fn drop_value(mut self, path: &[&str]) -> Self {
+        let path = pointer(path);
+        self.changes
+            .push(PatchOperation::Remove(RemoveOperation { path }));
+        self
+    }
+
     /// The patch of one object.
     pub fn of(self, kind: &'static str, name: impl Into<String>) -> ObjectPatch {
         let operations = self.tests.into_iter().chain(self.changes).collect();
@@ -105,7 +125,7 @@ pub async fn patch_object(
         Api::namespaced_with(site.client.clone(), &site.namespace, resource);
     api.patch(
         &patch.name,
-        &params(),
+        &parameters(),
         &kube::api::Patch::Json::<()>(patch.operations.clone()),
     )
     .await
@@ -120,14 +140,15 @@ pub async fn patch_endpoints(
     let api: Api<Endpoints> = Api::namespaced(site.client.clone(), &site.namespace);
     api.patch(
         &patch.name,
-        &params(),
+        &parameters(),
         &kube::api::Patch::Json::<()>(patch.operations.clone()),
     )
     .await
     .map_err(|error| CallError::new(site, "patch", described(patch), error))
 }
 
-fn params() -> PatchParams {
+/// Every patch names us as the writer.
+pub(crate) fn parameters() -> PatchParams {
     PatchParams {
         field_manager: Some(FIELD_MANAGER.to_owned()),
         ..PatchParams::default()

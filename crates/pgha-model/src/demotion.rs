@@ -67,6 +67,7 @@ pub fn plan_demotion(
         source_leader,
         standby: section.clone(),
         steps: vec![
+            Step::Claim,
             Step::Hold,
             Step::Rehearse,
             Step::Fence,
@@ -98,7 +99,9 @@ impl DemotionPlan {
                 "see every member in recovery, at rest, holding the shutdown checkpoint"
             }
             Step::Release => "resume the operator",
-            Step::Prepare | Step::Detach | Step::Promote | Step::Rejoin => step.purpose(),
+            Step::Claim | Step::Prepare | Step::Detach | Step::Promote | Step::Rejoin => {
+                step.purpose()
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::effect::Effect;
 use crate::login::Logins;
@@ -13,7 +13,7 @@ use crate::site::Place;
 use crate::timeline::Timeline;
 
 /// One thing that happened. Every output is a reader of this stream.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(
     rename_all = "camelCase",
     tag = "event",
@@ -37,7 +37,7 @@ pub enum Event {
         /// Which.
         step: Step,
         /// How long it took.
-        #[serde(rename = "tookSeconds", serialize_with = "seconds")]
+        #[serde(rename = "tookSeconds", with = "crate::seconds")]
         took: Duration,
         /// What proves it, as a full sentence.
         evidence: String,
@@ -64,7 +64,10 @@ pub struct Outcome {
     pub target: Place,
     /// From the first request of the fence to the first commit on the target, as this tool saw it: an upper bound of what
     /// a client saw.
-    #[serde(rename = "writeGapSeconds", serialize_with = "seconds")]
+    #[serde(
+        rename = "writeGapSeconds",
+        serialize_with = "crate::seconds::serialize"
+    )]
     pub write_gap: Duration,
     /// What the write gap was spent on.
     pub parts: GapParts,
@@ -85,19 +88,25 @@ pub struct Outcome {
 #[serde(rename_all = "camelCase")]
 pub struct GapParts {
     /// From the fence's request until the source began to stop: the API servers' and Patroni's time.
-    #[serde(rename = "reactionSeconds", serialize_with = "seconds")]
+    #[serde(
+        rename = "reactionSeconds",
+        serialize_with = "crate::seconds::serialize"
+    )]
     pub reaction: Duration,
     /// Until its control data said `shut down`.
-    #[serde(rename = "stopSeconds", serialize_with = "seconds")]
+    #[serde(rename = "stopSeconds", serialize_with = "crate::seconds::serialize")]
     pub stop: Duration,
     /// Until the last segments were in the target's log; nothing for a target that streams.
-    #[serde(rename = "shipSeconds", serialize_with = "seconds")]
+    #[serde(rename = "shipSeconds", serialize_with = "crate::seconds::serialize")]
     pub ship: Duration,
     /// Until every member of the target had replayed them.
-    #[serde(rename = "replaySeconds", serialize_with = "seconds")]
+    #[serde(rename = "replaySeconds", serialize_with = "crate::seconds::serialize")]
     pub replay: Duration,
     /// Until the target's first commit.
-    #[serde(rename = "promoteSeconds", serialize_with = "seconds")]
+    #[serde(
+        rename = "promoteSeconds",
+        serialize_with = "crate::seconds::serialize"
+    )]
     pub promote: Duration,
 }
 
@@ -109,7 +118,7 @@ impl GapParts {
 }
 
 /// Where a move that did not finish has left things.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Standing {
     /// Everything is as before.
@@ -126,6 +135,8 @@ pub enum Standing {
     Promoted,
     /// The target is primary and both operators work again; what was still to be seen was not.
     Released,
+    /// Another move has taken over; this one has written nothing since.
+    Superseded,
 }
 
 impl Standing {
@@ -134,11 +145,7 @@ impl Standing {
         match self {
             Self::Unchanged => Effect::None,
             Self::Held | Self::BackAtSource | Self::Promoted | Self::Released => Effect::Applied,
-            Self::Fenced | Self::PromotionUnknown => Effect::Unknown,
+            Self::Fenced | Self::PromotionUnknown | Self::Superseded => Effect::Unknown,
         }
     }
-}
-
-fn seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64((duration.as_secs_f64() * 1000.0).round() / 1000.0)
 }

@@ -1,6 +1,6 @@
 //! The steps of a move.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::check::{Consent, SideFacts, by_hand, judge_switchover};
 use crate::finding::{Finding, Severity};
@@ -8,9 +8,11 @@ use crate::member::PatroniVersion;
 use crate::site::Place;
 
 /// One settled change of a move, in the order of the move.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Step {
+    /// The record of this move and its epoch are at both sites: no earlier move can write any more.
+    Claim,
     /// Both operators leave their cluster alone.
     Hold,
     /// The target polls its source of log often; the source keeps what the target may still ask for.
@@ -35,7 +37,8 @@ pub enum Step {
 
 impl Step {
     /// Every step, in order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
+        Self::Claim,
         Self::Hold,
         Self::Prepare,
         Self::Rehearse,
@@ -51,6 +54,7 @@ impl Step {
     /// Its name, one word.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Claim => "claim",
             Self::Hold => "hold",
             Self::Prepare => "prepare",
             Self::Rehearse => "rehearse",
@@ -67,6 +71,9 @@ impl Step {
     /// What it does, as a line of a plan.
     pub const fn purpose(self) -> &'static str {
         match self {
+            Self::Claim => {
+                "write the record of this move to both sites; no earlier move can write any more"
+            }
             Self::Hold => "pause both operators; each acknowledges it",
             Self::Prepare => "make the target poll often and the source keep its log",
             Self::Rehearse => "push a segment, checkpoint, and see a canary replayed on the target",
@@ -82,7 +89,7 @@ impl Step {
 }
 
 /// How the target gets the source's log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Feed {
     /// From the repository only.
@@ -92,7 +99,7 @@ pub enum Feed {
 }
 
 /// How the source's leader is stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Demotion {
     /// Patroni stops it cleanly when its cluster becomes a standby: 4.1 and newer.
@@ -125,7 +132,7 @@ pub struct Plan {
 }
 
 /// A member by name and by the pod behind the name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LeaderIdentity {
     /// The pod's name.

@@ -103,6 +103,7 @@ pub fn plan_promotion(
 
 fn steps(is_proved: bool) -> Vec<Step> {
     let steps = [
+        Step::Claim,
         Step::Hold,
         Step::Prove,
         Step::Promote,
@@ -143,7 +144,9 @@ impl PromotionPlan {
             }
             Step::Release => "resume the operators",
             Step::Rejoin => "see the members follow the new timeline",
-            Step::Prepare | Step::Rehearse | Step::Detach | Step::Fence => step.purpose(),
+            Step::Claim | Step::Prepare | Step::Rehearse | Step::Detach | Step::Fence => {
+                step.purpose()
+            }
         }
     }
 }

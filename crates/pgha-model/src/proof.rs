@@ -1,13 +1,13 @@
 //! The evidence on which a promotion rests.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::control::{ClusterState, ControlData};
 use crate::lsn::{Lsn, SegmentSize, segment_file_name};
 use crate::timeline::{History, Timeline};
 
 /// Where the source's log ends for good, read from the stopped leader itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Closure {
     /// The system identifier, from the same reading.
@@ -22,7 +22,7 @@ pub struct Closure {
 }
 
 /// How the end of a log was seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum LogEnd {
     /// C: where the shutdown checkpoint's record begins. The record itself is still to be held.

@@ -101,6 +101,7 @@ fn next(standing: Standing, place: &Place, peer: Option<&Place>) -> String {
         Standing::BackAtSource => format!(
             "{here} is primary again, on a new timeline. Run `{status}`, then the same command again."
         ),
+        Standing::Superseded => moving::taken_over(place, &status),
         Standing::Fenced | Standing::PromotionUnknown | Standing::Promoted | Standing::Released => {
             format!(
                 "{here} is fenced and nobody is primary. Run `{status}`; set spec.paused to false at {here} if it is true. \

@@ -88,6 +88,7 @@ pub(crate) fn failure(error: &MoveError, next: String) -> Failure {
             | Standing::Held
             | Standing::BackAtSource
             | Standing::Fenced
+            | Standing::Superseded
             | Standing::PromotionUnknown => "the way back failed",
         };
         because.push(format!("{what}: {undo}"));
@@ -99,13 +100,24 @@ pub(crate) fn failure(error: &MoveError, next: String) -> Failure {
         Standing::Unchanged if interrupted => Exit::Interrupted,
         Standing::Released if gave_up => Exit::Held,
         Standing::Unchanged | Standing::BackAtSource | Standing::Released => Exit::Stopped,
-        Standing::Held | Standing::Fenced | Standing::PromotionUnknown | Standing::Promoted => {
-            Exit::Held
-        }
+        Standing::Held
+        | Standing::Fenced
+        | Standing::PromotionUnknown
+        | Standing::Promoted
+        | Standing::Superseded => Exit::Held,
     };
     Failure::stopped(exit, error.to_string(), error.standing.effect())
         .because(because)
         .hinting(next)
+}
+
+/// What to do where another move has taken over.
+pub(crate) fn taken_over(place: &Place, status: &str) -> String {
+    format!(
+        "This command has written nothing since. See what the other one does with `{}`, and where things stand with \
+         `{status}`.",
+        place.command("history")
+    )
 }
 
 /// A side was promoted and cannot be taken back, and yet no program is served.

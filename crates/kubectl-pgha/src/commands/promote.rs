@@ -163,6 +163,7 @@ fn next(standing: Standing, place: &Place, peer: Option<&Place>) -> String {
     match standing {
         Standing::Unchanged => one_side::again(),
         Standing::Held => one_side::take_holds_back(&status),
+        Standing::Superseded => moving::taken_over(place, &status),
         Standing::Released => format!(
             "{here} is primary and both operators work. Run `{status}` to see whether the others follow."
         ),

@@ -128,6 +128,7 @@ fn next(standing: Standing, why: &StepError, source: &Place, target: &Place) -> 
                  `{status}` and look before spec.paused is set to false on either side."
             )
         }
+        Standing::Superseded => moving::taken_over(source, &status),
         Standing::Released => format!(
             "{to} is primary, and both operators work again. Run `{status} -w` until {from} follows."
         ),

@@ -6,13 +6,15 @@ use pgha_model::event::Standing;
 use pgha_model::member::Role;
 use pgha_model::plan::{Demotion, Step};
 use pgha_model::proof::Closure;
+use pgha_model::record::{Action, Stage};
 use pgha_model::standstill::{End, at_rest};
 use serde_json::{Map, Value};
 
+use super::claim::{Intent, claim};
 use super::fence::{Fence, check_leader};
 use super::push::{push_archived, push_script};
 use super::standstill::read_side;
-use super::steps::{BACK, Steps};
+use super::steps::{BACK, Steps, standing_of};
 use super::switchover::pause::{pause_patroni, resume_as_standby};
 use super::switchover::planned;
 use super::switchover::wait::{await_archived, emit_canary, switch_segment};
@@ -70,19 +72,34 @@ impl DemotionRun {
 
     /// Carries the plan out.
     pub async fn run<'a>(
-        mut self,
+        self,
         interrupt: Interrupt,
         report: &'a mut Reporter<'a>,
     ) -> Result<DemotionOutcome, MoveError> {
         let steps = Steps::new(interrupt, report);
-        let (closure, (end, members)) = match self.until_standby(&steps).await {
+        let ended = Box::pin(self.carry_out(&steps)).await;
+        match &ended {
+            Ok(_) => steps.end(None, None, None).await,
+            Err(error) => {
+                let standing = Some(error.standing);
+                steps.end(standing, Some(&error.source), None).await;
+            }
+        }
+        ended
+    }
+
+    async fn carry_out(mut self, steps: &Steps<'_>) -> Result<DemotionOutcome, MoveError> {
+        let (closure, (end, members)) = match self.until_standby(steps).await {
             Ok(ended) => ended,
             Err((step, error)) => {
-                return Err(Box::pin(self.take_back(&steps, step, error)).await);
+                return Err(Box::pin(self.take_back(steps, step, error)).await);
             }
         };
         let released = steps.gives_up(Step::Release, self.release()).await;
-        released.map_err(|(step, error)| MoveError::new(step, Standing::Fenced, error))?;
+        released.map_err(|(step, error)| {
+            let standing = standing_of(&error, Standing::Fenced);
+            MoveError::new(step, standing, error)
+        })?;
         Ok(DemotionOutcome {
             source: self.plan.source,
             peer: self.plan.peer,
@@ -96,12 +113,21 @@ impl DemotionRun {
         &mut self,
         steps: &Steps<'_>,
     ) -> Result<(Closure, (End, usize)), (Step, StepError)> {
+        steps.steadily(Step::Claim, self.claim(steps)).await?;
         steps.stops(Step::Hold, self.hold()).await?;
         steps.stops(Step::Rehearse, self.rehearse()).await?;
         let closure = steps.stops(Step::Fence, self.fence()).await?;
         steps.stops(Step::Prove, self.push(&closure)).await?;
         let end = steps.stops(Step::Verify, self.verify(&closure)).await?;
         Ok((closure, end))
+    }
+
+    async fn claim(&mut self, steps: &Steps<'_>) -> Result<((), String), StepError> {
+        let intent = Intent {
+            demotion: Some(self.plan.demotion),
+            ..Intent::of(Action::Demote)
+        };
+        claim(steps, intent, Some(&mut self.side), None, self.limits).await
     }
 
     async fn hold(&mut self) -> Result<((), String), StepError> {
@@ -206,24 +232,33 @@ impl DemotionRun {
     }
 
     async fn take_back(self, steps: &Steps<'_>, step: Step, because: StepError) -> MoveError {
+        if because.is_superseded() {
+            return MoveError::new(step, Standing::Superseded, because);
+        }
         if !self.prepared {
             return MoveError::new(step, Standing::Unchanged, because);
         }
         let fenced = self.fence_sent.is_some();
-        match Box::pin(steps.undo(&because, BACK, self.undo())).await {
+        let undo = async {
+            if fenced {
+                steps.decide(Stage::Undone, self.limits.step).await?;
+            }
+            Box::pin(self.undo()).await
+        };
+        match Box::pin(steps.undo(&because, BACK, undo)).await {
             Ok(standing) => MoveError::new(step, standing, because),
-            Err(undo) => MoveError {
-                undo: Some(Box::new(undo)),
-                ..MoveError::new(
-                    step,
-                    if fenced {
-                        Standing::Fenced
-                    } else {
-                        Standing::Held
-                    },
-                    because,
-                )
-            },
+            Err(undo) => {
+                let left = if fenced {
+                    Standing::Fenced
+                } else {
+                    Standing::Held
+                };
+                let standing = standing_of(&undo, left);
+                MoveError {
+                    undo: Some(Box::new(undo)),
+                    ..MoveError::new(step, standing, because)
+                }
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use pgha_model::event::Standing;
 use pgha_model::plan::Step;
 
-use super::steps::Steps;
+use super::steps::{Steps, standing_of};
 use super::{MoveError, StepError};
 
 /// The operators that were held, after the promotion.
@@ -35,9 +35,10 @@ impl Operators {
         (step, error): (Step, StepError),
         release: impl Future<Output = Result<((), String), StepError>>,
     ) -> MoveError {
-        let gave_up = matches!(error, StepError::GivenUp);
+        let gave_up = matches!(error, StepError::GivenUp | StepError::Superseded { .. });
         if gave_up || self == Self::Held {
-            return MoveError::new(step, self.standing(), error);
+            let standing = standing_of(&error, self.standing());
+            return MoveError::new(step, standing, error);
         }
         match steps.gives_up(Step::Release, release).await {
             Ok(()) => MoveError::new(step, Self::Released.standing(), error),

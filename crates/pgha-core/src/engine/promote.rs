@@ -6,13 +6,15 @@ use pgha_model::lsn::Lsn;
 use pgha_model::member::Role;
 use pgha_model::plan::{Feed, Step};
 use pgha_model::promotion::{PromotionOutcome, PromotionPlan};
+use pgha_model::record::{Action, Epoch, MoveResult, Stage};
 use pgha_model::standstill::Standstill;
 
+use super::claim::{Intent, claim};
 use super::fence::check_leader;
 use super::operators::Operators;
 use super::promotion::{self, NewPrimary};
 use super::standstill::compare_ends;
-use super::steps::{BACK, Steps};
+use super::steps::{BACK, Steps, standing_of};
 use super::switchover::planned;
 use super::switchover::wait::{await_members, await_replay};
 use super::{Interrupt, Limits, MoveError, PlannedPatch, Reporter, Side, StepError};
@@ -26,6 +28,9 @@ pub struct PromotionRun {
     /// The other side. It is held and followed when there is a proof, and only looked at when there is none.
     source: Option<Side>,
     limits: Limits,
+    /// Which command it is of, and the unfinished move that it takes over.
+    action: Action,
+    takes_over: Option<Epoch>,
     prepared: bool,
     sent: bool,
     /// Whether what was held may work again.
@@ -62,32 +67,62 @@ impl PromotionRun {
             target,
             source,
             limits,
+            action: Action::Promote,
+            takes_over: None,
             prepared: false,
             sent: false,
             operators: Operators::default(),
         }
     }
 
+    /// The same, which takes over an unfinished move.
+    #[must_use]
+    pub fn taking_over(mut self, epoch: Epoch, action: Action) -> Self {
+        (self.takes_over, self.action) = (Some(epoch), action);
+        self
+    }
+
     /// Carries the plan out.
     pub async fn run<'a>(
-        mut self,
+        self,
         interrupt: Interrupt,
         report: &'a mut Reporter<'a>,
     ) -> Result<PromotionOutcome, MoveError> {
         let steps = Steps::new(interrupt, report);
-        let proof = match self.until_proved(&steps).await {
+        let ended = Box::pin(self.carry_out(&steps)).await;
+        match &ended {
+            Ok(outcome) => {
+                let result = MoveResult {
+                    write_gap: None,
+                    closure: None,
+                    timeline: outcome.timeline,
+                    fork: outcome.fork,
+                };
+                steps.end(None, None, Some(result)).await;
+            }
+            Err(error) => {
+                let standing = Some(error.standing);
+                steps.end(standing, Some(&error.source), None).await;
+            }
+        }
+        ended
+    }
+
+    async fn carry_out(mut self, steps: &Steps<'_>) -> Result<PromotionOutcome, MoveError> {
+        let proof = match self.until_proved(steps).await {
             Ok(proof) => proof,
             Err((step, error)) => {
-                return Err(Box::pin(self.take_back(&steps, step, error)).await);
+                return Err(Box::pin(self.take_back(steps, step, error)).await);
             }
         };
-        let primary = match steps.gives_up(Step::Promote, self.promote()).await {
+        let primary = match steps.gives_up(Step::Promote, self.promote(steps)).await {
             Ok(primary) => primary,
             Err((step, error)) if self.sent => {
-                return Err(MoveError::new(step, Standing::PromotionUnknown, error));
+                let standing = standing_of(&error, Standing::PromotionUnknown);
+                return Err(MoveError::new(step, standing, error));
             }
             Err((step, error)) => {
-                return Err(Box::pin(self.take_back(&steps, step, error)).await);
+                return Err(Box::pin(self.take_back(steps, step, error)).await);
             }
         };
         let verified = Box::pin(self.verify(&primary, proof.as_ref()));
@@ -96,9 +131,7 @@ impl PromotionRun {
             Err(failed) => {
                 let operators = self.operators;
                 let release = Box::pin(self.release());
-                return Err(operators
-                    .release_all_the_same(&steps, failed, release)
-                    .await);
+                return Err(operators.release_all_the_same(steps, failed, release).await);
             }
         };
         let released = steps.gives_up(Step::Release, self.release()).await;
@@ -121,13 +154,15 @@ impl PromotionRun {
 
     /// A failure after the promotion.
     fn late(&self, (step, error): (Step, StepError)) -> MoveError {
-        MoveError::new(step, self.operators.standing(), error)
+        let standing = standing_of(&error, self.operators.standing());
+        MoveError::new(step, standing, error)
     }
 
     async fn until_proved(
         &mut self,
         steps: &Steps<'_>,
     ) -> Result<Option<Standstill>, (Step, StepError)> {
+        steps.steadily(Step::Claim, self.claim(steps)).await?;
         steps.stops(Step::Hold, self.hold()).await?;
         if !self.is_proved() {
             return Ok(None);
@@ -143,6 +178,17 @@ impl PromotionRun {
     fn peer(&mut self) -> Option<&mut Side> {
         let is_proved = self.is_proved();
         self.source.as_mut().filter(|_| is_proved)
+    }
+
+    /// Without a proof the other side is left alone, its record too.
+    async fn claim(&mut self, steps: &Steps<'_>) -> Result<((), String), StepError> {
+        let intent = Intent {
+            takes_over: self.takes_over,
+            ..Intent::of(self.action)
+        };
+        let (is_proved, limits) = (self.is_proved(), self.limits);
+        let source = self.source.as_mut().filter(|_| is_proved);
+        claim(steps, intent, source, Some(&mut self.target), limits).await
     }
 
     async fn hold(&mut self) -> Result<((), String), StepError> {
@@ -176,9 +222,10 @@ impl PromotionRun {
         Ok((proof, evidence))
     }
 
-    async fn promote(&mut self) -> Result<(NewPrimary, String), StepError> {
+    async fn promote(&mut self, steps: &Steps<'_>) -> Result<(NewPrimary, String), StepError> {
         check_leader(&self.target, &self.plan.target_leader).await?;
         self.refuse_second_primary().await?;
+        steps.decide(Stage::Promoting, self.limits.step).await?;
         let section = self.target.standby_section_with(self.source.as_ref());
         let repeated = promotion::send(&mut self.target, &section, &mut self.sent).await?;
         let primary = promotion::await_primary(&mut self.target, self.limits.promotion).await?;
@@ -297,15 +344,21 @@ impl PromotionRun {
     }
 
     async fn take_back(self, steps: &Steps<'_>, step: Step, because: StepError) -> MoveError {
+        if because.is_superseded() {
+            return MoveError::new(step, Standing::Superseded, because);
+        }
         if !self.prepared {
             return MoveError::new(step, Standing::Unchanged, because);
         }
         match Box::pin(steps.undo(&because, BACK, self.undo())).await {
             Ok(()) => MoveError::new(step, Standing::Unchanged, because),
-            Err(undo) => MoveError {
-                undo: Some(Box::new(undo)),
-                ..MoveError::new(step, Standing::Held, because)
-            },
+            Err(undo) => {
+                let standing = standing_of(&undo, Standing::Held);
+                MoveError {
+                    undo: Some(Box::new(undo)),
+                    ..MoveError::new(step, standing, because)
+                }
+            }
         }
     }
 

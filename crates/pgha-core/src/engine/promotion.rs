@@ -54,7 +54,7 @@ pub(super) async fn send(
     *sent = true;
     if let Err(error) = side.send_object(&object).await {
         let refused = matches!(&error, StepError::Call(call) if call.effect() == Effect::None);
-        *sent = !refused;
+        *sent = !refused && !error.is_superseded();
         return Err(error);
     }
     let Err(repeated) = side.send_config(&config).await else {

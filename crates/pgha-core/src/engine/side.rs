@@ -1,5 +1,7 @@
 //! One side of a move: what was seen there, the connections kept to it, and the changes of it.
 
+mod stamp;
+
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Endpoints;
@@ -7,9 +9,11 @@ use kube::Api;
 use pgha_model::check::SideFacts;
 use pgha_model::check::inspection::Inspection;
 use pgha_model::observed::Observed;
+use pgha_model::record::Epoch;
 use pgha_model::site::Part;
 use serde_json::{Map, Value};
 
+use self::stamp::Stamped;
 use super::StepError;
 use crate::client::{CallError, SiteClient};
 use crate::clock;
@@ -64,6 +68,8 @@ pub struct Side {
     config_before: Value,
     /// `spec.paused` as it was before the move.
     paused_before: Option<Value>,
+    /// What every write of this side rests on, once the move is claimed.
+    epoch: Option<Epoch>,
     /// A `psql` to each member, the leader first.
     pub(super) members: Vec<Psql>,
     /// A shell in the leader's database container.
@@ -96,6 +102,7 @@ impl Side {
             config_before: serde_json::from_str(&config).unwrap_or_default(),
             object,
             config,
+            epoch: None,
             members: Vec::new(),
             shell: None,
             site,
@@ -300,6 +307,11 @@ impl Side {
         self.standby_section(peer.unwrap_or(self))
     }
 
+    /// `spec.paused` as it was before the move.
+    pub(super) fn paused_before(&self) -> Option<bool> {
+        self.paused_before.as_ref().and_then(Value::as_bool)
+    }
+
     /// Patroni's configuration as it was before the move.
     pub(super) fn config_before(&self) -> &Value {
         &self.config_before
@@ -386,8 +398,12 @@ impl Side {
 
     /// Sends a patch of the operator's object and remembers the object after it.
     pub(super) async fn send_object(&mut self, patch: &ObjectPatch) -> Result<(), StepError> {
-        let object = patch_object(&self.site, &pgo_v5::resource(), patch).await;
-        let object = object?;
+        let patch = self.fenced(patch.clone());
+        let object = patch_object(&self.site, &pgo_v5::resource(), &patch).await;
+        let object = match object {
+            Ok(object) => object,
+            Err(error) => return Err(self.explained(error, Stamped::Object).await),
+        };
         self.object = serde_json::to_value(object).unwrap_or_default();
         Ok(())
     }
@@ -397,8 +413,11 @@ impl Side {
         if self.config() == *wanted {
             return Ok(());
         }
-        let patch = self.config_patch(wanted);
-        let after = patch_endpoints(&self.site, &patch).await?;
+        let patch = self.fenced(self.config_patch(wanted));
+        let after = match patch_endpoints(&self.site, &patch).await {
+            Ok(after) => after,
+            Err(error) => return Err(self.explained(error, Stamped::Store).await),
+        };
         self.config = config_text(&after).unwrap_or_else(|| wanted.to_string());
         Ok(())
     }

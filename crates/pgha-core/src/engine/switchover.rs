@@ -7,12 +7,17 @@ mod handover;
 pub(super) mod pause;
 mod prove;
 mod repository;
+mod run;
 mod schedule;
 pub(super) mod wait;
 
 use self::handover::Handover;
-use pgha_model::event::{GapParts, Outcome, Standing};
+use std::time::Duration;
+
+use pgha_model::event::GapParts;
+use pgha_model::login::Logins;
 use pgha_model::lsn::Lsn;
+use pgha_model::machine::Reached;
 use pgha_model::plan::{Demotion, Feed, Plan, Step};
 use pgha_model::proof::Closure;
 use pgha_model::site::Part;
@@ -20,9 +25,9 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 
 use super::fence::Fence;
-use super::operators::Operators;
+use super::promotion::NewPrimary;
 use super::steps::Steps;
-use super::{Interrupt, Limits, MoveError, MoveResult, Reporter, Side, StepError};
+use super::{Interrupt, Limits, Reporter, Side};
 use crate::clock::Instant;
 use crate::exec::{ExecError, Output};
 use crate::operator::pgo_v5::render;
@@ -35,7 +40,11 @@ pub struct Switchover<'a> {
     pub(super) target: Side,
     pub(super) limits: Limits,
     pub(super) steps: Steps<'a>,
+    /// How far requests have gone: each is set before its request is sent.
     pub(super) reached: Reached,
+    /// When the source was told to become a standby.
+    pub(super) fenced_at: Option<Instant>,
+    bound: Bound,
     /// The push of the source's last segment, which may outlast the promotion.
     pushing: JoinSet<Result<Output, ExecError>>,
     /// The waiting ends of the direct way from the source's log to the target's.
@@ -43,17 +52,17 @@ pub struct Switchover<'a> {
     parts: GapParts,
 }
 
-/// How far a move has come, for the way back: each is set before its request is sent.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Reached {
-    /// Something of the preparation was changed.
-    pub(super) prepared: bool,
-    /// When the source was told to become a standby.
-    pub(super) fence_sent: Option<Instant>,
-    /// The target was told to become primary.
-    pub(super) promotion_sent: bool,
-    /// Whether the operators may work, after the promotion.
-    pub(super) operators: Operators,
+/// What a step has found out and a later one needs.
+#[derive(Debug, Default)]
+struct Bound {
+    /// Where the source ended; by the fence.
+    closure: Option<Closure>,
+    /// That the target holds everything; by the proof.
+    proof: Option<Proof>,
+    /// What the new primary said, and the write gap; by the promotion.
+    primary: Option<(NewPrimary, Duration)>,
+    /// Where the new history forks, and what programs can do; by the verification.
+    verified: Option<(Lsn, Logins)>,
 }
 
 /// What the source's end and the target's position prove together.
@@ -119,78 +128,19 @@ impl<'a> Switchover<'a> {
         report: &'a mut Reporter<'a>,
     ) -> Self {
         let pushing = JoinSet::new();
-        let reached = Reached::default();
         Self {
             plan,
             source,
             target,
             limits,
             steps: Steps::new(interrupt, report),
-            reached,
+            reached: Reached::default(),
+            fenced_at: None,
+            bound: Bound::default(),
             pushing,
             handover: None,
             parts: GapParts::default(),
         }
-    }
-
-    /// Carries the plan out. Before the promotion every failure is taken back to the source; after it, the move goes on.
-    pub async fn run(mut self) -> MoveResult {
-        let steps = self.steps.clone();
-        let proof = match Box::pin(self.until_proved(&steps)).await {
-            Ok(proof) => proof,
-            Err((step, error)) => return Err(Box::pin(self.take_back(step, error)).await),
-        };
-        // From here a single interruption no longer stops anything.
-        let (primary, write_gap) = match steps.gives_up(Step::Promote, self.promote()).await {
-            Ok(primary) => primary,
-            Err((step, error)) if self.reached.promotion_sent => {
-                return Err(MoveError::new(step, Standing::PromotionUnknown, error));
-            }
-            Err((step, error)) => return Err(Box::pin(self.take_back(step, error)).await),
-        };
-        let verified = Box::pin(self.verify(&proof, &primary));
-        let (fork, logins) = match steps.gives_up(Step::Verify, verified).await {
-            Ok(verified) => verified,
-            Err(failed) => {
-                let operators = self.reached.operators;
-                let release = Box::pin(self.release());
-                return Err(operators
-                    .release_all_the_same(&steps, failed, release)
-                    .await);
-            }
-        };
-        let released = steps.gives_up(Step::Release, self.release()).await;
-        released.map_err(|failed| self.late(failed))?;
-        let rejoined = steps
-            .gives_up(Step::Rejoin, self.rejoin(primary.mark))
-            .await;
-        rejoined.map_err(|failed| self.late(failed))?;
-        Ok(Outcome {
-            source: self.plan.source,
-            target: self.plan.target,
-            write_gap,
-            parts: self.parts,
-            closure: proof.closure,
-            replayed: proof.replayed,
-            timeline: primary.timeline,
-            fork,
-            logins,
-        })
-    }
-
-    /// Everything before the promotion, each step stopped by the first interruption.
-    async fn until_proved(&mut self, steps: &Steps<'_>) -> Result<Proof, (Step, StepError)> {
-        steps.stops(Step::Hold, self.hold()).await?;
-        steps.stops(Step::Prepare, self.prepare()).await?;
-        steps.stops(Step::Rehearse, self.rehearse()).await?;
-        steps.stops(Step::Detach, self.detach()).await?;
-        let closure = steps.stops(Step::Fence, self.fence()).await?;
-        steps.stops(Step::Prove, self.prove(closure)).await
-    }
-
-    /// A failure after the promotion.
-    fn late(&self, (step, error): (Step, StepError)) -> MoveError {
-        MoveError::new(step, self.reached.operators.standing(), error)
     }
 
     pub(super) fn note(&self, step: Step, text: String) {

@@ -1,55 +1,27 @@
 //! The way back to the source, open until the promotion was sent.
 
-use pgha_model::event::Standing;
 use pgha_model::plan::Step;
 
+use super::StepError;
 use super::switchover::Switchover;
-use super::{MoveError, StepError};
-
-/// What is told of the way back.
-const BACK: &str = "going back to the source";
 
 impl Switchover<'_> {
-    /// Takes everything back and says where that has led.
-    pub(super) async fn take_back(mut self, step: Step, because: StepError) -> MoveError {
-        if !self.reached.prepared {
-            return MoveError::new(step, Standing::Unchanged, because);
-        }
-        let (steps, fenced) = (self.steps.clone(), self.reached.fence_sent.is_some());
-        match steps.undo(&because, BACK, self.undo()).await {
-            Ok(standing) => MoveError::new(step, standing, because),
-            Err(undo) => {
-                let standing = if fenced {
-                    Standing::Fenced
-                } else {
-                    Standing::Held
-                };
-                MoveError {
-                    undo: Some(Box::new(undo)),
-                    ..MoveError::new(step, standing, because)
-                }
-            }
-        }
-    }
-
-    async fn undo(&mut self) -> Result<(Standing, String), StepError> {
+    /// Takes everything back; whether the source had been told to stop.
+    pub(super) async fn undo(&mut self) -> Result<(bool, String), StepError> {
         self.source.refresh().await?;
         self.target.refresh().await?;
         // What was sent and refused has fenced nothing; what was sent and not answered may have.
-        let fenced = self.reached.fence_sent.is_some()
+        let fenced = self.reached.fence_sent
             && (self.source.object_says_standby() || self.source.config_says_standby());
         let result = if fenced {
             self.unfence().await?;
             let at = self.source_writes().await?;
             (
-                Standing::BackAtSource,
+                true,
                 format!("The source committed at {at} on a new timeline."),
             )
         } else {
-            (
-                Standing::Unchanged,
-                "The source was never told to stop.".to_owned(),
-            )
+            (false, "The source was never told to stop.".to_owned())
         };
         self.restore().await?;
         Ok(result)

@@ -12,7 +12,6 @@ use super::wait::{await_members, await_replay};
 use super::{Proof, Switchover};
 use crate::clock;
 use crate::engine::StepError;
-use crate::engine::operators::Operators;
 use crate::engine::promotion::{self, NewPrimary};
 use crate::operator::pgo_v5::render;
 
@@ -27,7 +26,7 @@ impl Switchover<'_> {
         }
         let primary = promotion::await_primary(&mut self.target, self.limits.promotion).await?;
         let now = clock::monotonic();
-        let write_gap = now - self.reached.fence_sent.unwrap_or(now);
+        let write_gap = now - self.fenced_at.unwrap_or(now);
         self.parts.promote = write_gap.saturating_sub(self.parts.until_proved());
         let evidence = primary.evidence();
         Ok(((primary, write_gap), evidence))
@@ -70,7 +69,7 @@ impl Switchover<'_> {
         let (from, end) = (proof.closure.timeline, proof.replayed);
         let fork = promotion::read_fork(&mut self.target, primary, from, end).await?;
         promotion::check_reads_only(&mut self.source, limit).await?;
-        self.reached.operators = Operators::Harmless;
+        self.reached.harmless = true;
         let segment = promotion::archive_segment(&mut self.target, limit).await?;
         self.check_pushed().await;
         Ok((
@@ -111,7 +110,7 @@ impl Switchover<'_> {
             self.target.release(&as_primary, limit)
         );
         source.and(target)?;
-        self.reached.operators = Operators::Released;
+        self.reached.released = true;
         Ok((
             (),
             "Settings are as the operators render them, and both operators work again.".to_owned(),

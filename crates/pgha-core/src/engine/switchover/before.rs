@@ -18,7 +18,6 @@ const KEPT_LOG: &str = "512MB";
 impl Switchover<'_> {
     /// Both operators leave their cluster alone: each is otherwise a second writer of Patroni's configuration.
     pub(super) async fn hold(&mut self) -> Result<((), String), StepError> {
-        self.reached.prepared = true;
         let limit = self.limits.step;
         tokio::try_join!(self.source.hold(limit), self.target.hold(limit))?;
         Ok((

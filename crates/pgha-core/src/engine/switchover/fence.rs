@@ -15,7 +15,7 @@ impl Switchover<'_> {
             check_leader(&self.target, &self.plan.target_leader)
         )?;
         let fence = self.fence_of_source();
-        let begun = &mut self.reached.fence_sent;
+        let begun = &mut self.fenced_at;
         let stopped = fence.stop(&mut self.source, self.limits, begun).await?;
         self.parts.stop = stopped.stop;
         self.parts.reaction = stopped.reaction;

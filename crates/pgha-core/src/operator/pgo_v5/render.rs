@@ -11,6 +11,13 @@ use crate::patch::{ObjectPatch, PatchBuilder};
 
 const KIND: &str = "postgrescluster";
 
+/// Postgres' settings that a move changes in Patroni's configuration, until the operator renders its own again.
+pub const MOVED_SETTINGS: [&str; 3] = [
+    "restore_command",
+    "wal_keep_size",
+    "wal_retrieve_retry_interval",
+];
+
 /// A restore command that has nothing, at no cost.
 pub const NO_ARCHIVE: &str = "/bin/false";
 

@@ -1,0 +1,118 @@
+//! The first step: the record of the move at each site, and its epoch on each object.
+
+use std::time::Duration;
+
+use pgha_model::plan::{Demotion, Feed};
+use pgha_model::record::{Action, Epoch, RecordedSide};
+use pgha_model::site::Part;
+use serde_json::Value;
+
+use super::steps::Steps;
+use super::{Limits, Side, StepError};
+use crate::journal::{self, Claiming};
+use crate::operator::pgo_v5::render;
+
+/// What a move says of itself when it begins.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Intent {
+    pub(super) action: Action,
+    /// The unfinished move that it takes over.
+    pub(super) takes_over: Option<Epoch>,
+    pub(super) feed: Option<Feed>,
+    pub(super) demotion: Option<Demotion>,
+}
+
+impl Intent {
+    pub(super) const fn of(action: Action) -> Self {
+        Self {
+            action,
+            takes_over: None,
+            feed: None,
+            demotion: None,
+        }
+    }
+}
+
+/// Writes the record to the sides that take part, and the epoch on everything that will be written there.
+pub(super) async fn claim(
+    steps: &Steps<'_>,
+    intent: Intent,
+    source: Option<&mut Side>,
+    target: Option<&mut Side>,
+    limits: Limits,
+) -> Result<((), String), StepError> {
+    let mut sides: Vec<&mut Side> = source.into_iter().chain(target).collect();
+    let (mut recorded, mut places, mut stamped) = (Vec::new(), Vec::new(), Epoch::default());
+    for side in &sides {
+        let (record, kept, epoch) = tokio::try_join!(
+            async { Ok(Box::pin(record_of(side)).await) },
+            journal::read_journal(&side.site, &side.cluster),
+            side.stamped()
+        )?;
+        stamped = stamped.max(epoch);
+        recorded.push((side.part, record));
+        let cluster = side.cluster.clone();
+        places.push((side.part, side.site.clone(), cluster, kept));
+    }
+    let of = |part: Part| {
+        let mut all = recorded.iter();
+        let found = all.find(|(side, _)| *side == part);
+        found.map(|(_, record)| record.clone())
+    };
+    let identifier = sides
+        .iter()
+        .find_map(|side| side.facts.survey.system_identifier());
+    let claiming = Claiming {
+        action: intent.action,
+        takes_over: intent.takes_over,
+        system_identifier: identifier.unwrap_or_default().to_owned(),
+        source: of(Part::Source),
+        target: of(Part::Target),
+        feed: intent.feed,
+        demotion: intent.demotion,
+        stamped,
+        patience: patience(limits),
+    };
+    let claim = journal::claim(claiming, places).await?;
+    let epoch = claim.epoch();
+    steps.keep(claim).await;
+    let count = sides.len();
+    let stamps = sides.iter_mut().map(|side| side.stamp(epoch));
+    futures::future::try_join_all(stamps).await?;
+    let at = if count == 1 {
+        "this site"
+    } else {
+        "both sites"
+    };
+    let evidence = format!("Epoch {epoch} is at {at}, in the record and on every object.");
+    Ok(((), evidence))
+}
+
+/// How long a writer may be silent: the longest step waits for a few things in turn.
+fn patience(limits: Limits) -> Duration {
+    let longest = [limits.step, limits.stop, limits.proof, limits.promotion];
+    let longest = longest.into_iter().max().unwrap_or_default();
+    longest.saturating_mul(3).min(Duration::from_hours(24))
+}
+
+/// The side as it is before the move.
+async fn record_of(side: &Side) -> RecordedSide {
+    let survey = &side.facts.survey;
+    let leader = survey.lock_holder();
+    let settings = render::MOVED_SETTINGS.iter().map(|name| {
+        let path = format!("/postgresql/parameters/{name}");
+        let value = side.config_before().pointer(&path).and_then(Value::as_str);
+        ((*name).to_owned(), value.map(str::to_owned))
+    });
+    RecordedSide {
+        place: survey.place.clone(),
+        identity: journal::identify(&side.site, &survey.object.uid).await,
+        leader: leader.map(|member| pgha_model::plan::LeaderIdentity {
+            pod: member.pod.clone(),
+            uid: member.uid.clone(),
+        }),
+        paused: side.paused_before(),
+        standby: survey.object.standby,
+        settings: settings.collect(),
+    }
+}
