@@ -243,6 +243,21 @@ pub fn interrupt(child: &Child) -> Result<()> {
     signal(child, Signal::INT)
 }
 
+/// Kills a started plugin, as a machine that loses power does.
+pub fn kill(child: &Child) -> Result<()> {
+    signal(child, Signal::KILL)
+}
+
+/// Stops a started plugin where it is.
+pub fn signal_stop(child: &Child) -> Result<()> {
+    signal(child, Signal::STOP)
+}
+
+/// Lets a stopped plugin go on.
+pub fn signal_go_on(child: &Child) -> Result<()> {
+    signal(child, Signal::CONT)
+}
+
 /// Closes what a started plugin writes to, and sends it what a closed terminal sends: its kernel and its shell both do.
 pub fn hang_up(child: &mut Child) -> Result<()> {
     drop((child.stdout.take(), child.stderr.take()));

@@ -12,7 +12,6 @@ use pgha_lab::kubectl::Kubectl;
 use pgha_lab::site::{SERVICE_NAMESPACE, Site};
 use pgha_lab::wait;
 use pgha_tests::{Ended, Suite, Writer, interrupt};
-use serde_json::{Value, json};
 
 const DEADLINE: Duration = Duration::from_mins(1);
 
@@ -134,7 +133,7 @@ fn goes_back(cluster: &'static str, standby: Standby, patroni: Patroni) -> Resul
     pair.is_well(pair.from)
 }
 
-/// A hold is left; a person takes it back, and everything is as before.
+/// A hold is left; a person does what the hint says, and everything is as before.
 fn gives_up_putting_back(cluster: &'static str, standby: Standby, patroni: Patroni) -> Result<()> {
     let Some(pair) = Pair::open(cluster, standby, patroni)? else {
         return Ok(());
@@ -143,8 +142,7 @@ fn gives_up_putting_back(cluster: &'static str, standby: Standby, patroni: Patro
     let ended = pair.interrupted_at(&[PREPARED, UNDOING])?;
     ensure!(ended.code == Some(5), "ended with {ended:?}");
     tells(&ended, "is primary as before")?;
-    tells(&ended, "set spec.paused to false on both sides")?;
-    pair.resume()?;
+    pair.told_to(&ended, "abort")?;
     let verdict = writer.judge(0)?;
     ensure!(verdict.ruling == Ruling::Pass, "{verdict}");
     pair.is_well(pair.from)
@@ -159,15 +157,9 @@ fn gives_up_going_back(cluster: &'static str, standby: Standby, patroni: Patroni
     let ended = pair.interrupted_at(&[FENCED, UNDOING])?;
     ensure!(ended.code == Some(5), "ended with {ended:?}");
     tells(&ended, "nobody is primary")?;
-    tells(&ended, "set spec.paused to false on both sides")?;
-    tells(
-        &ended,
-        &promote_command(cluster, pair.from, pair.from.other()),
-    )?;
-    pair.resume()?;
-    pair.await_standby(pair.from)?;
-    pair.refuses_two_standbys()?;
-    pair.promote(pair.from)?;
+    tells(&ended, &pair.command("resume"))?;
+    pair.refuses_until_finished()?;
+    pair.told_to(&ended, "abort")?;
     let verdict = writer.judge(0)?;
     ensure!(verdict.ruling == Ruling::Pass, "{verdict}");
     pair.archives(pair.from)?;
@@ -184,18 +176,14 @@ fn gives_up_going_on(cluster: &'static str, standby: Standby, patroni: Patroni) 
     let ended = pair.interrupted_at(&[PROMOTING, PROMOTED])?;
     ensure!(ended.code == Some(5), "ended with {ended:?}");
     tells(&ended, &format!("{to} is primary"))?;
-    tells(&ended, "set spec.paused to false on both sides")?;
-    pair.resume()?;
-    pair.await_standby(pair.from)?;
+    let late = pair.take_over("abort")?;
+    ensure!(late.code == Some(3), "a promotion was taken back: {late:?}");
+    tells(&late, "a promotion is not taken back")?;
+    pair.told_to(&ended, "resume")?;
     let verdict = writer.judge(1)?;
     ensure!(verdict.ruling == Ruling::Pass, "{verdict}");
     pair.archives(to)?;
     pair.is_well(to)
-}
-
-/// What a person is told to run, whole.
-fn promote_command(cluster: &str, side: Site, peer: Site) -> String {
-    format!("kubectl pgha promote {cluster} -n {SERVICE_NAMESPACE} --context {side} --peer {peer}")
 }
 
 fn tells(ended: &Ended, what: &str) -> Result<()> {
@@ -257,54 +245,33 @@ impl Pair {
         })
     }
 
-    fn patch(&self, site: Site, spec: &Value) -> Result<()> {
-        let patch = json!({ "spec": spec }).to_string();
-        let args = ["patch", "postgrescluster", self.cluster, "--type=merge"];
-        let args = [&args[..], &["--patch", &patch]].concat();
-        Kubectl::new(site).run(&args).map(drop)
+    /// What a person is told to run, whole.
+    fn command(&self, verb: &str) -> String {
+        let (cluster, from) = (self.cluster, self.from);
+        let to = from.other();
+        format!("kubectl pgha {verb} {cluster} -n {SERVICE_NAMESPACE} --from {from} --to {to}")
     }
 
-    /// Both operators work again.
-    fn resume(&self) -> Result<()> {
-        for site in Site::ALL {
-            self.patch(site, &json!({"paused": false}))?;
-        }
+    fn take_over(&self, verb: &str) -> Result<Ended> {
+        let sides = ["--from", self.from.name(), "--to", self.from.other().name()];
+        self.suite
+            .run(&[&[verb, self.cluster, "--yes"][..], &sides].concat())
+    }
+
+    /// This command was told, and does what it promises.
+    fn told_to(&self, ended: &Ended, verb: &str) -> Result<()> {
+        tells(ended, &self.command(verb))?;
+        let taken = self.take_over(verb)?;
+        ensure!(taken.code == Some(0), "{verb} ended with {taken:?}");
         Ok(())
     }
 
-    /// Refused until every member is seen at rest.
-    fn promote(&self, site: Site) -> Result<()> {
-        let (here, peer) = (site.name(), site.other().name());
-        let args = ["promote", self.cluster, "--context", here, "--peer", peer];
-        wait::until("a promotion that is not refused", DEADLINE, || {
-            let promoted = self.suite.run(&[&args[..], &["--yes"]].concat())?;
-            ensure!(promoted.code == Some(0), "{promoted:?}");
-            Ok(())
-        })
-    }
-
-    fn await_standby(&self, site: Site) -> Result<()> {
-        wait::until("a standby leader", DEADLINE, || {
-            let args = ["leader", self.cluster, "--context", site.name()];
-            let leader = self.suite.run(&[&args[..], &["-o", "json"]].concat())?;
-            ensure!(leader.code == Some(0), "{leader:?}");
-            let role = leader.json()?["leader"]["role"].clone();
-            ensure!(role == "standby_leader", "{site} is {role}");
-            Ok(())
-        })
-    }
-
-    /// Nobody is primary: a move is refused, and both ways out are told.
-    fn refuses_two_standbys(&self) -> Result<()> {
+    /// No other move begins.
+    fn refuses_until_finished(&self) -> Result<()> {
         let refused = self.suite.switchover(self.cluster, self.from)?;
         ensure!(refused.code == Some(3), "not refused: {refused:?}");
-        tells(&refused, "Both sides are standbys")?;
-        tells(&refused, "There are two ways out")?;
-        for site in Site::ALL {
-            let other = site.other();
-            tells(&refused, &promote_command(self.cluster, site, other))?;
-        }
-        Ok(())
+        tells(&refused, "is not finished")?;
+        tells(&refused, &self.command("abort"))
     }
 
     fn await_primary(&self, site: Site) -> Result<()> {

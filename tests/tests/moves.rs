@@ -72,8 +72,8 @@ fn judge_events(events: &[Value]) -> Result<()> {
         .filter_map(|event| event["step"].as_str())
         .collect();
     let expected = [
-        "hold", "prepare", "rehearse", "detach", "fence", "prove", "promote", "verify", "release",
-        "rejoin",
+        "claim", "hold", "prepare", "rehearse", "detach", "fence", "prove", "promote", "verify",
+        "release", "rejoin",
     ];
     ensure!(
         settled == expected,

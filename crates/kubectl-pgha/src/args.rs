@@ -10,7 +10,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use self::common::{ColorChoice, CommonArgs, Format, OutputArgs, SiteArgs};
 pub(crate) use self::keep::{BackupArgs, SyncSecretsArgs};
 pub(crate) use self::look::{LeaderArgs, StatusArgs, ValidateArgs};
-pub(crate) use self::moving::{DemoteArgs, PromoteArgs, StepArgs, SwitchoverArgs};
+pub(crate) use self::moving::{
+    AbortArgs, DemoteArgs, PromoteArgs, ResumeArgs, StepArgs, SwitchoverArgs, TakeOverArgs,
+};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -64,6 +66,8 @@ pub(crate) enum Command {
     Switchover(SwitchoverArgs),
     Demote(DemoteArgs),
     Promote(PromoteArgs),
+    Resume(ResumeArgs),
+    Abort(AbortArgs),
     Backup(BackupArgs),
     SyncSecrets(SyncSecretsArgs),
     Completion(CompletionArgs),

@@ -24,14 +24,19 @@ impl<'a> Session<'a> {
 
     /// The site of a context, or of the current one.
     pub(crate) async fn site(&self, context: Option<&str>) -> Result<SiteClient, Failure> {
-        SiteClient::open(
+        let site = SiteClient::open(
             &self.kubeconfig,
             context,
             self.settings.namespace.as_deref(),
             self.settings.request_timeout,
         )
         .await
-        .map_err(|error| Failure::from(&error))
+        .map_err(|error| Failure::from(&error))?;
+        #[cfg(debug_assertions)]
+        if let Some(point) = &self.settings.die_at {
+            return Ok(site.dying_at(point));
+        }
+        Ok(site)
     }
 
     /// The names of the contexts.

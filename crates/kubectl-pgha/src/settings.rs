@@ -9,6 +9,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::ValueEnum as _;
+#[cfg(debug_assertions)]
+use pgha_core::client::Failpoint;
 use pgha_core::client::{DEFAULT_REQUEST_TIMEOUT, KubeconfigSource};
 
 use crate::args::{ColorChoice, CommonArgs, Format};
@@ -31,6 +33,9 @@ pub(crate) struct Environment {
     no_color: bool,
     /// `TERM` is `dumb`: a terminal that understands no escapes.
     dumb_terminal: bool,
+    /// `PGHA_TEST_DIE_AT`: at which write a test has this process die, `3:after`.
+    #[cfg(debug_assertions)]
+    die_at: Option<String>,
     /// `PGHA_COMPLETE`: the shell whose completion script calls.
     pub(crate) completing_shell: Option<String>,
 }
@@ -51,6 +56,8 @@ impl Environment {
             log: text("PGHA_LOG"),
             no_color: text("NO_COLOR").is_some(),
             dumb_terminal: text("TERM").as_deref() == Some("dumb"),
+            #[cfg(debug_assertions)]
+            die_at: text("PGHA_TEST_DIE_AT"),
             completing_shell: text("PGHA_COMPLETE"),
         }
     }
@@ -75,6 +82,9 @@ pub(crate) struct Settings {
     pub(crate) can_redraw: bool,
     /// Which log lines go to stderr; `None` for none.
     pub(crate) log: Option<String>,
+    /// At which write a test has this process die.
+    #[cfg(debug_assertions)]
+    pub(crate) die_at: Option<Failpoint>,
 }
 
 impl Settings {
@@ -106,8 +116,20 @@ impl Settings {
             color_stderr: is_coloured(stderr),
             can_redraw: stdout,
             log: log_filter(output.verbose, environment),
+            #[cfg(debug_assertions)]
+            die_at: die_at(environment)?,
         })
     }
+}
+
+#[cfg(debug_assertions)]
+fn die_at(environment: &Environment) -> Result<Option<Failpoint>, Failure> {
+    let Some(text) = &environment.die_at else {
+        return Ok(None);
+    };
+    let point = text.parse();
+    let point = point.map_err(|_| unreadable("PGHA_TEST_DIE_AT", text, "like 3:after"))?;
+    Ok(Some(point))
 }
 
 fn kubeconfig(flag: Option<&Path>, environment: &Environment) -> KubeconfigSource {

@@ -8,6 +8,7 @@ pub(crate) mod promote;
 pub(crate) mod status;
 pub(crate) mod switchover;
 pub(crate) mod sync_secrets;
+pub(crate) mod unfinished;
 pub(crate) mod validate;
 
 use pgha_model::observed::Observed;

@@ -1,6 +1,8 @@
 //! One client for each *named* kubeconfig context, and what can go wrong when it is used.
 
 mod call;
+#[cfg(debug_assertions)]
+mod failpoint;
 mod kubeconfig;
 mod proxy;
 
@@ -15,6 +17,8 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::timeout;
 
 pub use self::call::{CallError, CallKind, DeadlinePassed};
+#[cfg(debug_assertions)]
+pub use self::failpoint::Failpoint;
 pub use self::kubeconfig::{Kubeconfig, KubeconfigSource, OpenError};
 pub use self::proxy::EnvironmentProxy;
 use crate::clock;
@@ -101,6 +105,16 @@ impl SiteClient {
         Self {
             namespace: namespace.into(),
             ..self.clone()
+        }
+    }
+
+    /// The same site, at one of whose writes this process dies.
+    #[cfg(debug_assertions)]
+    #[must_use]
+    pub fn dying_at(self, point: &Failpoint) -> Self {
+        Self {
+            client: point.arm(self.client.clone()),
+            ..self
         }
     }
 

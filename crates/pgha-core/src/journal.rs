@@ -16,7 +16,7 @@ use pgha_model::site::Part;
 pub use self::claim::{Claiming, claim};
 pub use self::identity::identify;
 use self::store::Copy;
-pub use self::store::{Kept, read_journal};
+pub use self::store::{Kept, name_of, read_journal};
 use crate::client::{CallError, CallKind};
 use crate::clock;
 use crate::settle::{Look, Settlement, await_until};

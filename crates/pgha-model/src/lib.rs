@@ -32,3 +32,4 @@ pub mod site;
 pub mod standstill;
 pub mod survey;
 pub mod timeline;
+pub mod unfinished;

@@ -31,6 +31,14 @@ impl Place {
         self.command(verb) + &peer
     }
 
+    /// The command line of a move from here to the other side: `kubectl pgha resume db -n prod --from core1 --to core2`.
+    pub fn command_toward(&self, verb: &str, target: &Self) -> String {
+        format!(
+            "kubectl pgha {verb} {} -n {} --from {} --to {}",
+            self.cluster, self.namespace, self.context, target.context
+        )
+    }
+
     /// The command line that shows where the service stands, on both sides where the other one is known.
     pub fn status_command(&self, peer: Option<&Self>) -> String {
         let peer = peer.map_or_else(String::new, |peer| format!(" --context {}", peer.context));

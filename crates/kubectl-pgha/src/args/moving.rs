@@ -54,6 +54,85 @@ data. Where the other side holds more, the command that promotes it is named.
 what may be lost. It never promotes beside a side that answers as primary. On a primary there is
 nothing to do, and it ends with 0.";
 
+const RESUME_EXAMPLES: &str = "\
+Examples:
+  # The tool that moved zitadel from core1 to core2 was killed: see how far it came, ask, and go on
+  kubectl pgha resume zitadel --from core1 --to core2
+
+  # At once, although its deadline has not passed: it can then write nothing any more
+  kubectl pgha resume zitadel --from core1 --to core2 --take-over --yes
+
+Where nothing had happened yet the whole move is planned and carried out again; where the source was
+stopped, the target is promoted if it is proved to hold everything; where the target is primary
+already, what was left of the move is finished. Without an unfinished move there is nothing to do,
+and it ends with 0.";
+
+const ABORT_EXAMPLES: &str = "\
+Examples:
+  # The tool that moved zitadel from core1 to core2 was killed: go back to core1
+  kubectl pgha abort zitadel --from core1 --to core2
+
+Where nothing had happened yet, holds and settings are put back; where the source was stopped, it is
+made primary again, on a new timeline, if it is proved to hold everything. Once the target was told
+to become primary there is no way back but another move, and it is refused with 3. Without an
+unfinished move there is nothing to do, and it ends with 0.";
+
+/// Go on with a move that was left unfinished
+///
+/// Takes the move over, so that its tool can write nothing any more, puts both sides in order, and goes on from what it
+/// sees there.
+#[derive(Debug, Args)]
+#[command(after_help = RESUME_EXAMPLES)]
+pub(crate) struct ResumeArgs {
+    #[command(flatten)]
+    pub(crate) over: TakeOverArgs,
+}
+
+/// Take back a move that was left unfinished
+///
+/// Takes the move over, so that its tool can write nothing any more, puts both sides in order, and makes the source
+/// primary again where it is not.
+#[derive(Debug, Args)]
+#[command(after_help = ABORT_EXAMPLES)]
+pub(crate) struct AbortArgs {
+    #[command(flatten)]
+    pub(crate) over: TakeOverArgs,
+}
+
+/// What `resume` and `abort` have in common.
+#[derive(Debug, Args)]
+pub(crate) struct TakeOverArgs {
+    /// The operator's Postgres cluster, of the same name and namespace at both sites
+    pub(crate) cluster: String,
+
+    /// The kubeconfig context of the site that the unfinished move goes from
+    #[arg(long, value_name = "CONTEXT", help_heading = "Site options")]
+    pub(crate) from: String,
+
+    /// The kubeconfig context of the site that it goes to
+    #[arg(long, value_name = "CONTEXT", help_heading = "Site options")]
+    pub(crate) to: String,
+
+    /// Do not ask
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+
+    /// Take it over although its tool may still be at work
+    #[arg(long)]
+    pub(crate) take_over: bool,
+
+    /// How long each step may take
+    #[arg(long, value_name = "DURATION", default_value = "1m")]
+    pub(crate) timeout: RequestTimeout,
+
+    /// Change objects that GitOps or Helm owns, although the owner will revert it
+    #[arg(long)]
+    pub(crate) allow_managed: bool,
+
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
 /// Move the primary from one site to the other, losing no committed write
 ///
 /// Stops the primary at the source cleanly, proves that every member of the target holds everything the source wrote,

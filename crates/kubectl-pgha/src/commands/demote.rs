@@ -43,6 +43,8 @@ async fn run(args: &DemoteArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, 
         ui.show(&DemotionView::already(&place))?;
         return Ok(Exit::Done);
     }
+    let sides: Vec<_> = std::iter::once(&side).chain(peer.iter()).collect();
+    moving::refuse_unfinished(&sides)?;
     let section = side.standby_section_with(peer.as_ref().ok());
     let consent = Consent {
         managed: args.step.allow_managed,
@@ -95,18 +97,18 @@ fn is_standby(side: &pgha_core::engine::Side) -> bool {
 fn next(standing: Standing, place: &Place, peer: Option<&Place>) -> String {
     let here = &place.context;
     let status = place.status_command(peer);
+    let abort = one_side::abort_command(Some(place), peer);
     match standing {
         Standing::Unchanged => one_side::again(),
-        Standing::Held => one_side::take_holds_back(&status),
+        Standing::Held => format!("A hold may be left. Run `{abort}` to put it back."),
         Standing::BackAtSource => format!(
             "{here} is primary again, on a new timeline. Run `{status}`, then the same command again."
         ),
         Standing::Superseded => moving::taken_over(place, &status),
         Standing::Fenced | Standing::PromotionUnknown | Standing::Promoted | Standing::Released => {
             format!(
-                "{here} is fenced and nobody is primary. Run `{status}`; set spec.paused to false at {here} if it is true. \
-                 To go back, run `{}`: it refuses if the other side is primary or holds more.",
-                place.command_beside("promote", peer)
+                "{here} is fenced and nobody is primary. Run `{abort}` to go back: it refuses if the other side is primary or \
+                 holds more."
             )
         }
     }

@@ -4,10 +4,12 @@ use std::pin::pin;
 use std::time::Duration;
 
 use pgha_core::diagnose::causes;
-use pgha_core::engine::{Interrupter, Limits, MoveError, StepError};
+use pgha_core::engine::{Interrupter, Limits, MoveError, Side, StepError};
 use pgha_model::effect::Effect;
 use pgha_model::event::{Event, Standing};
+use pgha_model::record::MoveRecord;
 use pgha_model::site::Place;
+use pgha_model::unfinished::find_unfinished;
 
 use crate::args::Format;
 use crate::exit::Exit;
@@ -109,6 +111,37 @@ pub(crate) fn failure(error: &MoveError, next: String) -> Failure {
     Failure::stopped(exit, error.to_string(), error.standing.effect())
         .because(because)
         .hinting(next)
+}
+
+/// An unfinished move is in the way of the next one: it is gone on with, or taken back.
+pub(crate) fn refuse_unfinished(sides: &[&Side]) -> Result<(), Failure> {
+    let journals: Vec<_> = sides
+        .iter()
+        .filter_map(|side| side.journal.as_ref().ok())
+        .collect();
+    let Some(unfinished) = find_unfinished(&journals) else {
+        return Ok(());
+    };
+    let hint = match unfinished.record.as_deref() {
+        Some(MoveRecord {
+            source: Some(source),
+            target: Some(target),
+            ..
+        }) => {
+            let command = |verb| source.place.command_toward(verb, &target.place);
+            format!(
+                "Run `{}` to go on with it, or `{}` to take it back.",
+                command("resume"),
+                command("abort")
+            )
+        }
+        _ => "Run `kubectl pgha resume` to go on with it, or `kubectl pgha abort` to take it back, with --from and --to."
+            .to_owned(),
+    };
+    let text = format!("{} is not finished", unfinished.name());
+    Err(Failure::refused(text)
+        .because(vec![unfinished.state()])
+        .hinting(hint))
 }
 
 /// What to do where another move has taken over.

@@ -7,7 +7,7 @@ use pgha_core::engine::Side;
 use pgha_core::peer::find_peers;
 use pgha_model::member::Role;
 use pgha_model::plan::Refusal;
-use pgha_model::site::Part;
+use pgha_model::site::{Part, Place};
 
 use crate::args::StepArgs;
 use crate::exit::Exit;
@@ -156,9 +156,14 @@ pub(super) fn again() -> String {
     "Everything is as before. The same command may be run again.".to_owned()
 }
 
-/// What to do when only a hold may be left.
-pub(super) fn take_holds_back(status: &str) -> String {
-    format!(
-        "A hold (spec.paused) may be left. Run `{status}`; set spec.paused to false where it is true."
-    )
+/// The command that puts back what an unfinished step of one side has left.
+pub(super) fn abort_command(source: Option<&Place>, target: Option<&Place>) -> String {
+    match (source, target) {
+        (Some(source), Some(target)) => source.command_toward("abort", target),
+        (Some(one), None) | (None, Some(one)) => format!(
+            "kubectl pgha abort {} -n {} --from CONTEXT --to CONTEXT",
+            one.cluster, one.namespace
+        ),
+        (None, None) => "kubectl pgha abort".to_owned(),
+    }
 }

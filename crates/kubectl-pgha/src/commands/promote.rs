@@ -3,14 +3,16 @@
 use jiff::Timestamp;
 use pgha_core::clock;
 use pgha_core::engine::{
-    PromotionRun, Reporter, Side, compare_ends, interrupter, promotion_patches,
+    Limits, PromotionRun, Reporter, Side, compare_ends, interrupter, promotion_patches,
 };
 use pgha_model::check::{Consent, DataLoss, PromotionFacts};
 use pgha_model::event::{Event, Standing};
 use pgha_model::member::Role;
-use pgha_model::promotion::plan_promotion;
+use pgha_model::promotion::{PromotionPlan, plan_promotion};
+use pgha_model::record::Epoch;
 use pgha_model::site::{Part, Place};
 use pgha_model::standstill::{Doubt, Standstill};
+use pgha_model::unfinished::find_unfinished;
 
 use super::moving;
 use super::one_side::{self, Peer};
@@ -53,6 +55,12 @@ async fn run(args: &PromoteArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit,
         ui.show(&PromotionView::already(&place))?;
         return Ok(Exit::Done);
     }
+    if !args.force {
+        let sides: Vec<_> = std::iter::once(&seen.here)
+            .chain(seen.peer.iter())
+            .collect();
+        moving::refuse_unfinished(&sides)?;
+    }
     let facts = PromotionFacts {
         target: &seen.here.facts,
         source: match &seen.peer {
@@ -85,8 +93,27 @@ async fn run(args: &PromoteArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit,
     }
     unless_interrupted(ask(args, &view, ui)).await?;
     let limits = moving::limits(args.step.timeout);
-    let peer_place = plan.source.clone();
-    let running = PromotionRun::new(plan, seen.here, seen.peer.ok(), limits);
+    // By force also past a move that nobody can finish: its other site may be gone.
+    let journals: Vec<_> = seen.here.journal.iter().collect();
+    let over = find_unfinished(&journals).filter(|_| args.force);
+    let over = over.map(|unfinished| unfinished.epoch);
+    carry_out(plan, seen.here, seen.peer.ok(), limits, over, ui).await
+}
+
+/// Carries a plan out, from its first event to its exit code.
+pub(super) async fn carry_out(
+    plan: PromotionPlan,
+    here: Side,
+    peer: Option<Side>,
+    limits: Limits,
+    takes_over: Option<Epoch>,
+    ui: &Ui,
+) -> Result<Exit, Failure> {
+    let (place, peer_place) = (plan.target.clone(), plan.source.clone());
+    let mut running = PromotionRun::new(plan, here, peer, limits);
+    if let Some(epoch) = takes_over {
+        running = running.taking_over(epoch);
+    }
     let (interrupter, interrupt) = interrupter();
     let mut report = |event: &Event| moving::tell("PromotionEvent", event, ui);
     let report: &mut Reporter<'_> = &mut report;
@@ -160,20 +187,21 @@ async fn ask(args: &PromoteArgs, view: &PromotionPlanView<'_>, ui: &Ui) -> Resul
 fn next(standing: Standing, place: &Place, peer: Option<&Place>) -> String {
     let here = &place.context;
     let status = place.status_command(peer);
+    let abort = one_side::abort_command(peer, Some(place));
+    let resume = abort.replace("pgha abort", "pgha resume");
     match standing {
         Standing::Unchanged => one_side::again(),
-        Standing::Held => one_side::take_holds_back(&status),
+        Standing::Held => format!("Holds may be left. Run `{abort}` to put them back."),
         Standing::Superseded => moving::taken_over(place, &status),
         Standing::Released => format!(
             "{here} is primary and both operators work. Run `{status}` to see whether the others follow."
         ),
         Standing::Promoted => format!(
-            "{here} is primary. Run `{status}`; a hold (spec.paused) may be left on either side."
+            "{here} is primary, and holds may be left on either side. Run `{resume}` to go on."
         ),
         Standing::PromotionUnknown | Standing::BackAtSource | Standing::Fenced => format!(
-            "{here} was told to become primary. Run `{status}` before anything else; never promote the other side while \
-             {here} may be primary. If it still is a standby, run `{}`.",
-            place.command_beside("promote", peer)
+            "{here} was told to become primary; never promote the other side while {here} may be. Run `{resume}`: it sees \
+             what has become of it."
         ),
     }
 }

@@ -1,10 +1,11 @@
 //! `kubectl pgha switchover`.
 
 use pgha_core::clock;
-use pgha_core::engine::{Reporter, Side, StepError, Switchover, interrupter, patches};
+use pgha_core::engine::{Limits, Reporter, Side, StepError, Switchover, interrupter, patches};
+use pgha_core::journal::JournalError;
 use pgha_model::check::Consent;
 use pgha_model::event::{Event, Standing};
-use pgha_model::plan::plan_switchover;
+use pgha_model::plan::{Plan, plan_switchover};
 use pgha_model::site::{Part, Place};
 
 use super::{moving, one_side};
@@ -29,7 +30,9 @@ async fn run(args: &SwitchoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Ex
     if args.from == args.to {
         return Err(Failure::usage("--from and --to name the same context"));
     }
-    let (source, target) = unless_interrupted(open(args, session)).await?;
+    let (source, target) =
+        unless_interrupted(open(&args.cluster, (&args.from, &args.to), session)).await?;
+    moving::refuse_unfinished(&[&source, &target])?;
     let consent = Consent {
         managed: args.allow_managed,
     };
@@ -52,6 +55,17 @@ async fn run(args: &SwitchoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Ex
         unless_interrupted(consent::ask(&view.summary(), &question, ui)).await?;
     }
     let limits = moving::limits(args.timeout);
+    carry_out(plan, source, target, limits, ui).await
+}
+
+/// Carries a plan out, from its first event to its exit code.
+pub(super) async fn carry_out(
+    plan: Plan,
+    source: Side,
+    target: Side,
+    limits: Limits,
+    ui: &Ui,
+) -> Result<Exit, Failure> {
     let (from, to) = (plan.source.clone(), plan.target.clone());
     let (interrupter, interrupt) = interrupter();
     let mut report = |event: &Event| moving::tell("SwitchoverEvent", event, ui);
@@ -73,13 +87,17 @@ async fn run(args: &SwitchoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Ex
     }
 }
 
-async fn open(args: &SwitchoverArgs, session: &Session<'_>) -> Result<(Side, Side), Failure> {
-    let (from, to) =
-        tokio::try_join!(session.site(Some(&args.from)), session.site(Some(&args.to)))?;
+/// Looks at both sides of a service.
+pub(super) async fn open(
+    cluster: &str,
+    (from, to): (&str, &str),
+    session: &Session<'_>,
+) -> Result<(Side, Side), Failure> {
+    let (from, to) = tokio::try_join!(session.site(Some(from)), session.site(Some(to)))?;
     let (source, target) = Box::pin(async {
         tokio::join!(
-            Side::open(from, &args.cluster, Part::Source),
-            Side::open(to, &args.cluster, Part::Target)
+            Side::open(from, cluster, Part::Source),
+            Side::open(to, cluster, Part::Target)
         )
     })
     .await;
@@ -92,7 +110,14 @@ async fn open(args: &SwitchoverArgs, session: &Session<'_>) -> Result<(Side, Sid
 fn next(standing: Standing, why: &StepError, source: &Place, target: &Place) -> String {
     let (from, to) = (&source.context, &target.context);
     let status = source.status_command(Some(target));
+    let (resume, abort) = (
+        source.command_toward("resume", target),
+        source.command_toward("abort", target),
+    );
     match standing {
+        Standing::Unchanged if unfinished(why) => {
+            format!("Run `{resume}` to go on with it, or `{abort}` to take it back.")
+        }
         Standing::Unchanged => {
             format!("{from} is primary as before. The same command may be run again.")
         }
@@ -102,19 +127,15 @@ fn next(standing: Standing, why: &StepError, source: &Place, target: &Place) -> 
             )
         }
         Standing::Held => format!(
-            "{from} is primary as before, and a hold (spec.paused) may be left. Run `{status}`; set spec.paused to false \
-             on both sides."
+            "{from} is primary as before, and holds or settings may be left. Run `{abort}` to put them back."
         ),
         Standing::Fenced => format!(
-            "{from} is fenced and nobody is primary. To go back, set spec.paused to false on both sides; when `{status}` \
-             says standby leader for both, run `{}`.",
-            source.command_beside("promote", Some(target))
+            "{from} is fenced and nobody is primary. Run `{abort}` to go back, or `{resume}` to go on; both compare the \
+             sides first."
         ),
         Standing::PromotionUnknown => format!(
-            "{from} is fenced and {to} was told to become primary. Run `{status}` before anything else; never make \
-             {from} primary while {to} may be. If {to} still is a standby, set spec.paused to false on both sides and \
-             run `{}`.",
-            target.command_beside("promote", Some(source))
+            "{from} is fenced and {to} was told to become primary; never make {from} primary while {to} may be. Run \
+             `{resume}`: it sees what has become of it."
         ),
         // The checks after the promotion did not show that the operators do no harm.
         Standing::Promoted
@@ -125,18 +146,21 @@ fn next(standing: Standing, why: &StepError, source: &Place, target: &Place) -> 
         {
             format!(
                 "{to} is primary, and both operators stay held: it was not seen that {from} can follow it safely. Run \
-                 `{status}` and look before spec.paused is set to false on either side."
+                 `{status}` and look before `{resume}` releases them."
             )
         }
         Standing::Superseded => moving::taken_over(source, &status),
         Standing::Released => format!(
-            "{to} is primary, and both operators work again. Run `{status} -w` until {from} follows."
+            "{to} is primary, and both operators work again. Run `{resume}` to see whether {from} follows."
         ),
-        Standing::Promoted => format!(
-            "{to} is primary, and a hold (spec.paused) may be left. To go on, set spec.paused to false on both sides. \
-             Then run `{status}`."
-        ),
+        Standing::Promoted => {
+            format!("{to} is primary, and holds may be left. Run `{resume}` to go on.")
+        }
     }
+}
+
+fn unfinished(why: &StepError) -> bool {
+    matches!(why, StepError::Journal(error) if matches!(**error, JournalError::Unfinished { .. }))
 }
 
 #[cfg(test)]
@@ -190,10 +214,10 @@ mod tests {
     fn who_gives_up_is_told_the_whole_command_that_goes_on() {
         let (exit, hint) = ended(Standing::Fenced, StepError::GivenUp);
         assert_eq!(exit, Exit::Held);
-        let back = "`kubectl pgha promote db -n prod --context core1 --peer core2`";
+        let back = "`kubectl pgha abort db -n prod --from core1 --to core2`";
         assert!(hint.contains(back), "{hint}");
         let (_, hint) = ended(Standing::PromotionUnknown, StepError::GivenUp);
-        let on = "`kubectl pgha promote db -n prod --context core2 --peer core1`";
+        let on = "`kubectl pgha resume db -n prod --from core1 --to core2`";
         assert!(hint.contains(on), "{hint}");
     }
 
@@ -201,11 +225,11 @@ mod tests {
     fn operators_are_not_to_be_released_where_they_may_do_harm() {
         let (exit, hint) = ended(Standing::Promoted, changed());
         assert_eq!(exit, Exit::Held);
-        assert!(hint.contains("look before spec.paused"), "{hint}");
+        assert!(hint.contains("look before"), "{hint}");
         let (exit, hint) = ended(Standing::Promoted, StepError::GivenUp);
         assert_eq!(exit, Exit::Held);
         assert!(
-            hint.contains("To go on, set spec.paused to false"),
+            hint.contains("resume db -n prod --from core1 --to core2"),
             "{hint}"
         );
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pgha_model::plan::{Demotion, Feed};
-use pgha_model::record::{Action, Epoch, RecordedSide};
+use pgha_model::record::{Action, Epoch, MoveRecord, RecordedSide};
 use pgha_model::site::Part;
 use serde_json::Value;
 
@@ -14,19 +14,22 @@ use crate::operator::pgo_v5::render;
 
 /// What a move says of itself when it begins.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Intent {
+pub(super) struct Intent<'a> {
     pub(super) action: Action,
     /// The unfinished move that it takes over.
     pub(super) takes_over: Option<Epoch>,
+    /// Its record: what was there before it counts, and not what it has left.
+    pub(super) before: Option<&'a MoveRecord>,
     pub(super) feed: Option<Feed>,
     pub(super) demotion: Option<Demotion>,
 }
 
-impl Intent {
+impl Intent<'_> {
     pub(super) const fn of(action: Action) -> Self {
         Self {
             action,
             takes_over: None,
+            before: None,
             feed: None,
             demotion: None,
         }
@@ -36,7 +39,7 @@ impl Intent {
 /// Writes the record to the sides that take part, and the epoch on everything that will be written there.
 pub(super) async fn claim(
     steps: &Steps<'_>,
-    intent: Intent,
+    intent: Intent<'_>,
     source: Option<&mut Side>,
     target: Option<&mut Side>,
     limits: Limits,
@@ -56,8 +59,9 @@ pub(super) async fn claim(
     }
     let of = |part: Part| {
         let mut all = recorded.iter();
-        let found = all.find(|(side, _)| *side == part);
-        found.map(|(_, record)| record.clone())
+        let (_, now) = all.find(|(side, _)| *side == part)?;
+        let before = intent.before.and_then(|record| record.side(part));
+        Some(before.unwrap_or(now).clone())
     };
     let identifier = sides
         .iter()

@@ -260,7 +260,7 @@ async fn watch(mut shell: Shell, script: &str, limit: Duration) -> Watched {
 }
 
 /// What [`Recovered::from_row`] reads; no row from a server that takes writes.
-const RECOVERED: &str = "select system_identifier, timeline_id, pg_last_wal_replay_lsn() \
+pub(super) const RECOVERED: &str = "select system_identifier, timeline_id, pg_last_wal_replay_lsn() \
      from pg_control_system(), pg_control_checkpoint() where pg_is_in_recovery()";
 
 /// Pause between two looks at a server whose stop was missed.

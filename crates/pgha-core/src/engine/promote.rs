@@ -28,8 +28,7 @@ pub struct PromotionRun {
     /// The other side. It is held and followed when there is a proof, and only looked at when there is none.
     source: Option<Side>,
     limits: Limits,
-    /// Which command it is of, and the unfinished move that it takes over.
-    action: Action,
+    /// The unfinished move that it takes over.
     takes_over: Option<Epoch>,
     prepared: bool,
     sent: bool,
@@ -67,7 +66,6 @@ impl PromotionRun {
             target,
             source,
             limits,
-            action: Action::Promote,
             takes_over: None,
             prepared: false,
             sent: false,
@@ -77,8 +75,8 @@ impl PromotionRun {
 
     /// The same, which takes over an unfinished move.
     #[must_use]
-    pub fn taking_over(mut self, epoch: Epoch, action: Action) -> Self {
-        (self.takes_over, self.action) = (Some(epoch), action);
+    pub const fn taking_over(mut self, epoch: Epoch) -> Self {
+        self.takes_over = Some(epoch);
         self
     }
 
@@ -184,7 +182,7 @@ impl PromotionRun {
     async fn claim(&mut self, steps: &Steps<'_>) -> Result<((), String), StepError> {
         let intent = Intent {
             takes_over: self.takes_over,
-            ..Intent::of(self.action)
+            ..Intent::of(Action::Promote)
         };
         let (is_proved, limits) = (self.is_proved(), self.limits);
         let source = self.source.as_mut().filter(|_| is_proved);

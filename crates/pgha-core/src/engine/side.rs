@@ -9,7 +9,7 @@ use kube::Api;
 use pgha_model::check::SideFacts;
 use pgha_model::check::inspection::Inspection;
 use pgha_model::observed::Observed;
-use pgha_model::record::Epoch;
+use pgha_model::record::{Epoch, Journal};
 use pgha_model::site::Part;
 use serde_json::{Map, Value};
 
@@ -17,7 +17,9 @@ use self::stamp::Stamped;
 use super::StepError;
 use crate::client::{CallError, SiteClient};
 use crate::clock;
+use crate::diagnose::chain_of;
 use crate::exec::{Container, Process, Shell};
+use crate::journal::read_journal;
 use crate::login::Programs;
 use crate::operator::pgo_v5::{self, render};
 use crate::patch::{ObjectPatch, patch_endpoints, patch_object};
@@ -58,6 +60,8 @@ pub struct Side {
     pub part: Part,
     /// What was seen before the move.
     pub facts: SideFacts,
+    /// The moves that the site keeps; why they could not be read, as a fragment.
+    pub journal: Result<Journal, String>,
     pub(super) site: SiteClient,
     pub(super) cluster: String,
     /// The operator's object as last seen.
@@ -84,7 +88,14 @@ impl Side {
             .await
             .map_err(|source| SideError::Survey { part, source })?;
         let call = |source| SideError::Call { part, source };
-        let object = Box::pin(fetch_object(&site, cluster)).await.map_err(call)?;
+        let (object, kept) = Box::pin(async {
+            tokio::join!(fetch_object(&site, cluster), read_journal(&site, cluster))
+        })
+        .await;
+        let object = object.map_err(call)?;
+        let journal = kept
+            .map(|kept| kept.journal)
+            .map_err(|error| chain_of(&error));
         let config = match &survey.store {
             Observed::Seen(store) => store.config.clone(),
             Observed::Unseen { .. } => "{}".to_owned(),
@@ -97,6 +108,7 @@ impl Side {
                 postgres: None,
                 inspection: Inspection::unseen("it was not looked at"),
             },
+            journal,
             cluster: cluster.to_owned(),
             paused_before: object.pointer("/spec/paused").cloned(),
             config_before: serde_json::from_str(&config).unwrap_or_default(),
@@ -244,6 +256,13 @@ impl Side {
         Ok(self.await_recovery("t", &leader, limit).await?.is_some())
     }
 
+    /// Whether some member answers now and takes writes.
+    pub(super) async fn takes_writes(&self) -> bool {
+        let members = self.containers();
+        let found = self.await_recovery("f", &members, ANSWER_TIME).await;
+        matches!(found, Ok(Some(_)))
+    }
+
     /// Waits until some member takes writes, and keeps the connection to it.
     pub(super) async fn await_primary(&mut self, limit: Duration) -> Result<(), StepError> {
         let primary = self.await_recovery("f", &self.containers(), limit).await?;
@@ -310,6 +329,11 @@ impl Side {
     /// `spec.paused` as it was before the move.
     pub(super) fn paused_before(&self) -> Option<bool> {
         self.paused_before.as_ref().and_then(Value::as_bool)
+    }
+
+    /// What an unfinished move found in `spec.paused`.
+    pub(super) fn was_paused(&mut self, before: Option<bool>) {
+        self.paused_before = before.map(Value::Bool);
     }
 
     /// Patroni's configuration as it was before the move.

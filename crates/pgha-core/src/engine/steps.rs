@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use pgha_model::event::{Event, Standing};
 use pgha_model::plan::Step;
-use pgha_model::record::{Ending, MoveResult, Stage};
+use pgha_model::record::{Ending, Epoch, MoveResult, Stage};
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::{Interrupt, Reporter, StepError};
@@ -39,6 +39,11 @@ impl<'a> Steps<'a> {
     /// From now on what happens is recorded.
     pub(super) async fn keep(&self, claim: Claim) {
         *self.claim.lock().await = Some(claim);
+    }
+
+    /// The epoch of the record, once there is one.
+    pub(super) async fn epoch(&self) -> Option<Epoch> {
+        self.claim.lock().await.as_ref().map(Claim::epoch)
     }
 
     /// Whether what happens is recorded.

@@ -47,7 +47,7 @@ impl From<ConfigMap> for Kept {
 }
 
 /// The name of the `ConfigMap` that keeps the moves of a cluster.
-pub(super) fn name_of(cluster: &str) -> String {
+pub fn name_of(cluster: &str) -> String {
     format!("{cluster}-pgha")
 }
 

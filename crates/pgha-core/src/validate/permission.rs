@@ -8,6 +8,7 @@ use kube::Api;
 use pgha_model::check::inspection::Permission;
 
 use crate::client::{CallError, SiteClient};
+use crate::journal;
 use crate::k8s::PostParams;
 use crate::operator::pgo_v5;
 
@@ -34,6 +35,7 @@ fn needed(cluster: &str) -> Vec<Needed> {
         subresource: Some("exec"),
         ..one(verb, "", "pods", None)
     };
+    let journal = Some(journal::name_of(cluster));
     let (object, lock, store) = (
         Some(cluster.to_owned()),
         Some(pgo_v5::lock_name(cluster)),
@@ -50,6 +52,9 @@ fn needed(cluster: &str) -> Vec<Needed> {
         one("get", "", "pods", None),
         exec("get"),
         exec("create"),
+        one("get", "", "configmaps", journal.clone()),
+        one("patch", "", "configmaps", journal),
+        one("create", "", "configmaps", None),
     ]
 }
 

@@ -153,6 +153,17 @@ pub fn set_restore_command(config: &mut Value, command: &str) {
     }
 }
 
+/// Puts the operator's own restore command where a move has left [`NO_ARCHIVE`], when nobody knows what was there.
+pub fn forget_no_archive(config: &mut Value) {
+    let path = "/postgresql/parameters/restore_command";
+    if config.pointer(path).and_then(Value::as_str) == Some(NO_ARCHIVE) {
+        set_restore_command(config, RESTORE_COMMAND);
+    }
+}
+
+/// What the operator renders (PGO `internal/pgbackrest/postgres.go`).
+const RESTORE_COMMAND: &str = r#"pgbackrest --stanza=db archive-get %f "%p""#;
+
 /// The command that pushes one segment now, and not through a queue, made from the archive command; `None` when that is
 /// not pgBackRest's.
 ///
@@ -227,7 +238,7 @@ fn base_restore_command(config: &Value) -> String {
     let command = config
         .pointer("/postgresql/parameters/restore_command")
         .and_then(Value::as_str);
-    let command = command.unwrap_or(r#"pgbackrest --stanza=db archive-get %f "%p""#);
+    let command = command.unwrap_or(RESTORE_COMMAND);
     match command.rsplit_once(" --repo=") {
         Some((base, number)) if number.bytes().all(|b| b.is_ascii_digit()) => base.to_owned(),
         _ => command.to_owned(),

@@ -1,0 +1,351 @@
+//! `kubectl pgha resume` and `kubectl pgha abort`: a move that was left unfinished goes on, or is taken back.
+//!
+//! Both take the move over, so that its tool can write nothing any more should it still run, put both sides in order, and
+//! then decide from what they see.
+
+use std::time::Duration;
+
+use pgha_core::clock;
+use pgha_core::engine::{Limits, Reporter, Restoration, Side, compare_ends, interrupter};
+use pgha_core::settle::{Look, Settlement, await_until};
+use pgha_model::check::{Consent, DataLoss, PromotionFacts};
+use pgha_model::effect::Effect;
+use pgha_model::event::{Event, Standing};
+use pgha_model::plan::{Plan, Refusal, plan_switchover};
+use pgha_model::promotion::{PromotionPlan, plan_promotion};
+use pgha_model::record::{Action, Epoch};
+use pgha_model::site::{Part, Place};
+use pgha_model::unfinished::{Unfinished, Whereabouts, find_unfinished};
+
+use super::{moving, one_side, promote, switchover};
+use crate::args::TakeOverArgs;
+use crate::consent;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::interrupt::unless_interrupted;
+use crate::session::Session;
+use crate::settings::Environment;
+use crate::ui::Ui;
+use crate::view::unfinished::UnfinishedView;
+
+/// Pause between two looks at sides that come to rest.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How long one comparison of both sides' ends may take, of several until the limit.
+const COMPARISON: Duration = Duration::from_secs(15);
+
+/// Runs `resume`.
+pub(crate) fn resume(args: &TakeOverArgs, environment: &Environment) -> Exit {
+    super::change(&args.common, environment, async |session, ui| {
+        Box::pin(run(args, Action::Resume, session, ui)).await
+    })
+}
+
+/// Runs `abort`.
+pub(crate) fn abort(args: &TakeOverArgs, environment: &Environment) -> Exit {
+    super::change(&args.common, environment, async |session, ui| {
+        Box::pin(run(args, Action::Abort, session, ui)).await
+    })
+}
+
+async fn run(
+    args: &TakeOverArgs,
+    action: Action,
+    session: &Session<'_>,
+    ui: &Ui,
+) -> Result<Exit, Failure> {
+    if args.from == args.to {
+        return Err(Failure::usage("--from and --to name the same context"));
+    }
+    let contexts = (args.from.as_str(), args.to.as_str());
+    let opened = switchover::open(&args.cluster, contexts, session);
+    let (source, target) = unless_interrupted(opened).await?;
+    let Some(unfinished) = find(&source, &target)? else {
+        ui.show(&UnfinishedView::none(&source.facts.survey.place))?;
+        return Ok(Exit::Done);
+    };
+    refuse_other_sides(&unfinished, &source, &target)?;
+    refuse_alive(&unfinished, args)?;
+    let limits = moving::limits(args.timeout);
+    let places = (
+        source.facts.survey.place.clone(),
+        target.facts.survey.place.clone(),
+    );
+    let record = unfinished.record.clone();
+    let mut restoration =
+        Restoration::new((source, target), action, unfinished.epoch, record, limits)
+            .wanting_nobody(is_demotion(action, &unfinished));
+    let before = unless_interrupted(async { Ok(restoration.whereabouts().await) }).await?;
+    let before = before.map_err(|error| {
+        Failure::refused("it could not be seen where the primary is")
+            .because(vec![pgha_core::diagnose::chain_of(&error)])
+    })?;
+    refuse_too_late(action, before, &places)?;
+    let view = UnfinishedView::new(&unfinished, action, before, &places);
+    if !args.yes {
+        let question = format!(
+            "{} it now?",
+            if action == Action::Abort {
+                "Take back"
+            } else {
+                "Go on with"
+            }
+        );
+        unless_interrupted(consent::ask(&view.summary(), &question, ui)).await?;
+    }
+    let (place, epoch) = take_over(restoration, &places, action, ui).await?;
+    let service = Service {
+        args,
+        contexts,
+        session,
+        limits,
+        epoch,
+        ui,
+    };
+    service
+        .go_on(action, unfinished.began_as, place, &places)
+        .await
+}
+
+/// Whoever goes on with a demotion wants two standbys.
+fn is_demotion(action: Action, unfinished: &Unfinished) -> bool {
+    action == Action::Resume && unfinished.began_as == Some(Action::Demote)
+}
+
+fn find(source: &Side, target: &Side) -> Result<Option<Unfinished>, Failure> {
+    let mut journals = Vec::new();
+    for side in [source, target] {
+        match &side.journal {
+            Ok(journal) => journals.push(journal),
+            Err(because) => {
+                let text = format!("the records at the {} cannot be read", side.part);
+                return Err(Failure::refused(text).because(vec![because.clone()]));
+            }
+        }
+    }
+    Ok(find_unfinished(&journals))
+}
+
+/// The contexts must lead to the very sites of the record, whatever they are called.
+fn refuse_other_sides(
+    unfinished: &Unfinished,
+    source: &Side,
+    target: &Side,
+) -> Result<(), Failure> {
+    let Some(record) = &unfinished.record else {
+        return Ok(());
+    };
+    for side in [source, target] {
+        let recorded = record.side(side.part);
+        let uid = &side.facts.survey.object.uid;
+        if recorded.is_some_and(|recorded| recorded.identity.object_uid != *uid) {
+            let text = format!(
+                "{} does not go from {} to {}",
+                unfinished.name(),
+                source.facts.survey.place.context,
+                target.facts.survey.place.context
+            );
+            let hint =
+                "Give --from and --to as that move had them: `kubectl pgha history` shows it.";
+            return Err(Failure::refused(text).hinting(hint));
+        }
+    }
+    Ok(())
+}
+
+/// Whoever takes over a living tool stops it; that is wanted only when it is said.
+fn refuse_alive(unfinished: &Unfinished, args: &TakeOverArgs) -> Result<(), Failure> {
+    if args.take_over || !unfinished.may_be_alive(clock::now()) {
+        return Ok(());
+    }
+    let text = format!("{} may still be at work", unfinished.name());
+    let until = unfinished.record.as_ref().map(|record| record.deadline);
+    let because = until.map(|until| format!("it has until {until} to write its next step"));
+    let hint = "Wait for it, or give --take-over if you know that it is dead: it can then write nothing any more.";
+    Err(Failure::refused(text)
+        .because(because.into_iter().collect())
+        .hinting(hint))
+}
+
+fn refuse_too_late(
+    action: Action,
+    place: Whereabouts,
+    (source, target): &(Place, Place),
+) -> Result<(), Failure> {
+    match (action, place) {
+        (Action::Abort, Whereabouts::Target) => Err(Failure::refused(format!(
+            "{target} is primary already, or was told to become it: a promotion is not taken back"
+        ))
+        .hinting(format!(
+            "Run `{}` to see the move to its end, then `{}` to move back.",
+            source.command_toward("resume", target),
+            target.command_toward("switchover", source)
+        ))),
+        (_, Whereabouts::Both) => Err(Failure::refused("both sides are or will be primary")
+            .hinting(format!(
+                "Stop writes to one side at once; `{}` shows both.",
+                source.status_command(Some(target))
+            ))),
+        (_, _) => Ok(()),
+    }
+}
+
+async fn take_over(
+    restoration: Restoration,
+    (source, target): &(Place, Place),
+    action: Action,
+    ui: &Ui,
+) -> Result<(Whereabouts, Epoch), Failure> {
+    let (interrupter, interrupt) = interrupter();
+    let mut report = |event: &Event| moving::tell("RestorationEvent", event, ui);
+    let report: &mut Reporter<'_> = &mut report;
+    let running = restoration.run(interrupt, report);
+    let ended = Box::pin(moving::interruptible(running, &interrupter, ui)).await;
+    ended.map_err(|error| {
+        let status = source.status_command(Some(target));
+        let next = if error.standing == Standing::Superseded {
+            moving::taken_over(source, &status)
+        } else {
+            let again = source.command_toward(action.name(), target);
+            format!("Look with `{status}`, then run `{again}` again.")
+        };
+        moving::failure(&error, next)
+    })
+}
+
+/// Both sides, looked at anew.
+struct Service<'a> {
+    args: &'a TakeOverArgs,
+    contexts: (&'a str, &'a str),
+    session: &'a Session<'a>,
+    limits: Limits,
+    /// In which both sides were put in order.
+    epoch: Epoch,
+    ui: &'a Ui,
+}
+
+impl Service<'_> {
+    async fn go_on(
+        &self,
+        action: Action,
+        began_as: Option<Action>,
+        place: Whereabouts,
+        (source, target): &(Place, Place),
+    ) -> Result<Exit, Failure> {
+        let said = |text: String| {
+            self.ui.show(&UnfinishedView::said(text))?;
+            Ok(Exit::Done)
+        };
+        match (action, place) {
+            (Action::Abort, Whereabouts::Source) => said(format!(
+                "{source} is primary as before, and nothing is held."
+            )),
+            (Action::Abort, Whereabouts::Nowhere) => {
+                self.promote((self.contexts.0, self.contexts.1)).await
+            }
+            (Action::Abort, Whereabouts::Target) => Err(Failure::stopped(
+                Exit::Stopped,
+                format!("{target} was promoted before its move was taken over"),
+                Effect::Applied,
+            )
+            .hinting(format!(
+                "It is primary, and {source} follows. To move back, run `{}`.",
+                target.command_toward("switchover", source)
+            ))),
+            (_, Whereabouts::Target) => said(format!(
+                "{target} is primary, {source} follows, and nothing is held."
+            )),
+            (_, Whereabouts::Source) if began_as == Some(Action::Switchover) => {
+                self.move_again().await
+            }
+            (_, Whereabouts::Source) => said(format!(
+                "{source} is primary as before; the step may be run again."
+            )),
+            (_, Whereabouts::Nowhere) if began_as == Some(Action::Demote) => {
+                said(format!("{source} is a standby, as it was to become."))
+            }
+            (_, Whereabouts::Nowhere) => self.promote((self.contexts.1, self.contexts.0)).await,
+            (_, Whereabouts::Both) => Err(Failure::unexpected("both sides are primary")),
+        }
+    }
+
+    fn consent(&self) -> Consent {
+        Consent {
+            managed: self.args.allow_managed,
+        }
+    }
+
+    async fn move_again(&self) -> Result<Exit, Failure> {
+        let planned = await_plan(self.limits, async || {
+            let (source, target) =
+                switchover::open(&self.args.cluster, self.contexts, self.session).await?;
+            let plan = plan_switchover(&source.facts, &target.facts, self.consent(), clock::now());
+            Ok(plan.map(|plan: Plan| (plan, source, target)))
+        });
+        match unless_interrupted(planned).await? {
+            Ok((plan, source, target)) => {
+                switchover::carry_out(plan, source, target, self.limits, self.ui).await
+            }
+            Err(refusal) => {
+                let text = format!(
+                    "{} is in order, and cannot be moved safely now",
+                    self.args.cluster
+                );
+                let sides = ("source", "target");
+                one_side::refuse("SwitchoverRefusal", &refusal, sides, text, self.ui)
+            }
+        }
+    }
+
+    /// Promotes the first of two standbys when it is proved to hold everything that the second has.
+    async fn promote(&self, (here, peer): (&str, &str)) -> Result<Exit, Failure> {
+        let planned = await_plan(self.limits, async || {
+            let (here, peer) =
+                tokio::try_join!(self.session.site(Some(here)), self.session.site(Some(peer)))?;
+            let mut here = one_side::survey(&here, &self.args.cluster, Part::Target).await?;
+            let mut peer = one_side::survey(&peer, &self.args.cluster, Part::Source).await?;
+            let at = clock::now();
+            let limit = self.limits.proof.min(COMPARISON);
+            let proof = Box::pin(compare_ends(&mut peer, &mut here, limit)).await;
+            let facts = PromotionFacts {
+                target: &here.facts,
+                source: Ok(&peer.facts),
+                proof: Some(proof.as_ref()),
+            };
+            let plan = plan_promotion(&facts, self.consent(), DataLoss::Refused, at);
+            Ok(plan.map(|plan: PromotionPlan| (plan, here, peer)))
+        });
+        match unless_interrupted(planned).await? {
+            Ok((plan, here, peer)) => {
+                let over = Some(self.epoch);
+                promote::carry_out(plan, here, Some(peer), self.limits, over, self.ui).await
+            }
+            Err(refusal) => {
+                let text = format!(
+                    "{} at {here} cannot be promoted safely now",
+                    self.args.cluster
+                );
+                let sides = ("the other side", "this side");
+                one_side::refuse("PromotionRefusal", &refusal, sides, text, self.ui)
+            }
+        }
+    }
+}
+
+/// Plans once both sides have come to rest: members that have just been restarted refuse a plan for a while.
+async fn await_plan<P>(
+    limits: Limits,
+    mut plan: impl AsyncFnMut() -> Result<Result<P, Refusal>, Failure>,
+) -> Result<Result<P, Refusal>, Failure> {
+    let deadline = clock::monotonic() + limits.step;
+    let settlement = await_until(deadline, LOOK, async || {
+        Ok::<_, Failure>(match plan().await? {
+            Ok(plan) => Look::Settled(plan),
+            Err(refusal) => Look::NotYet(refusal),
+        })
+    });
+    Ok(match settlement.await? {
+        Settlement::Settled(plan) => Ok(plan),
+        Settlement::TimedOut { last_seen } => Err(last_seen.unwrap_or(Refusal(Vec::new()))),
+    })
+}
