@@ -19,4 +19,5 @@ mod status;
 mod switchover;
 #[expect(clippy::unwrap_used, reason = "what a fake site lacks fails the test")]
 mod sync_secrets;
+mod unfinished;
 mod validate;

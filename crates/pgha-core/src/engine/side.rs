@@ -1,5 +1,6 @@
 //! One side of a move: what was seen there, the connections kept to it, and the changes of it.
 
+mod recovery;
 mod stamp;
 
 use std::time::Duration;
@@ -23,7 +24,7 @@ use crate::journal::read_journal;
 use crate::login::Programs;
 use crate::operator::pgo_v5::{self, render};
 use crate::patch::{ObjectPatch, patch_endpoints, patch_object};
-use crate::postgres::{ANSWER_TIME, Psql, SqlError};
+use crate::postgres::{Psql, SqlError};
 use crate::settle::{Look, Settlement, await_until};
 use crate::survey::{Depth, SurveyError, survey_site};
 use crate::validate::inspect;
@@ -225,79 +226,6 @@ impl Side {
         Process::start(&self.site, &leader, &argv)
             .await
             .map_err(StepError::Exec)
-    }
-
-    /// Connects to every member anew: after a stop, none of the old connections lives.
-    pub(super) async fn reconnect(&mut self, limit: Duration) -> Result<(), StepError> {
-        let containers = self.containers();
-        let deadline = clock::monotonic() + limit;
-        let mut members = Vec::new();
-        for container in containers {
-            let site = &self.site;
-            let opened = await_until(deadline, LOOK, async || {
-                Ok::<_, StepError>(match Psql::open(site, &container, ANSWER_TIME).await {
-                    Ok(psql) => Look::Settled(psql),
-                    Err(error) => Look::NotYet(error.to_string()),
-                })
-            });
-            members.push(settled(
-                "a connection to every member",
-                limit,
-                opened.await?,
-            )?);
-        }
-        self.members = members;
-        Ok(())
-    }
-
-    /// Waits until the leader of the survey answers and is in recovery; `false` when the time is over.
-    pub(super) async fn leader_in_recovery(&mut self, limit: Duration) -> Result<bool, StepError> {
-        let leader: Vec<_> = self.containers().into_iter().take(1).collect();
-        Ok(self.await_recovery("t", &leader, limit).await?.is_some())
-    }
-
-    /// Whether some member answers now and takes writes.
-    pub(super) async fn takes_writes(&self) -> bool {
-        let members = self.containers();
-        let found = self.await_recovery("f", &members, ANSWER_TIME).await;
-        matches!(found, Ok(Some(_)))
-    }
-
-    /// Waits until some member takes writes, and keeps the connection to it.
-    pub(super) async fn await_primary(&mut self, limit: Duration) -> Result<(), StepError> {
-        let primary = self.await_recovery("f", &self.containers(), limit).await?;
-        let primary = primary.ok_or_else(|| StepError::NotSettled {
-            what: "a promotion",
-            limit,
-            seen: format!("no member of the {} takes writes", self.part),
-        })?;
-        self.members = vec![primary];
-        Ok(())
-    }
-
-    /// The first of the containers whose Postgres says this of its recovery; one that does not answer is asked again.
-    async fn await_recovery(
-        &self,
-        word: &str,
-        containers: &[Container],
-        limit: Duration,
-    ) -> Result<Option<Psql>, StepError> {
-        let settlement = await_until(clock::monotonic() + limit, LOOK, async || {
-            for container in containers {
-                let Ok(mut psql) = Psql::open(&self.site, container, ANSWER_TIME).await else {
-                    continue;
-                };
-                let row = psql.query("select pg_is_in_recovery()", ANSWER_TIME).await;
-                if row.is_ok_and(|row| row == word) {
-                    return Ok::<_, StepError>(Look::Settled(psql));
-                }
-            }
-            Ok(Look::NotYet(()))
-        });
-        Ok(match settlement.await? {
-            Settlement::Settled(psql) => Some(psql),
-            Settlement::TimedOut { .. } => None,
-        })
     }
 
     /// The section that makes this side a standby: its own, or the other side's repository.
