@@ -228,7 +228,11 @@ impl DemotionRun {
         let config = render::config_as_standby(self.side.config_before(), &self.fence.section);
         self.side.send_config(&config).await?;
         self.side.unhold(self.limits.step).await?;
-        Ok(((), "The operator works again.".to_owned()))
+        let evidence = match self.side.await_agreement(self.limits.step).await {
+            None => "The operator works again, and every source names the same leader.".to_owned(),
+            Some(doubt) => format!("The operator works again. {doubt}"),
+        };
+        Ok(((), evidence))
     }
 
     async fn take_back(self, steps: &Steps<'_>, step: Step, because: StepError) -> MoveError {

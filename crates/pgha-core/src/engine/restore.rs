@@ -168,6 +168,9 @@ impl Restoration {
         );
         for (side, state) in [(&mut self.source, states.0), (&mut self.target, states.1)] {
             await_course(side, state.course(), limits).await?;
+            if let Some(doubt) = side.await_agreement(limits.step).await {
+                steps.note(Step::Release, format!("Of the {}: {doubt}", side.part));
+            }
         }
         if place == Whereabouts::Nowhere && self.action == Action::Resume {
             self.push_last(steps).await;

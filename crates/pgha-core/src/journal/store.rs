@@ -79,6 +79,8 @@ impl Copy {
         let mut tries = 0;
         loop {
             tries += 1;
+            // Also what was read after an earlier loss: a later resourceVersion alone must not let this one in again.
+            self.refuse_stranger(record)?;
             let error = match self.send(record).await {
                 Ok(object) => {
                     self.kept = Kept::from(object);
@@ -97,7 +99,6 @@ impl Copy {
             if self.kept.journal.readable(record.epoch) == Some(record) {
                 return Ok(());
             }
-            self.refuse_stranger(record)?;
             if tries == TRIES {
                 return Err(error.into());
             }

@@ -5,6 +5,7 @@
 )]
 
 mod call;
+mod journal;
 mod login;
 mod open;
 mod patch;

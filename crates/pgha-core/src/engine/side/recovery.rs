@@ -1,6 +1,11 @@
 //! Whether the members of a side are in recovery, asked anew: after a stop none of the old connections lives.
 
+use std::convert::Infallible;
 use std::time::Duration;
+
+use pgha_model::leader::judge_leader;
+use pgha_model::member::MemberStatus;
+use pgha_model::survey::SiteSurvey;
 
 use super::{LOOK, Side, settled};
 use crate::clock;
@@ -8,6 +13,7 @@ use crate::engine::StepError;
 use crate::exec::Container;
 use crate::postgres::{ANSWER_TIME, Psql};
 use crate::settle::{Look, Settlement, await_until};
+use crate::survey::{Depth, survey_site};
 
 impl Side {
     /// Connects to every member anew: after a stop, none of the old connections lives.
@@ -96,4 +102,34 @@ impl Side {
         }
         None
     }
+
+    /// Waits until everything that names this side's leader agrees and every member runs; what still disagrees when the
+    /// time is over, as full sentences. A pod's own word lags by a turn of Patroni, and the next command would refuse.
+    pub(in crate::engine) async fn await_agreement(&self, limit: Duration) -> Option<String> {
+        let settlement = await_until(clock::monotonic() + limit, LOOK, async || {
+            let seen = survey_site(&self.site, &self.cluster, Depth::Members).await;
+            Ok::<_, Infallible>(match seen {
+                Ok(survey) => match doubt(&survey) {
+                    None => Look::Settled(()),
+                    Some(doubt) => Look::NotYet(doubt),
+                },
+                Err(error) => Look::NotYet(format!("{error}.")),
+            })
+        });
+        match settlement.await {
+            Ok(Settlement::Settled(())) => None,
+            Ok(Settlement::TimedOut { last_seen }) => Some(last_seen.unwrap_or_default()),
+        }
+    }
+}
+
+/// What a survey says against a quiet side.
+fn doubt(survey: &SiteSurvey) -> Option<String> {
+    let disagreements = judge_leader(survey, clock::now()).disagreements;
+    if !disagreements.is_empty() {
+        return Some(disagreements.join(" "));
+    }
+    let mut members = survey.members.iter();
+    let stopped = members.find(|member| !member.freshest().is_ok_and(MemberStatus::is_running));
+    stopped.map(|member| format!("{} does not run.", member.pod))
 }
