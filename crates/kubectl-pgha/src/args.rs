@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::common::{ColorChoice, CommonArgs, Format, OutputArgs, SiteArgs};
 pub(crate) use self::keep::{BackupArgs, SyncSecretsArgs};
-pub(crate) use self::look::{LeaderArgs, StatusArgs, ValidateArgs};
+pub(crate) use self::look::{HistoryArgs, LeaderArgs, StatusArgs, ValidateArgs};
 pub(crate) use self::moving::{
     AbortArgs, DemoteArgs, PromoteArgs, ResumeArgs, StepArgs, SwitchoverArgs, TakeOverArgs,
 };
@@ -68,6 +68,7 @@ pub(crate) enum Command {
     Promote(PromoteArgs),
     Resume(ResumeArgs),
     Abort(AbortArgs),
+    History(HistoryArgs),
     Backup(BackupArgs),
     SyncSecrets(SyncSecretsArgs),
     Completion(CompletionArgs),

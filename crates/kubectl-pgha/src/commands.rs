@@ -3,6 +3,7 @@
 pub(crate) mod backup;
 pub(crate) mod completion;
 pub(crate) mod demote;
+pub(crate) mod history;
 pub(crate) mod leader;
 mod moving;
 mod one_side;

@@ -39,6 +39,20 @@ impl<'a> Session<'a> {
         Ok(site)
     }
 
+    /// The sites of these contexts, each once; without any, the current one's.
+    pub(crate) async fn sites(&self, contexts: &[String]) -> Result<Vec<SiteClient>, Failure> {
+        if contexts.is_empty() {
+            return Ok(vec![self.site(None).await?]);
+        }
+        let mut sites: Vec<SiteClient> = Vec::new();
+        for context in contexts {
+            if sites.iter().all(|site| site.context != *context) {
+                sites.push(self.site(Some(context)).await?);
+            }
+        }
+        Ok(sites)
+    }
+
     /// The names of the contexts.
     pub(crate) fn contexts(&self) -> impl Iterator<Item = &str> {
         self.kubeconfig.contexts()

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 pub(crate) use self::page::{Page, Span, Style};
 pub(crate) use self::table::Table;
-pub(crate) use self::unit::{bytes, instant};
+pub(crate) use self::unit::{age, bytes, instant, period};
 use crate::args::Format;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -24,6 +24,11 @@ pub(crate) trait View: Serialize {
 
     /// The names, as kubectl takes them, one a line.
     fn names(&self) -> Vec<String>;
+
+    /// For a browser, where a command can be asked for that.
+    fn html(&self) -> Option<String> {
+        None
+    }
 }
 
 /// How much a page shows.
@@ -100,6 +105,7 @@ impl Ui {
             Format::Table | Format::Wide => view.page(self.detail()).render(self.color_stdout),
             Format::Name => view.names().into_iter().map(|name| name + "\n").collect(),
             Format::Json | Format::Yaml => self.document(view)?,
+            Format::Html => view.html().unwrap_or_default(),
         };
         write_stdout(&text).map(|_pipe| ())
     }
@@ -109,7 +115,9 @@ impl Ui {
         let text = match self.format {
             Format::Json => harmless(&json(view, serde_json::to_string)?) + "\n",
             Format::Yaml => format!("---\n{}", self.document(view)?),
-            Format::Table | Format::Wide | Format::Name => return Ok(Pipe::Open),
+            Format::Table | Format::Wide | Format::Name | Format::Html => {
+                return Ok(Pipe::Open);
+            }
         };
         write_stdout(&text)
     }
@@ -166,7 +174,7 @@ impl Ui {
     pub(crate) fn fail(&self, failure: &Failure) {
         let document = match self.format {
             Format::Json | Format::Yaml => self.document(&failure.view()).ok(),
-            Format::Table | Format::Wide | Format::Name => None,
+            Format::Table | Format::Wide | Format::Name | Format::Html => None,
         };
         match document {
             // Whoever closed the pipe does not read what went wrong either.

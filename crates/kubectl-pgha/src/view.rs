@@ -2,6 +2,7 @@
 
 pub(crate) mod backup;
 pub(crate) mod demote;
+pub(crate) mod history;
 pub(crate) mod leader;
 mod member;
 pub(crate) mod promote;

@@ -140,6 +140,32 @@ pub enum Standing {
 }
 
 impl Standing {
+    /// It in a few words, as a clause.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Unchanged => "nothing was changed",
+            Self::Held => "the preparation is still in place",
+            Self::BackAtSource => "back at the source",
+            Self::Fenced => "fenced, nobody is primary",
+            Self::PromotionUnknown => "the promotion is unknown",
+            Self::Promoted => "promoted, the operators may be held",
+            Self::Released => "promoted, not all of it was seen",
+            Self::Superseded => "another move took over",
+        }
+    }
+
+    /// Whether somebody still has to see to it.
+    pub const fn is_open(self) -> bool {
+        match self {
+            Self::Unchanged | Self::BackAtSource | Self::Superseded => false,
+            Self::Held
+            | Self::Fenced
+            | Self::PromotionUnknown
+            | Self::Promoted
+            | Self::Released => true,
+        }
+    }
+
     /// What the failure left behind.
     pub const fn effect(self) -> Effect {
         match self {

@@ -3,7 +3,9 @@
 //! It holds no secret: names, positions, times and what was seen. What correctness needs is at the sites; the record is
 //! evidence, the place of one decision, and what a later `resume` or `abort` puts back.
 
+mod course;
 mod journal;
+mod merge;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,7 +14,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use self::course::{Fate, Known, NoWrites, Stretch, What, course, no_writes};
 pub use self::journal::{Entry, Journal, KEPT};
+pub use self::merge::{KeptCopy, PastMove, merge};
 use crate::event::{Event, Standing};
 use crate::lsn::Lsn;
 use crate::plan::{Demotion, Feed, LeaderIdentity};
@@ -264,21 +268,8 @@ impl MoveRecord {
 
     /// Whether somebody still has to see to it: it has not ended, or has ended with something left behind.
     pub fn is_open(&self) -> bool {
-        let Some(ending) = &self.ending else {
-            return true;
-        };
-        match ending.standing {
-            None | Some(Standing::Unchanged | Standing::BackAtSource | Standing::Superseded) => {
-                false
-            }
-            Some(
-                Standing::Held
-                | Standing::Fenced
-                | Standing::PromotionUnknown
-                | Standing::Promoted
-                | Standing::Released,
-            ) => true,
-        }
+        let standing = self.ending.as_ref().map(|ending| ending.standing);
+        standing.is_none_or(|standing| standing.is_some_and(Standing::is_open))
     }
 
     /// Whether its writer may still be at work: it has not ended, and has not let its deadline pass.

@@ -1,5 +1,6 @@
 //! What every command takes: where, how long, and in what form.
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
 use crate::settings::RequestTimeout;
@@ -57,6 +58,20 @@ pub(crate) enum Format {
     Yaml,
     /// Only the name, as kubectl takes it
     Name,
+    /// A page for a browser, only where a command takes [`or_html`].
+    #[value(skip)]
+    Html,
+}
+
+/// Takes `html` beside what every command takes.
+pub(super) fn or_html() -> impl TypedValueParser<Value = Format> {
+    let usual = Format::value_variants()
+        .iter()
+        .filter_map(Format::to_possible_value);
+    let html = PossibleValue::new("html").help("One page that needs nothing else, for a report");
+    let names: Vec<PossibleValue> = usual.chain([html]).collect();
+    PossibleValuesParser::new(names)
+        .map(|name| Format::from_str(&name, true).unwrap_or(Format::Html))
 }
 
 impl Format {

@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::CommonArgs;
+use super::common::or_html;
 
 const LEADER_EXAMPLES: &str = "\
 Examples:
@@ -37,6 +38,24 @@ Examples:
   kubectl pgha validate zitadel --from core1 --to core2 -o json | jq .readyForSwitchover.ready
 
 `switchover` makes the same checks and refuses by the same failures. Nothing is changed. Exit code 3: not ready.";
+
+const HISTORY_EXAMPLES: &str = "\
+Examples:
+  # What was done to zitadel, by the records of both sites
+  kubectl pgha history zitadel --context core1 --context core2
+
+  # One move: its steps, how long each took, and what proved it
+  kubectl pgha history zitadel 7 --context core1 --context core2
+
+  # The same as one page for an incident report, which needs no network
+  kubectl pgha history zitadel 7 --context core1 --context core2 -o html > move-7.html
+
+  # For a script: the record as it is kept
+  kubectl pgha history zitadel 7 -o json | jq '.moves[0].record'
+
+The records are in the ConfigMap CLUSTER-pgha of each site: get on configmaps is needed. Where the copies of a move differ,
+the one with an ending, then the one with more events is shown, and the difference is told. Exit code 3: a site that was
+asked could not be seen, or there is no such record, or it cannot be read.";
 
 /// Show who leads a cluster, and what says so
 ///
@@ -109,6 +128,31 @@ pub(crate) struct ValidateArgs {
     /// Warn of objects that GitOps or Helm owns, as `switchover --allow-managed` takes them
     #[arg(long)]
     pub(crate) allow_managed: bool,
+
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
+/// Show the past moves of a cluster, or one of them step by step
+///
+/// Each site keeps the records of the last 20 moves. What they say is shown and nothing else is asked; `status` shows where
+/// things stand now. `-o name` prints the IDs.
+#[derive(Debug, Args)]
+#[command(after_help = HISTORY_EXAMPLES, mut_arg("output", |arg| arg.value_parser(or_html())))]
+pub(crate) struct HistoryArgs {
+    /// The operator's Postgres cluster
+    pub(crate) cluster: String,
+
+    /// Only this move, with its steps [default: a list of all]
+    pub(crate) id: Option<u64>,
+
+    /// The kubeconfig context of a site; can be given more than once [default: the current one]
+    #[arg(
+        long = "context",
+        value_name = "CONTEXT",
+        help_heading = "Site options"
+    )]
+    pub(crate) contexts: Vec<String>,
 
     #[command(flatten)]
     pub(crate) common: CommonArgs,

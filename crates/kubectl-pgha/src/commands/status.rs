@@ -36,7 +36,7 @@ async fn run(args: &StatusArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, 
     if args.watch && ui.format == Format::Name {
         return Err(Failure::usage("-w shows positions, and -o name has none"));
     }
-    let sites = open_sites(&args.contexts, session).await?;
+    let sites = session.sites(&args.contexts).await?;
     if let (Some(site), true) = (sites.first(), args.contexts.is_empty()) {
         super::tell_current(ui, None, site);
     }
@@ -59,22 +59,6 @@ async fn run(args: &StatusArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, 
             complaint.exit
         }
     })
-}
-
-async fn open_sites(
-    contexts: &[String],
-    session: &Session<'_>,
-) -> Result<Vec<SiteClient>, Failure> {
-    if contexts.is_empty() {
-        return Ok(vec![session.site(None).await?]);
-    }
-    let mut sites: Vec<SiteClient> = Vec::new();
-    for context in contexts {
-        if sites.iter().all(|site| site.context != *context) {
-            sites.push(session.site(Some(context)).await?);
-        }
-    }
-    Ok(sites)
 }
 
 /// What is asked, of whom.

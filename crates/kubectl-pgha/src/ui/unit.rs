@@ -1,5 +1,7 @@
 //! Numbers with their units.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
 
@@ -28,6 +30,27 @@ pub(crate) fn instant(time: Timestamp) -> String {
         .timestamp_to_string(&time)
 }
 
+/// How long something took: `0.64 s`, `2 min 5 s`, `1 h 10 min`.
+pub(crate) fn period(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0..100 => format!("{:.2} s", duration.as_secs_f64()),
+        100..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+/// How long ago something was, as kubectl tells ages: `12s`, `5m`, `3h`, `2d`.
+pub(crate) fn age(since: Timestamp, now: Timestamp) -> String {
+    let seconds = now.duration_since(since).as_secs().max(0);
+    match seconds {
+        0..120 => format!("{seconds}s"),
+        120..7200 => format!("{}m", seconds / 60),
+        7200..172_800 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -40,6 +63,18 @@ mod tests {
         assert_eq!(bytes(16 << 20), "16.0 MiB");
         assert_eq!(bytes(1_610_612_736), "1.5 GiB");
         assert_eq!(bytes(u64::MAX), "15.9 EiB");
+    }
+
+    #[test]
+    fn times_read_well() {
+        assert_eq!(period(Duration::from_millis(640)), "0.64 s");
+        assert_eq!(period(Duration::from_millis(99_900)), "99.90 s");
+        assert_eq!(period(Duration::from_secs(125)), "2 min 5 s");
+        assert_eq!(period(Duration::from_mins(70)), "1 h 10 min");
+        let now = Timestamp::from_second(1_000_000).unwrap();
+        let before = |seconds: i64| Timestamp::from_second(1_000_000 - seconds).unwrap();
+        let ages = [-5, 0, 119, 120, 7200, 172_800].map(|seconds| age(before(seconds), now));
+        assert_eq!(ages, ["0s", "0s", "119s", "2m", "2h", "2d"]);
     }
 
     #[test]

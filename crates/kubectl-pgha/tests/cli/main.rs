@@ -11,6 +11,11 @@ mod backup;
 mod bench;
 mod completion;
 mod help;
+#[expect(
+    clippy::unwrap_used,
+    reason = "a record that cannot be made fails the test"
+)]
+mod history;
 mod leader;
 mod one_side;
 mod output;

@@ -26,7 +26,7 @@ fn side(context: &str, standby: bool) -> RecordedSide {
     }
 }
 
-fn record(epoch: u64) -> MoveRecord {
+pub(crate) fn record(epoch: u64) -> MoveRecord {
     MoveRecord {
         version: VERSION,
         epoch: Epoch(epoch),

@@ -1,0 +1,168 @@
+//! `history` as one page for a browser: an incident report that needs no network.
+
+use super::markup::Markup;
+use super::picture;
+use super::words::Row;
+use super::{HistoryView, MoveView};
+use crate::ui::{Style, instant, period};
+
+/// Nothing may be loaded from anywhere, and nothing runs.
+const HEAD: &str = "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+    <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
+    <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+    <meta name=\"color-scheme\" content=\"light dark\">\n<title>";
+
+const STYLE: &str = concat!(
+    "</title>\n<style>\n",
+    include_str!("report.css"),
+    "</style>\n</head>\n<body>\n"
+);
+
+impl HistoryView<'_> {
+    pub(super) fn report(&self) -> String {
+        let mut page = Markup::default();
+        page.raw(HEAD).text(&self.heading()).raw(STYLE);
+        if !self.is_one {
+            self.list(&mut page);
+            self.tell_remarks(&mut page);
+        }
+        for one in &self.moves {
+            one.section(self, &mut page);
+        }
+        self.foot(&mut page);
+        page.into_string()
+    }
+
+    fn heading(&self) -> String {
+        match self.moves.as_slice() {
+            [one] if self.is_one => one.title(self.cluster),
+            _ => format!("Moves of {}", self.cluster),
+        }
+    }
+
+    fn list(&self, page: &mut Markup) {
+        page.raw("<h1>").text(&self.heading()).raw("</h1>\n");
+        if self.moves.is_empty() {
+            page.raw("<p>No move is recorded.</p>\n");
+            return;
+        }
+        page.raw("<table class=\"list\"><thead><tr><th>move</th><th>what</th><th>began</th><th>write gap</th><th>outcome</th></tr></thead>\n<tbody>\n");
+        for one in &self.moves {
+            let began = one.copy.record.map(|record| instant(record.claimed_at));
+            let id = one.id.to_string();
+            page.raw("<tr><td><a href=\"#move-").text(&id).raw("\">");
+            page.text(&id).raw("</a></td><td>");
+            page.text(&one.title(self.cluster));
+            page.raw("</td><td class=\"time\">");
+            page.text(&began.unwrap_or_default()).raw("</td><td>");
+            page.text(&one.gap_text().unwrap_or_default());
+            page.raw("</td><td>");
+            one.badge(page);
+            page.raw("</td></tr>\n");
+        }
+        page.raw("</tbody></table>\n");
+    }
+
+    fn tell_remarks(&self, page: &mut Markup) {
+        for (word, style, text) in self.remarks() {
+            page.raw("<p class=\"remark ").raw(class(style));
+            page.raw("\"><strong>").text(word).raw("</strong> ");
+            page.text(&text).raw("</p>\n");
+        }
+    }
+
+    fn foot(&self, page: &mut Markup) {
+        let sites: Vec<String> = self
+            .sites
+            .iter()
+            .map(|site| site.place.to_string())
+            .collect();
+        let made = format!(
+            "Made by kubectl pgha {} on {} from the records at {}. Times are UTC, by the clock of the machine from which \
+             the move was made.",
+            env!("CARGO_PKG_VERSION"),
+            instant(self.seen_at),
+            sites.join(" and ")
+        );
+        page.raw("<footer>")
+            .text(&made)
+            .raw("</footer>\n</body>\n</html>\n");
+    }
+}
+
+impl MoveView<'_> {
+    fn section(&self, history: &HistoryView<'_>, page: &mut Markup) {
+        let title = self.title(history.cluster);
+        page.raw("<section id=\"move-").text(&self.id.to_string());
+        page.raw("\">\n");
+        if history.is_one {
+            page.raw("<h1>").text(&title).raw("</h1>\n");
+        } else {
+            page.raw("<h2>").text(&title).raw("</h2>\n");
+        }
+        self.summary(page);
+        if history.is_one {
+            history.tell_remarks(page);
+        }
+        page.raw("<dl>\n");
+        for (name, text) in self.facts(None) {
+            page.raw("<dt>").text(name).raw("</dt><dd>");
+            page.text(&text).raw("</dd>\n");
+        }
+        page.raw("</dl>\n");
+        if let Some(record) = self.copy.record {
+            page.add(&picture::timeline(record, self.no_writes.as_ref()));
+        }
+        events(&self.rows(), page);
+        page.raw("</section>\n");
+    }
+
+    /// What a hurried reader wants: how it ended, and for how long nobody could write.
+    fn summary(&self, page: &mut Markup) {
+        let record = self.copy.record;
+        let began = record.map(|record| format!(" · {}", instant(record.claimed_at)));
+        page.raw("<p class=\"summary\">");
+        self.badge(page);
+        page.text(&format!(" move {}", self.id));
+        page.text(&began.unwrap_or_default());
+        if let Some(gap) = self.gap_text() {
+            page.raw(" · write gap <strong>")
+                .text(&gap)
+                .raw("</strong>");
+        }
+        page.raw("</p>\n");
+    }
+
+    fn badge(&self, page: &mut Markup) {
+        let (ended, style) = self.ended(instant);
+        page.raw("<span class=\"badge ").raw(class(style));
+        page.raw("\">").text(&ended).raw("</span>");
+    }
+}
+
+fn events(rows: &[Row], page: &mut Markup) {
+    if rows.is_empty() {
+        return;
+    }
+    page.raw("<table class=\"events\"><thead><tr><th>time</th><th>after</th><th>step</th><th>took</th><th>what was seen</th></tr></thead>\n<tbody>\n");
+    for row in rows {
+        page.raw("<tr><td class=\"time\">")
+            .text(&row.at.strftime("%H:%M:%S%.3f").to_string());
+        page.raw("</td><td class=\"time\">").text(&row.after);
+        page.raw("</td><td class=\"name ").raw(class(row.style));
+        page.raw("\">").text(row.name);
+        page.raw("</td><td class=\"time\">");
+        page.text(&row.took.map(period).unwrap_or_default());
+        page.raw("</td><td>").text(&row.text).raw("</td></tr>\n");
+    }
+    page.raw("</tbody></table>\n");
+}
+
+const fn class(style: Style) -> &'static str {
+    match style {
+        Style::Plain | Style::Strong | Style::Dim => "plain",
+        Style::Good => "good",
+        Style::Warning => "warning",
+        Style::Bad => "bad",
+    }
+}
