@@ -73,6 +73,20 @@ impl Suite {
         variable("PGHA_FULL").as_deref() == Some("1")
     }
 
+    /// At which writes a killed move dies, when only some are wanted (`PGHA_KILL_POINTS=20-30`).
+    ///
+    /// # Errors
+    /// The variable is not two numbers.
+    pub fn kill_points() -> Result<Option<(u32, u32)>> {
+        let Some(text) = variable("PGHA_KILL_POINTS") else {
+            return Ok(None);
+        };
+        let (first, last) = text
+            .split_once('-')
+            .context("PGHA_KILL_POINTS is not 1-9")?;
+        Ok(Some((first.parse()?, last.parse()?)))
+    }
+
     /// The plugin with the lab's kubeconfig and nothing else of this process' environment.
     pub fn plugin(&self) -> Command {
         // Whoever runs the suite may have it ignore SIGHUP, as `nohup` does, and a child inherits that.

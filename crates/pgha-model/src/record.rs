@@ -111,17 +111,18 @@ impl Stage {
         }
     }
 
-    /// Whether the writer of a record may go from this stage to that one.
+    /// Whether the writer of a record may go from this stage to that one, or write it once more.
     ///
     /// Out of `promoting` there is a way back only for a writer that knows that it has not told the target anything.
     pub const fn allows(self, next: Self) -> bool {
-        match (self, next) {
-            (Self::Ended, _)
-            | (_, Self::Preparing)
-            | (Self::Undone, Self::Promoting | Self::Fenced)
-            | (Self::Promoting, Self::Fenced) => false,
-            (_, _) => true,
-        }
+        matches!(
+            (self, next),
+            (Self::Preparing, _)
+                | (_, Self::Ended)
+                | (Self::Fenced, Self::Fenced | Self::Promoting | Self::Undone)
+                | (Self::Promoting, Self::Promoting | Self::Undone)
+                | (Self::Undone, Self::Undone)
+        )
     }
 }
 

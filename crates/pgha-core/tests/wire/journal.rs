@@ -105,6 +105,10 @@ async fn a_claim_is_at_both_sites_and_each_epoch_is_higher() {
     let mut first = sites.claim(None).await.unwrap();
     assert_eq!(first.epoch(), Epoch(1));
     assert_eq!(sites.stages(1), text("preparing "));
+    for _ in 0..2 {
+        assert_eq!(first.flush().await.unwrap(), Vec::<String>::new());
+        assert_eq!(sites.stages(1), text("preparing "));
+    }
     first.enter(Stage::Fenced);
     assert_eq!(first.flush().await.unwrap(), Vec::<String>::new());
     assert_eq!(sites.stages(1), text("fenced "));

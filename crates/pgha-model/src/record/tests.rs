@@ -121,8 +121,11 @@ fn what_is_decided_stays_decided() {
     assert!(Stage::Fenced.allows(Stage::Promoting) && Stage::Fenced.allows(Stage::Undone));
     assert!(!Stage::Undone.allows(Stage::Promoting));
     assert!(!Stage::Promoting.allows(Stage::Fenced));
-    for next in [Stage::Fenced, Stage::Promoting, Stage::Undone, Stage::Ended] {
+    for next in [Stage::Fenced, Stage::Promoting, Stage::Undone] {
         assert!(!Stage::Ended.allows(next));
+    }
+    for stage in [Stage::Preparing, Stage::Fenced, Stage::Undone, Stage::Ended] {
+        assert!(stage.allows(stage) && stage.allows(Stage::Ended));
     }
 }
 
