@@ -116,6 +116,11 @@ impl CallError {
         })
     }
 
+    /// Whether the request itself was not liked, whatever it asks for: 400, or 413 for its body (RFC 9110, 15.5).
+    pub fn is_bad_request(&self) -> bool {
+        status_of(&self.cause.original).is_some_and(|status| matches!(status.code, 400 | 413))
+    }
+
     fn is_read(&self) -> bool {
         matches!(self.verb, "get" | "list" | "watch")
     }

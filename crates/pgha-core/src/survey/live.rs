@@ -33,7 +33,14 @@ pub enum LiveError {
     },
 }
 
+/// What goes with the question. Patroni reads no body of a GET (`api.py`); without one its answer waits 40 ms for the API
+/// server's delayed acknowledgement of what its TLS has sent last, and with one it does not (measured in the lab through the
+/// API server on Patroni 3.3 and 4.1: 48 ms and 5 ms, every answer complete).
+const BODY: &[u8] = b"\n";
+
 /// Asks Patroni in a pod what its member is, in one request.
+///
+/// What stands before an API server may refuse a GET with a body (RFC 9110, 9.3.1); then it is asked once more without.
 pub async fn fetch_live_status(
     site: &SiteClient,
     pod: &str,
@@ -43,9 +50,21 @@ pub async fn fetch_live_status(
         "/api/v1/namespaces/{}/pods/https:{pod}:{port}/proxy/patroni",
         site.namespace
     );
+    let bytes = match ask(site, pod, &path, BODY).await {
+        Err(error) if error.is_bad_request() => ask(site, pod, &path, &[]).await,
+        answered => answered,
+    };
+    let bytes = bytes.map_err(LiveError::Call)?;
+    read_status(&String::from_utf8_lossy(&bytes)).map_err(|source| LiveError::NotPatroni {
+        pod: pod.to_owned(),
+        source,
+    })
+}
+
+async fn ask(site: &SiteClient, pod: &str, path: &str, body: &[u8]) -> Result<Vec<u8>, CallError> {
     let request = async {
         let request = Request::get(path)
-            .body(Vec::new())
+            .body(body.to_vec())
             .map_err(kube::Error::HttpError)?;
         let answer = site.client.request_stream(request).await?;
         let mut bytes = Vec::new();
@@ -56,15 +75,8 @@ pub async fn fetch_live_status(
             .map_err(kube::Error::ReadEvents)?;
         Ok(bytes)
     };
-    let object = format!("pods/proxy of {pod}");
-    let bytes = site
-        .call("get", &object, request)
+    site.call("get", &format!("pods/proxy of {pod}"), request)
         .await
-        .map_err(LiveError::Call)?;
-    read_status(&String::from_utf8_lossy(&bytes)).map_err(|source| LiveError::NotPatroni {
-        pod: pod.to_owned(),
-        source,
-    })
 }
 
 /// The member's own word as a fact of the survey.
