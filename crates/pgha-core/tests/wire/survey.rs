@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pgha_core::clock;
-use pgha_core::survey::{Depth, Scope, list_clusters, survey_site};
+use pgha_core::survey::{Depth, Scope, fetch_live_status, list_clusters, survey_site};
 use pgha_model::leader::judge_leader;
 use pgha_model::member::Role;
 use pgha_model::survey::SiteSurvey;
@@ -338,4 +338,16 @@ async fn clusters_are_listed_by_name_here_or_everywhere() {
         ["prod-iam-zitadel/hippo", "prod-iam-zitadel/zitadel"]
     );
     assert_eq!(names(Scope::AllNamespaces).await.len(), 3);
+}
+
+/// What stands before an API server may refuse a question with a body: it is asked once more without.
+#[tokio::test]
+async fn a_question_that_is_not_liked_with_a_body_is_asked_without() {
+    let primary = primary();
+    let cluster = primary.build();
+    cluster.answer_proxy(primary.pod(0), 8008, "/patroni", 400, "no body, please");
+    let site = site(&cluster);
+    let answer = fetch_live_status(&site, primary.pod(0), 8008).await;
+    assert!(answer.is_err());
+    assert_eq!(cluster.requests().len(), 2);
 }
