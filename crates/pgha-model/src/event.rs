@@ -140,6 +140,21 @@ pub enum Standing {
 }
 
 impl Standing {
+    /// Whether somebody still has to see to a move that ended so.
+    ///
+    /// A move that took over an unfinished one and changed nothing has left that one as it was: unfinished.
+    pub const fn leaves_work(self, took_over: bool) -> bool {
+        match self {
+            Self::Unchanged => took_over,
+            Self::BackAtSource | Self::Superseded => false,
+            Self::Held
+            | Self::Fenced
+            | Self::PromotionUnknown
+            | Self::Promoted
+            | Self::Released => true,
+        }
+    }
+
     /// What the failure left behind.
     pub const fn effect(self) -> Effect {
         match self {

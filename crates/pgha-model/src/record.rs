@@ -80,7 +80,7 @@ impl Action {
 
 /// What of a move is decided. Only the writer of the record moves it on, but for one swap: whoever finds it `fenced` after
 /// its deadline may make it `undone`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Stage {
     /// The source takes writes and was not told to stop.
@@ -267,18 +267,9 @@ impl MoveRecord {
         let Some(ending) = &self.ending else {
             return true;
         };
-        match ending.standing {
-            None | Some(Standing::Unchanged | Standing::BackAtSource | Standing::Superseded) => {
-                false
-            }
-            Some(
-                Standing::Held
-                | Standing::Fenced
-                | Standing::PromotionUnknown
-                | Standing::Promoted
-                | Standing::Released,
-            ) => true,
-        }
+        let took_over = self.continues.is_some();
+        let standing = ending.standing;
+        standing.is_some_and(|standing| standing.leaves_work(took_over))
     }
 
     /// Whether its writer may still be at work: it has not ended, and has not let its deadline pass.
