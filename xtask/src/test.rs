@@ -55,12 +55,13 @@ fn run_parts(args: &Args, count: &mut Count) -> Result<()> {
         "--locked",
         "--quiet",
     ];
-    let programs = ["--features", "pgha-lab/programs"];
-    part::run(
-        "unit, doc, plan-script, FakeCluster and process tests",
-        cargo(&tests).args(programs),
-        count,
-    )?;
+    let mut units = cargo(&tests);
+    units.args(["--features", "pgha-lab/programs"]);
+    if args.full {
+        units.env("PGHA_FULL", "1");
+    }
+    let what = "unit, doc, plan-script, FakeCluster and process tests";
+    part::run(what, &mut units, count)?;
     if args.no_lab {
         part::say("== lab suite: left out");
         return Ok(());

@@ -154,10 +154,13 @@ impl Standing {
         }
     }
 
-    /// Whether somebody still has to see to it.
-    pub const fn is_open(self) -> bool {
+    /// Whether somebody still has to see to a move that ended so.
+    ///
+    /// A move that took over an unfinished one and changed nothing has left that one as it was: unfinished.
+    pub const fn leaves_work(self, took_over: bool) -> bool {
         match self {
-            Self::Unchanged | Self::BackAtSource | Self::Superseded => false,
+            Self::Unchanged => took_over,
+            Self::BackAtSource | Self::Superseded => false,
             Self::Held
             | Self::Fenced
             | Self::PromotionUnknown

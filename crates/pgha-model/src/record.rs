@@ -84,7 +84,7 @@ impl Action {
 
 /// What of a move is decided. Only the writer of the record moves it on, but for one swap: whoever finds it `fenced` after
 /// its deadline may make it `undone`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Stage {
     /// The source takes writes and was not told to stop.
@@ -269,8 +269,12 @@ impl MoveRecord {
 
     /// Whether somebody still has to see to it: it has not ended, or has ended with something left behind.
     pub fn is_open(&self) -> bool {
-        let standing = self.ending.as_ref().map(|ending| ending.standing);
-        standing.is_none_or(|standing| standing.is_some_and(Standing::is_open))
+        let Some(ending) = &self.ending else {
+            return true;
+        };
+        let took_over = self.continues.is_some();
+        let standing = ending.standing;
+        standing.is_some_and(|standing| standing.leaves_work(took_over))
     }
 
     /// Whether its writer may still be at work: it has not ended, and has not let its deadline pass.

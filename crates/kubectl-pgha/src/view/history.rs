@@ -194,12 +194,17 @@ impl<'a> MoveView<'a> {
         }
     }
 
+    fn took_over(&self) -> bool {
+        let record = self.copy.record;
+        record.is_some_and(|record| record.continues.is_some())
+    }
+
     /// Whether somebody has to see to it now.
-    const fn wants_care(&self) -> bool {
+    fn wants_care(&self) -> bool {
         match self.state {
             State::Done | State::UnderWay | State::TakenOver | State::Unreadable => false,
             State::Unfinished => true,
-            State::Left(standing) => standing.is_open(),
+            State::Left(standing) => standing.leaves_work(self.took_over()),
         }
     }
 }

@@ -145,6 +145,24 @@ fn a_move_is_open_until_it_has_left_nothing_behind() {
     assert_eq!(end(None), (false, false));
     assert_eq!(end(Some(Standing::BackAtSource)), (false, false));
     assert_eq!(end(Some(Standing::Fenced)), (true, false));
+    assert_eq!(end(Some(Standing::Unchanged)), (false, false));
+}
+
+#[test]
+fn a_taker_over_that_changed_nothing_leaves_the_move_unfinished() {
+    let mut taker = record(2);
+    taker.continues = Some(Epoch(1));
+    let mut end = |standing| {
+        taker.ending = Some(Ending {
+            at: at(9),
+            standing,
+            because: None,
+            result: None,
+        });
+        taker.is_open()
+    };
+    assert!(end(Some(Standing::Unchanged)));
+    assert!(!end(None));
 }
 
 #[test]

@@ -86,7 +86,7 @@ impl MoveView<'_> {
         match (self.state, self.copy.record) {
             (State::Done, _) => ("done".to_owned(), Style::Good),
             (State::Left(standing), _) => {
-                let style = if standing.is_open() {
+                let style = if self.wants_care() {
                     Style::Bad
                 } else {
                     Style::Warning
