@@ -42,10 +42,14 @@ const PURE: &[(&str, &[&str])] = &[
             "serde_json",
             "thiserror",
             "insta",
+            "stateright",
             "proptest",
         ],
     ),
-    ("pgha-judge", &["serde", "serde_json", "insta", "proptest"]),
+    (
+        "pgha-judge",
+        &["serde", "serde_json", "insta", "stateright", "proptest"],
+    ),
 ];
 
 /// Checks the tree and prints what is wrong; errs when anything is.
