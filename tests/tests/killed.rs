@@ -141,6 +141,40 @@ fn a_tool_that_wakes_up_too_late_changes_nothing() -> Result<()> {
     pair.is_well(from.other())
 }
 
+/// GitOps, or a person, who puts the old value back while the operators are held: they stay held, because the source's
+/// would make a second primary of it.
+#[test]
+fn an_object_put_back_in_the_middle_makes_no_second_primary() -> Result<()> {
+    let Some(pair) = Pair::open(STREAMING)? else {
+        return Ok(());
+    };
+    let from = pair.primary()?;
+    let writer = pair.suite.writer(pair.kind.cluster, 0)?;
+    let mut moving = pair.suite.start(&pair.switchover(from))?;
+    let stdout = moving.stdout.take().context("no stdout")?;
+    let mut lines = BufReader::new(stdout).lines();
+    find(&mut lines, PROMOTED)?;
+    signal_stop(&moving)?;
+    let patch = r#"--patch={"spec":{"standby":{"enabled":false}}}"#;
+    let cluster = pair.kind.cluster;
+    let reverted = ["patch", "postgrescluster", cluster, "--type=merge", patch];
+    Kubectl::new(from).run(&reverted)?;
+    signal_go_on(&moving)?;
+    let rest: Vec<String> = lines.collect::<Result<_, _>>()?;
+    let ended = pgha_tests::finish(moving)?;
+    ensure!(ended.code == Some(5), "ended with {ended:?} {rest:?}");
+    ensure!(
+        rest.iter()
+            .any(|line| line.contains("somebody has changed spec.standby")),
+        "it said {rest:?}"
+    );
+    let resumed = pair.take_over("resume", from)?;
+    ensure!(resumed.code == Some(0), "resume ended with {resumed:?}");
+    let verdict = writer.judge_within(1, DEADLINE)?;
+    ensure!(verdict.ruling == Ruling::Pass, "{verdict}");
+    pair.is_well(from.other())
+}
+
 /// A second operator is told that a move is under way, and changes nothing.
 #[test]
 fn a_second_operator_is_refused() -> Result<()> {

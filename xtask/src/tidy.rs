@@ -46,10 +46,7 @@ const PURE: &[(&str, &[&str])] = &[
             "proptest",
         ],
     ),
-    (
-        "pgha-judge",
-        &["serde", "serde_json", "insta", "stateright", "proptest"],
-    ),
+    ("pgha-judge", &["serde", "serde_json", "insta", "proptest"]),
 ];
 
 /// Checks the tree and prints what is wrong; errs when anything is.

@@ -296,9 +296,21 @@ impl Side {
             .await
     }
 
-    /// Takes the hold back, and waits until the operator works again.
+    /// Takes the hold back, and waits until the operator works again. Not where the object asks for something else than
+    /// Patroni does: somebody has put it back meanwhile, and the operator would make a second primary of it.
     pub(super) async fn unhold(&mut self, limit: Duration) -> Result<(), StepError> {
         self.refresh().await?;
+        if self.object_says_standby() != self.config_says_standby() {
+            let says = |standby| if standby { "a standby" } else { "a primary" };
+            let what = format!(
+                "somebody has changed spec.standby: the object of the {} asks for {}, Patroni's configuration for {}; it \
+                 stays held",
+                self.part,
+                says(self.object_says_standby()),
+                says(self.config_says_standby())
+            );
+            return Err(StepError::BasisChanged { what });
+        }
         let patch = render::unhold(&self.object, &self.cluster, self.paused_before.as_ref());
         if !patch.operations.0.is_empty() {
             self.send_object(&patch).await?;

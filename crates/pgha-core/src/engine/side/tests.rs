@@ -44,3 +44,15 @@ async fn a_configuration_that_cannot_be_written_keeps_no_hold() {
     assert!(Box::pin(side.release(&wanted, LIMIT)).await.is_err());
     assert_eq!(paused(&cluster), None);
 }
+
+/// GitOps, or a person, who puts the old value back while the operator is held.
+#[tokio::test]
+async fn an_object_that_was_put_back_meanwhile_stays_held() {
+    let cluster = PgoSite::primary("zitadel", NAMESPACE, clock::now()).build();
+    let mut side = held(&cluster).await;
+    let as_standby = serde_json::json!({"standby_cluster": {"host": "10.0.0.1"}});
+    let released = Box::pin(side.release(&as_standby, LIMIT)).await;
+    let error = released.unwrap_err();
+    assert!(matches!(error, StepError::BasisChanged { .. }), "{error:?}");
+    assert_eq!(paused(&cluster), Some(Value::Bool(true)));
+}

@@ -34,10 +34,13 @@ pub fn hold(object: &Value, name: &str, paused: bool) -> ObjectPatch {
         .of(KIND, name)
 }
 
-/// Takes back a hold, as if there had been none.
+/// Takes back a hold, as if there had been none; rests on the standby section, which the operator renders then.
 pub fn unhold(object: &Value, name: &str, before: Option<&Value>) -> ObjectPatch {
     let seen = object.pointer("/spec/paused");
-    let patch = PatchBuilder::default();
+    let mut patch = PatchBuilder::default();
+    if let Some(standby) = object.pointer("/spec/standby").filter(|_| seen.is_some()) {
+        patch = patch.test(&["spec", "standby"], standby.clone());
+    }
     match before {
         Some(before) => patch.set(&["spec", "paused"], seen, before.clone()),
         None => patch.remove(&["spec", "paused"], seen),
