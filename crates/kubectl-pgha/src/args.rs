@@ -11,7 +11,8 @@ pub(crate) use self::common::{ColorChoice, CommonArgs, Format, OutputArgs, SiteA
 pub(crate) use self::keep::{BackupArgs, SyncSecretsArgs};
 pub(crate) use self::look::{HistoryArgs, LeaderArgs, StatusArgs, ValidateArgs};
 pub(crate) use self::moving::{
-    AbortArgs, DemoteArgs, PromoteArgs, ResumeArgs, StepArgs, SwitchoverArgs, TakeOverArgs,
+    AbortArgs, DemoteArgs, FailoverArgs, PromoteArgs, RejoinArgs, ResumeArgs, StepArgs,
+    SwitchoverArgs, TakeOverArgs,
 };
 
 const EXIT_CODES: &str = "\
@@ -66,6 +67,8 @@ pub(crate) enum Command {
     Switchover(SwitchoverArgs),
     Demote(DemoteArgs),
     Promote(PromoteArgs),
+    Failover(FailoverArgs),
+    Rejoin(RejoinArgs),
     Resume(ResumeArgs),
     Abort(AbortArgs),
     History(HistoryArgs),

@@ -3,11 +3,13 @@
 pub(crate) mod backup;
 pub(crate) mod completion;
 pub(crate) mod demote;
+pub(crate) mod failover;
 pub(crate) mod history;
 pub(crate) mod leader;
 mod moving;
 mod one_side;
 pub(crate) mod promote;
+pub(crate) mod rejoin;
 pub(crate) mod status;
 pub(crate) mod switchover;
 pub(crate) mod sync_secrets;

@@ -55,6 +55,8 @@ fn dispatch(cli: Cli, environment: &Environment) -> Exit {
         Command::Switchover(args) => commands::switchover::main(&args, environment),
         Command::Demote(args) => commands::demote::main(&args, environment),
         Command::Promote(args) => commands::promote::main(&args, environment),
+        Command::Failover(args) => commands::failover::main(&args, environment),
+        Command::Rejoin(args) => commands::rejoin::main(&args, environment),
         Command::Resume(args) => commands::unfinished::resume(&args.over, environment),
         Command::Abort(args) => commands::unfinished::abort(&args.over, environment),
         Command::History(args) => commands::history::main(&args, environment),

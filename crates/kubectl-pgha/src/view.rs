@@ -6,6 +6,7 @@ pub(crate) mod history;
 pub(crate) mod leader;
 mod member;
 pub(crate) mod promote;
+pub(crate) mod rejoin;
 pub(crate) mod status;
 pub(crate) mod switchover;
 pub(crate) mod sync_secrets;

@@ -2,11 +2,12 @@
 //! which refuses by what fails in it.
 
 mod access;
-mod archive;
+pub(crate) mod archive;
 pub(crate) mod by_hand;
 pub mod catalog;
 mod copy;
 mod demotion;
+mod failover;
 pub mod inspection;
 pub mod list;
 mod promotion;
@@ -23,6 +24,7 @@ mod work;
 use jiff::Timestamp;
 
 pub use self::demotion::judge_demotion;
+pub use self::failover::{FailoverConsent, FailoverFacts, judge_failover};
 use self::inspection::Inspection;
 pub use self::promotion::{DataLoss, PromotionFacts, judge_promotion};
 use self::report::report;
@@ -41,6 +43,8 @@ pub struct SideFacts {
     pub survey: SiteSurvey,
     /// What Postgres says on the member that holds the lock.
     pub postgres: Option<PostgresFacts>,
+    /// The members beside it whose Postgres could not be connected to.
+    pub unconnected: Vec<String>,
     /// What a closer look found.
     pub inspection: Inspection,
 }
@@ -66,7 +70,7 @@ pub fn judge_switchover(
     judge_identity(source, target, &mut findings);
     judge_parts(&source.survey, &target.survey, &mut findings);
     for (part, side) in [(Part::Source, source), (Part::Target, target)] {
-        judge_leadership(part, &side.survey, now, &mut findings);
+        judge_leadership(part, side, now, &mut findings);
         judge_object(part, &side.survey, consent, &mut findings);
         judge_patroni(part, &side.survey, &mut findings);
         judge_postgres(part, side, &mut findings);
@@ -137,7 +141,8 @@ fn judge_parts(source: &SiteSurvey, target: &SiteSurvey, findings: &mut Findings
         (Some(Role::Primary), Some(Role::StandbyLeader)) => (None, ""),
         (Some(Role::Primary), Some(Role::Primary)) => (
             Some("Both sides are primary.".to_owned()),
-            "Stop writes to one side at once, then compare both; no move can repair this.",
+            "Stop writes to one side at once. After a failover, `rejoin` makes the old one a standby and keeps what only it \
+             holds; no move can repair this.",
         ),
         (Some(Role::StandbyLeader), Some(Role::StandbyLeader)) => (
             Some("Both sides are standbys: nobody is primary.".to_owned()),
@@ -163,28 +168,38 @@ fn judge_parts(source: &SiteSurvey, target: &SiteSurvey, findings: &mut Findings
     findings.fail_if("roles", None, seen, advice);
 }
 
-fn judge_leadership(part: Part, survey: &SiteSurvey, now: Timestamp, findings: &mut Findings) {
-    let disagreements = judge_leader(survey, now).disagreements;
+fn judge_leadership(part: Part, side: &SideFacts, now: Timestamp, findings: &mut Findings) {
+    let disagreements = judge_leader(&side.survey, now).disagreements;
     findings.fail_if(
         "leader-evidence",
         part,
         (!disagreements.is_empty()).then(|| disagreements.join(" ")),
         "Run `kubectl pgha leader` there; wait until every source names the same leader.",
     );
-    let unready: Vec<_> = survey
-        .members
-        .iter()
-        .filter(|member| {
-            !member
-                .freshest()
-                .is_ok_and(crate::member::MemberStatus::is_running)
-        })
-        .map(|member| member.pod.as_str())
-        .collect();
+    judge_members(part, side, findings);
+}
+
+fn judge_members(part: Part, side: &SideFacts, findings: &mut Findings) {
+    let stopped = side.survey.members.iter().filter(|member| {
+        let status = member.freshest();
+        !status.is_ok_and(crate::member::MemberStatus::is_running)
+    });
+    let stopped: Vec<_> = stopped.map(|member| member.pod.as_str()).collect();
+    let silent: Vec<_> = side.unconnected.iter().map(String::as_str).collect();
+    let silent = silent.into_iter().filter(|pod| !stopped.contains(pod));
+    let silent: Vec<_> = silent.collect();
+    let said = |what: &str, pods: &[&str]| {
+        (!pods.is_empty()).then(|| format!("{what}: {}.", pods.join(", ")))
+    };
+    let seen = [
+        said("Not running", &stopped),
+        said("Postgres does not answer", &silent),
+    ];
+    let seen: Vec<_> = seen.into_iter().flatten().collect();
     findings.fail_if(
         "members-running",
         part,
-        (!unready.is_empty()).then(|| format!("Not running: {}.", unready.join(", "))),
+        (!seen.is_empty()).then(|| seen.join(" ")),
         "Bring every member up, or remove it from the cluster.",
     );
 }

@@ -3,8 +3,13 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::check::{Consent, DataLoss, PromotionFacts, SideFacts, judge_promotion};
-use crate::finding::{Finding, Severity};
+use crate::check::archive;
+use crate::check::{
+    Consent, DataLoss, FailoverConsent, FailoverFacts, PromotionFacts, SideFacts, judge_failover,
+    judge_promotion,
+};
+use crate::failover::{Failover, FenceProof, Risk, SourceSight};
+use crate::finding::{Finding, Findings, Severity};
 use crate::login::Logins;
 use crate::lsn::Lsn;
 use crate::plan::{LeaderIdentity, Refusal, Step, leader_of};
@@ -26,22 +31,12 @@ pub struct PromotionPlan {
     pub proof: Option<Standstill>,
     /// What may be lost, when there is no proof.
     pub risk: Option<Risk>,
+    /// What a failover adds; `None` of a promotion by hand.
+    pub failover: Option<Failover>,
     /// The steps.
     pub steps: Vec<Step>,
     /// What was seen that does not stop the promotion.
     pub warnings: Vec<Finding>,
-}
-
-/// What may be lost: everything after what this side is known to hold.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Risk {
-    /// Up to where this side's leader has replayed.
-    pub held: Option<Lsn>,
-    /// When the last commit that it replayed was made, by the primary's clock.
-    pub held_at: Option<Timestamp>,
-    /// The last position that is known of the other side.
-    pub last_known: Option<Lsn>,
 }
 
 /// A finished promotion.
@@ -56,6 +51,8 @@ pub struct PromotionOutcome {
     pub proof: Option<Standstill>,
     /// What may be lost, when there is none.
     pub risk: Option<Risk>,
+    /// What a failover adds; `None` of a promotion by hand.
+    pub failover: Option<Failover>,
     /// The new timeline.
     pub timeline: Timeline,
     /// Where it forks off the old one.
@@ -91,14 +88,77 @@ pub fn plan_promotion(
         source: facts.source.ok().map(|side| side.survey.place.clone()),
         target_leader,
         risk: proof.is_none().then(|| risk(facts)),
+        failover: None,
         steps: steps(proof.is_some()),
         proof,
-        warnings: findings
-            .0
-            .into_iter()
-            .filter(|finding| finding.severity == Severity::Warn)
-            .collect(),
+        warnings: warnings(findings),
     })
+}
+
+/// Plans the promotion of a side whose source cannot say where it ended, or says why there is none.
+pub fn plan_failover(
+    facts: &FailoverFacts<'_>,
+    consent: FailoverConsent<'_>,
+    now: Timestamp,
+) -> Result<PromotionPlan, Refusal> {
+    let findings = judge_failover(facts, consent, now);
+    let leader = leader_of(facts.target);
+    let (Some(target_leader), None) = (leader, findings.failures().next()) else {
+        return Err(Refusal(findings.failures().cloned().collect()));
+    };
+    let fence = match (facts.sight.silence(), consent.word) {
+        (Some(_), Some(reason)) => FenceProof::Word {
+            reason: reason.to_owned(),
+        },
+        (_, _) => FenceProof::Source,
+    };
+    let is_seen = facts.source.is_some();
+    let wanted = |step: &Step| is_seen || *step != Step::Fence;
+    Ok(PromotionPlan {
+        target: facts.target.survey.place.clone(),
+        source: is_seen.then(|| facts.sight.place.clone()),
+        target_leader,
+        proof: None,
+        risk: Some(facts.risk.clone()),
+        failover: Some(Failover {
+            source: facts.sight.place.clone(),
+            fenced_at_source: is_seen,
+            standby_section: facts
+                .source
+                .and_then(|side| side.survey.object.standby_section.clone()),
+            fence,
+            accepted: consent.accepted,
+            risk: facts.risk.clone(),
+        }),
+        steps: FAILOVER_STEPS.into_iter().filter(wanted).collect(),
+        warnings: warnings(findings),
+    })
+}
+
+/// What may be lost when this target is promoted and the source stays as it was seen.
+pub fn risk_of_failover(target: &SideFacts, sight: &SourceSight) -> Risk {
+    let risk = Risk {
+        last_known: sight.last_known,
+        ..held_by(target)
+    };
+    risk.ending_at(sight.closure.as_ref(), archive::timeline(target))
+}
+
+const FAILOVER_STEPS: [Step; 8] = [
+    Step::Claim,
+    Step::Hold,
+    Step::Fence,
+    Step::Prove,
+    Step::Promote,
+    Step::Verify,
+    Step::Release,
+    Step::Rejoin,
+];
+
+fn warnings(findings: Findings) -> Vec<Finding> {
+    let all = findings.0.into_iter();
+    all.filter(|finding| finding.severity == Severity::Warn)
+        .collect()
 }
 
 fn steps(is_proved: bool) -> Vec<Step> {
@@ -116,25 +176,54 @@ fn steps(is_proved: bool) -> Vec<Step> {
 }
 
 fn risk(facts: &PromotionFacts<'_>) -> Risk {
-    let leader = facts.target.survey.lock_holder();
-    let status = leader.and_then(|member| member.freshest().ok());
     let written = facts.source.ok().and_then(|source| {
         let positions = source.survey.members.iter();
         positions
             .filter_map(|member| member.freshest().ok()?.written)
             .max()
     });
-    let replayed = facts.target.postgres.as_ref().and_then(|own| own.replayed);
     Risk {
-        held: replayed.or_else(|| status?.replayed),
-        held_at: status.and_then(|status| status.replayed_at),
         last_known: written,
+        ..held_by(facts.target)
+    }
+}
+
+fn held_by(target: &SideFacts) -> Risk {
+    let leader = target.survey.lock_holder();
+    let status = leader.and_then(|member| member.freshest().ok());
+    let own = target.postgres.as_ref();
+    Risk {
+        held: own
+            .and_then(|own| own.replayed)
+            .or_else(|| status?.replayed),
+        held_at: own
+            .and_then(|own| own.replayed_at)
+            .or_else(|| status?.replayed_at),
+        ..Risk::default()
     }
 }
 
 impl PromotionPlan {
-    /// What a step of a promotion does, as a line of a plan.
-    pub const fn purpose(step: Step) -> &'static str {
+    /// What a step does, as a line of this plan.
+    pub const fn purpose_of(&self, step: Step) -> &'static str {
+        match step {
+            _ if self.failover.is_none() => Self::purpose(step),
+            Step::Hold => "pause this side's operator; it acknowledges it",
+            Step::Fence => {
+                "make the source a standby by its configuration; none of its members takes writes"
+            }
+            Step::Prove => "replay everything that was received; nothing more comes",
+            Step::Verify => "commit and archive here; read where the history forks",
+            Step::Release => "resume this side's operator",
+            Step::Rejoin => "see this side's members follow the new timeline",
+            Step::Claim | Step::Prepare | Step::Rehearse | Step::Detach | Step::Promote => {
+                Self::purpose(step)
+            }
+        }
+    }
+
+    /// What a step of a promotion by hand does.
+    const fn purpose(step: Step) -> &'static str {
         match step {
             Step::Hold => "pause the operators; each acknowledges it",
             Step::Prove => "read the ends of both sides' logs once more, and compare them",
@@ -148,34 +237,6 @@ impl PromotionPlan {
                 step.purpose()
             }
         }
-    }
-}
-
-impl Risk {
-    /// The bound of what may be lost, as full sentences.
-    pub fn sentences(&self) -> Vec<String> {
-        let mut sentences = Vec::new();
-        match (self.held, self.held_at) {
-            (Some(held), Some(at)) => sentences.push(format!(
-                "This side holds the log up to {held}; the last commit in it is of {at}. Every later commit is lost."
-            )),
-            (Some(held), None) => sentences.push(format!(
-                "This side holds the log up to {held}; when the last commit in it was made is not known. Every later \
-                 commit is lost."
-            )),
-            (None, _) => sentences.push(
-                "Up to where this side holds the log is not known, and so is what is lost.".to_owned(),
-            ),
-        }
-        if let (Some(known), Some(held)) = (self.last_known, self.held) {
-            sentences.push(format!(
-                "The other side was last seen at {known}, {} bytes further; it may have gone on since.",
-                known.bytes_ahead_of(held)
-            ));
-        } else {
-            sentences.push("How far the other side has come is not known.".to_owned());
-        }
-        sentences
     }
 }
 
@@ -218,15 +279,5 @@ mod tests {
         };
         let refused = plan_promotion(&facts, sample.consent, DataLoss::Refused, now());
         assert_eq!(refused.unwrap_err().0[0].check, "peer-seen");
-    }
-
-    #[test]
-    fn the_last_known_position_of_the_other_side_bounds_the_loss() {
-        let risk = Risk {
-            held: Some("0/5000000".parse().unwrap()),
-            held_at: None,
-            last_known: Some("0/5000100".parse().unwrap()),
-        };
-        assert!(risk.sentences()[1].contains("256 bytes further"));
     }
 }

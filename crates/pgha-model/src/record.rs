@@ -18,6 +18,7 @@ pub use self::course::{Fate, Known, NoWrites, Stretch, What, course, no_writes};
 pub use self::journal::{Entry, Journal, KEPT};
 pub use self::merge::{KeptCopy, PastMove, merge};
 use crate::event::{Event, Standing};
+use crate::failover::Failover;
 use crate::lsn::Lsn;
 use crate::plan::{Demotion, Feed, LeaderIdentity};
 use crate::proof::Closure;
@@ -63,6 +64,10 @@ pub enum Action {
     Demote,
     /// Only the target is promoted.
     Promote,
+    /// The target is promoted although the source cannot say where it ended.
+    Failover,
+    /// A side that was failed over from becomes a standby again.
+    Rejoin,
     /// A move that was left unfinished goes on.
     Resume,
     /// A move that was left unfinished is taken back.
@@ -76,6 +81,8 @@ impl Action {
             Self::Switchover => "switchover",
             Self::Demote => "demote",
             Self::Promote => "promote",
+            Self::Failover => "failover",
+            Self::Rejoin => "rejoin",
             Self::Resume => "resume",
             Self::Abort => "abort",
         }
@@ -247,6 +254,9 @@ pub struct MoveRecord {
     /// How the source is stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub demotion: Option<Demotion>,
+    /// What a failover adds: what was known of the source, said and accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failover: Option<Failover>,
     /// What is decided.
     pub stage: Stage,
     /// Until when the writer means to have written again; after it nobody need wait for it.

@@ -197,7 +197,8 @@ fn judge_whole(state: ServiceState, sides: &[Side<'_>]) -> Option<Notice> {
                 "{} are primary: two histories of one database system.",
                 places(&Role::Primary)
             ),
-            "Unless one of them is a clone on purpose, stop the applications' writes to one side at once.",
+            "Unless one of them is a clone on purpose, stop the applications' writes to one side at once. After a failover, \
+             `kubectl pgha rejoin` makes the old one a standby and keeps what only it holds.",
         ),
         ServiceState::BothStandby => (
             "both-standby",
@@ -267,7 +268,7 @@ fn judge_follower(side: &Side<'_>) -> Vec<Notice> {
 fn judge_branch(place: &Place, branch: &Branch) -> Option<Notice> {
     const REBUILD: &str = "It can never follow: do not promote it, and rebuild it.";
     const COMPARE: &str = "It can never follow: do not promote it. It may be the only copy of commits that the primary \
-                           lacks: compare both before you rebuild it.";
+                           lacks: `kubectl pgha rejoin` copies them away before it makes a new copy.";
     let (check, severity, seen, advice) = match branch {
         Branch::Same | Branch::Ancestor { .. } => return None,
         Branch::Wedged {

@@ -1,6 +1,8 @@
 //! The commands that move a primary, at once or step by step.
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
+use pgha_model::failover::AcceptedLoss;
 
 use super::CommonArgs;
 use crate::settings::RequestTimeout;
@@ -53,6 +55,45 @@ data. Where the other side holds more, the command that promotes it is named.
 --force does without the other side and without the proof, leaves the other side alone, and says
 what may be lost. It never promotes beside a side that answers as primary. On a primary there is
 nothing to do, and it ends with 0.";
+
+const FAILOVER_EXAMPLES: &str = "\
+Examples:
+  # core1 does not answer: what is known, what would be lost, what would be done; nothing is changed
+  kubectl pgha failover zitadel --from core1 --to core2 --dry-run
+
+  # Its members are down and its API server answers: at most the commits of 30 s may be lost
+  kubectl pgha failover zitadel --from core1 --to core2 --accept-loss-of 30s
+
+  # The whole site is gone, and somebody knows that it is
+  kubectl pgha failover zitadel --from core1 --to core2 --site-is-down 'fire, power cut at 09:12' \
+    --accept-loss-of ROWS-UNKNOWN
+
+Where every member of both sides answers and this side is proved to hold everything, nothing is lost
+and nothing need be accepted. Otherwise it says up to where this side holds the log and what may be
+lost. It refuses while a member of the source takes writes, while log still comes to the target, and
+while a member of the source may write unseen, unless --site-is-down says why it cannot.
+
+Where the source's API server answers, the source is made a standby there, and stays one when its
+members come back. Where it does not, nothing stops it when it comes back: keep it away from its
+programs until `kubectl pgha rejoin` has made it a standby.
+
+A failover that was interrupted is run again: it takes the unfinished one over.";
+
+const REJOIN_EXAMPLES: &str = "\
+Examples:
+  # core1 is back after a failover to core2: make it a standby, and keep what only it holds
+  kubectl pgha rejoin zitadel --from core1 --to core2
+
+  # It holds log of its own: set its data aside and make a new copy from the repository
+  kubectl pgha rejoin zitadel --from core1 --to core2 --rebuild --yes
+
+First of all the side that returns is made a standby by its configuration: it may be a second
+primary. Then both histories are compared. What only that side holds is copied to a folder here:
+the segments, each compared by its SHA-256, and the list of the transactions that were committed
+there. Without --rebuild it stops there, with 4; the side stays a standby that does not follow.
+
+--rebuild renames the old data on its own volume and lets Patroni make a new copy beside it, so
+there must be room for both; nothing is deleted. A side that follows already is left alone.";
 
 const RESUME_EXAMPLES: &str = "\
 Examples:
@@ -218,6 +259,101 @@ pub(crate) struct PromoteArgs {
 
     #[command(flatten)]
     pub(crate) step: StepArgs,
+
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
+/// Make the other side primary when the primary's site is gone, knowing what may be lost
+///
+/// Says what is known of the source, when it was last seen, and the bound of what may be lost; fences what can still be
+/// fenced; replays everything that was received; promotes the target.
+#[derive(Debug, Args)]
+#[command(after_help = FAILOVER_EXAMPLES)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "flags, each with its own name"
+)]
+pub(crate) struct FailoverArgs {
+    /// The operator's Postgres cluster, of the same name and namespace at both sites
+    pub(crate) cluster: String,
+
+    /// The kubeconfig context of the site that was primary
+    #[arg(long, value_name = "CONTEXT", help_heading = "Site options")]
+    pub(crate) from: String,
+
+    /// The kubeconfig context of the site that becomes primary
+    #[arg(long, value_name = "CONTEXT", help_heading = "Site options")]
+    pub(crate) to: String,
+
+    /// Show the plan with the exact patches, and stop
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// Do not ask
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+
+    /// What may be lost: a time like 30s, bytes of log like 16MiB, or ROWS-UNKNOWN
+    #[arg(long, value_name = "LOSS")]
+    pub(crate) accept_loss_of: Option<AcceptedLoss>,
+
+    /// Why it is known that nothing at the source can write: it is kept in the record
+    #[arg(long, value_name = "REASON", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) site_is_down: Option<String>,
+
+    /// Take an unfinished move over although its tool may still be at work
+    #[arg(long)]
+    pub(crate) take_over: bool,
+
+    /// How long each wait may last before everything is taken back
+    #[arg(long, value_name = "DURATION", default_value = "1m")]
+    pub(crate) timeout: RequestTimeout,
+
+    /// Change objects that GitOps or Helm owns, although the owner will revert it
+    #[arg(long)]
+    pub(crate) allow_managed: bool,
+
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
+/// Make the side that was failed over from a standby again, keeping what only it holds
+///
+/// Keeps it from being primary, compares both histories, copies away what only that side holds, and sees it follow.
+#[derive(Debug, Args)]
+#[command(after_help = REJOIN_EXAMPLES)]
+pub(crate) struct RejoinArgs {
+    /// The operator's Postgres cluster, of the same name and namespace at both sites
+    pub(crate) cluster: String,
+
+    /// The kubeconfig context of the site that was primary before the failover
+    #[arg(long, value_name = "CONTEXT", help_heading = "Site options")]
+    pub(crate) from: String,
+
+    /// The kubeconfig context of the site that is primary now
+    #[arg(long, value_name = "CONTEXT", help_heading = "Site options")]
+    pub(crate) to: String,
+
+    /// Set data that has left the service's history aside, and make a new copy
+    #[arg(long)]
+    pub(crate) rebuild: bool,
+
+    /// Where to keep what only that side holds [default: ./CLUSTER-lost-tail-DATE]
+    #[arg(long, value_name = "FOLDER", value_hint = clap::ValueHint::DirPath)]
+    pub(crate) keep: Option<std::path::PathBuf>,
+
+    /// Do not ask
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+
+    /// Take an unfinished move over although its tool may still be at work
+    #[arg(long)]
+    pub(crate) take_over: bool,
+
+    /// How long each wait may last; a new copy takes as long as it takes
+    #[arg(long, value_name = "DURATION", default_value = "1m")]
+    pub(crate) timeout: RequestTimeout,
 
     #[command(flatten)]
     pub(crate) common: CommonArgs,

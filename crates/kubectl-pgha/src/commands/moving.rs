@@ -7,7 +7,7 @@ use pgha_core::diagnose::causes;
 use pgha_core::engine::{Interrupter, Limits, MoveError, Side, StepError};
 use pgha_model::effect::Effect;
 use pgha_model::event::{Event, Standing};
-use pgha_model::record::MoveRecord;
+use pgha_model::record::{Action, MoveRecord};
 use pgha_model::site::Place;
 use pgha_model::unfinished::find_unfinished;
 
@@ -123,6 +123,23 @@ pub(crate) fn refuse_unfinished(sides: &[&Side]) -> Result<(), Failure> {
         return Ok(());
     };
     let hint = match unfinished.record.as_deref() {
+        Some(MoveRecord {
+            action: Action::Rejoin,
+            source: Some(source),
+            target: Some(target),
+            ..
+        }) => format!(
+            "Run `{}` to go on with it.",
+            source.place.command_toward("rejoin", &target.place)
+        ),
+        Some(MoveRecord {
+            failover: Some(failover),
+            target: Some(target),
+            ..
+        }) => format!(
+            "Run `{}` to go on with it.",
+            failover.source.command_toward("failover", &target.place)
+        ),
         Some(MoveRecord {
             source: Some(source),
             target: Some(target),

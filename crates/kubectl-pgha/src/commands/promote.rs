@@ -165,7 +165,7 @@ async fn look(args: &PromoteArgs, session: &Session<'_>, ui: &Ui) -> Result<Seen
 }
 
 /// A primary that is to be one: nothing is left to do. One that is being demoted may still answer as a primary.
-fn is_primary(side: &Side) -> bool {
+pub(super) fn is_primary(side: &Side) -> bool {
     !side.facts.survey.object.standby && one_side::leader_is(side, &Role::Primary)
 }
 

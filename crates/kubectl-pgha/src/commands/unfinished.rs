@@ -64,8 +64,9 @@ async fn run(
         ui.show(&UnfinishedView::none(&source.facts.survey.place))?;
         return Ok(Exit::Done);
     };
+    refuse_rejoin(&unfinished, &source, &target)?;
     refuse_other_sides(&unfinished, &source, &target)?;
-    refuse_alive(&unfinished, args)?;
+    refuse_alive(&unfinished, args.take_over)?;
     let limits = moving::limits(args.timeout);
     let places = (
         source.facts.survey.place.clone(),
@@ -126,6 +127,20 @@ fn find(source: &Side, target: &Side) -> Result<Option<Unfinished>, Failure> {
     Ok(find_unfinished(&journals))
 }
 
+/// A rejoin knows by itself how far it came, and what only the returning side holds is not kept by any other command.
+fn refuse_rejoin(unfinished: &Unfinished, source: &Side, target: &Side) -> Result<(), Failure> {
+    let record = unfinished.record.as_ref();
+    if record.is_none_or(|record| record.action != Action::Rejoin) {
+        return Ok(());
+    }
+    let (from, to) = (&source.facts.survey.place, &target.facts.survey.place);
+    let hint = format!(
+        "Run `{}` to go on with it.",
+        from.command_toward("rejoin", to)
+    );
+    Err(Failure::refused(format!("{} is not finished", unfinished.name())).hinting(hint))
+}
+
 /// The contexts must lead to the very sites of the record, whatever they are called.
 fn refuse_other_sides(
     unfinished: &Unfinished,
@@ -154,8 +169,8 @@ fn refuse_other_sides(
 }
 
 /// Whoever takes over a living tool stops it; that is wanted only when it is said.
-fn refuse_alive(unfinished: &Unfinished, args: &TakeOverArgs) -> Result<(), Failure> {
-    if args.take_over || !unfinished.may_be_alive(clock::now()) {
+pub(super) fn refuse_alive(unfinished: &Unfinished, take_over: bool) -> Result<(), Failure> {
+    if take_over || !unfinished.may_be_alive(clock::now()) {
         return Ok(());
     }
     let text = format!("{} may still be at work", unfinished.name());

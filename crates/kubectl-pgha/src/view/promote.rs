@@ -1,7 +1,8 @@
 //! The promotion of one side: its plan, and how it ended.
 
 use pgha_core::engine::PlannedPatch;
-use pgha_model::promotion::{PromotionOutcome, PromotionPlan, Risk};
+use pgha_model::failover::{Failover, FenceProof, Risk};
+use pgha_model::promotion::{PromotionOutcome, PromotionPlan};
 use pgha_model::site::Place;
 use pgha_model::standstill::Standstill;
 use serde::Serialize;
@@ -35,9 +36,10 @@ impl<'a> PromotionPlanView<'a> {
     pub(crate) fn summary(&self) -> Page {
         let plan = self.plan;
         let mut page = Page::default();
-        let other = match &plan.source {
-            Some(source) => format!(" primary; {source} is its other side."),
-            None => " primary; its other side was not seen.".to_owned(),
+        let other = match (&plan.failover, &plan.source) {
+            (Some(failover), _) => format!(" primary in place of {}.", failover.source),
+            (None, Some(source)) => format!(" primary; {source} is its other side."),
+            (None, None) => " primary; its other side was not seen.".to_owned(),
         };
         page.line([
             Span::plain("Make "),
@@ -50,8 +52,11 @@ impl<'a> PromotionPlanView<'a> {
         if let Some(risk) = &plan.risk {
             add_risk(&mut page, risk);
         }
+        if let Some(failover) = &plan.failover {
+            page.line([Span::plain(fence_sentence(failover))]);
+        }
         page.blank();
-        add_steps(&mut page, &plan.steps, PromotionPlan::purpose);
+        add_steps(&mut page, &plan.steps, |step| plan.purpose_of(step));
         add_warnings(&mut page, &plan.warnings);
         page
     }
@@ -118,9 +123,15 @@ impl View for PromotionView<'_> {
             return page;
         };
         let standby = match &outcome.source {
+            Some(source) if outcome.failover.is_some() => {
+                format!("{source}, which is made a standby and was not seen to follow")
+            }
             Some(source) if outcome.proof.is_some() => source.to_string(),
             Some(source) => format!("{source}, which was left alone and may not follow"),
-            None => "not seen".to_owned(),
+            None => match &outcome.failover {
+                Some(failover) => format!("{}, which nothing has fenced", failover.source),
+                None => "not seen".to_owned(),
+            },
         };
         let mut rows = vec![
             ("primary", outcome.target.to_string()),
@@ -164,8 +175,25 @@ fn proof_sentence(proof: &Standstill) -> String {
     )
 }
 
+/// What proves that the other side writes no more.
+fn fence_sentence(failover: &Failover) -> String {
+    let at_source = if failover.fenced_at_source {
+        "It is made a standby there."
+    } else {
+        "Nothing can be written there: when it comes back, it comes back as a primary."
+    };
+    match &failover.fence {
+        FenceProof::Source => format!("No member of the other side writes. {at_source}"),
+        FenceProof::Word { reason } => {
+            format!("That the other side writes no more is your word: {reason}. {at_source}")
+        }
+    }
+}
+
 fn add_risk(page: &mut Page, risk: &Risk) {
-    page.line([Span::new("DATA MAY BE LOST.", Style::Bad)]);
+    if !risk.is_nothing() {
+        page.line([Span::new("DATA MAY BE LOST.", Style::Bad)]);
+    }
     for sentence in risk.sentences() {
         page.line([Span::plain(sentence)]);
     }

@@ -67,7 +67,7 @@ impl View for PlanView<'_> {
 }
 
 /// The steps of a plan, with what each does.
-pub(super) fn add_steps(page: &mut Page, steps: &[Step], purpose: fn(Step) -> &'static str) {
+pub(super) fn add_steps(page: &mut Page, steps: &[Step], purpose: impl Fn(Step) -> &'static str) {
     let mut table = Table::new(vec!["STEP", "WHAT"]);
     for step in steps {
         table.row([Span::plain(step.name()), Span::plain(purpose(*step))]);

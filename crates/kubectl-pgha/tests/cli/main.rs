@@ -10,6 +10,7 @@ mod backup;
 )]
 mod bench;
 mod completion;
+mod failover;
 mod help;
 #[expect(
     clippy::unwrap_used,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use pgha_model::failover::Failover;
 use pgha_model::plan::{Demotion, Feed};
 use pgha_model::record::{Action, Epoch, MoveRecord, RecordedSide};
 use pgha_model::site::Part;
@@ -22,6 +23,7 @@ pub(super) struct Intent<'a> {
     pub(super) before: Option<&'a MoveRecord>,
     pub(super) feed: Option<Feed>,
     pub(super) demotion: Option<Demotion>,
+    pub(super) failover: Option<&'a Failover>,
 }
 
 impl Intent<'_> {
@@ -32,6 +34,7 @@ impl Intent<'_> {
             before: None,
             feed: None,
             demotion: None,
+            failover: None,
         }
     }
 }
@@ -74,6 +77,7 @@ pub(super) async fn claim(
         target: of(Part::Target),
         feed: intent.feed,
         demotion: intent.demotion,
+        failover: intent.failover.cloned(),
         stamped,
         patience: patience(limits),
     };

@@ -1,6 +1,13 @@
 //! One side by itself: from standby to primary. Until the promotion is sent, a failure takes everything back.
+//!
+//! It rests on a proof that nothing is lost, on a person's word alone, or, in a failover, on what is known of a source that
+//! cannot say where it ended.
+
+mod failover;
+mod sight;
 
 use pgha_model::event::Standing;
+use pgha_model::failover::Supply;
 use pgha_model::login::Logins;
 use pgha_model::lsn::Lsn;
 use pgha_model::member::Role;
@@ -9,6 +16,7 @@ use pgha_model::promotion::{PromotionOutcome, PromotionPlan};
 use pgha_model::record::{Action, Epoch, MoveResult, Stage};
 use pgha_model::standstill::Standstill;
 
+pub use self::sight::{look_at_source, look_at_supply};
 use super::claim::{Intent, claim};
 use super::fence::check_leader;
 use super::operators::Operators;
@@ -30,7 +38,11 @@ pub struct PromotionRun {
     limits: Limits,
     /// The unfinished move that it takes over.
     takes_over: Option<Epoch>,
+    /// What came to the target when a failover was planned.
+    supply: Supply,
     prepared: bool,
+    /// Whether the source of a failover was told to become a standby.
+    fenced: bool,
     sent: bool,
     /// Whether what was held may work again.
     operators: Operators,
@@ -49,6 +61,9 @@ pub fn promotion_patches(
     let mut patches: Vec<_> = holds
         .map(|side| planned(Step::Hold, side, side.hold_patch()))
         .collect();
+    if let Some(source) = source.filter(|_| plan.failover.is_some()) {
+        patches.extend(failover::fence_patches(source, target));
+    }
     patches.push(planned(
         Step::Promote,
         target,
@@ -67,7 +82,9 @@ impl PromotionRun {
             source,
             limits,
             takes_over: None,
+            supply: Supply::default(),
             prepared: false,
+            fenced: false,
             sent: false,
             operators: Operators::default(),
         }
@@ -77,6 +94,13 @@ impl PromotionRun {
     #[must_use]
     pub const fn taking_over(mut self, epoch: Epoch) -> Self {
         self.takes_over = Some(epoch);
+        self
+    }
+
+    /// The same, of a failover: what came to the target when it was planned.
+    #[must_use]
+    pub fn supplied(mut self, supply: Supply) -> Self {
+        self.supply = supply;
         self
     }
 
@@ -143,6 +167,7 @@ impl PromotionRun {
             source: self.plan.source,
             proof,
             risk: self.plan.risk,
+            failover: self.plan.failover,
             timeline: primary.timeline,
             fork,
             logins,
@@ -162,10 +187,16 @@ impl PromotionRun {
     ) -> Result<Option<Standstill>, (Step, StepError)> {
         steps.steadily(Step::Claim, self.claim(steps)).await?;
         steps.stops(Step::Hold, self.hold()).await?;
-        if !self.is_proved() {
-            return Ok(None);
+        if self.is_proved() {
+            return steps.stops(Step::Prove, self.prove()).await.map(Some);
         }
-        steps.stops(Step::Prove, self.prove()).await.map(Some)
+        if self.plan.failover.is_some() {
+            if self.source.is_some() {
+                steps.steadily(Step::Fence, self.fence()).await?;
+            }
+            steps.stops(Step::Prove, self.drain()).await?;
+        }
+        Ok(None)
     }
 
     /// Whether this promotion rests on a proof, and so on the other side.
@@ -178,14 +209,18 @@ impl PromotionRun {
         self.source.as_mut().filter(|_| is_proved)
     }
 
-    /// Without a proof the other side is left alone, its record too.
+    /// Without a proof the other side is left alone, its record too; a failover fences it where it answers.
     async fn claim(&mut self, steps: &Steps<'_>) -> Result<((), String), StepError> {
+        let failover = self.plan.failover.as_ref();
+        let action = failover.map_or(Action::Promote, |_| Action::Failover);
         let intent = Intent {
             takes_over: self.takes_over,
-            ..Intent::of(Action::Promote)
+            failover,
+            ..Intent::of(action)
         };
-        let (is_proved, limits) = (self.is_proved(), self.limits);
-        let source = self.source.as_mut().filter(|_| is_proved);
+        let takes_part = self.plan.proof.is_some() || failover.is_some();
+        let limits = self.limits;
+        let source = self.source.as_mut().filter(|_| takes_part);
         claim(steps, intent, source, Some(&mut self.target), limits).await
     }
 
@@ -222,7 +257,11 @@ impl PromotionRun {
 
     async fn promote(&mut self, steps: &Steps<'_>) -> Result<(NewPrimary, String), StepError> {
         check_leader(&self.target, &self.plan.target_leader).await?;
-        self.refuse_second_primary().await?;
+        if self.plan.failover.is_some() {
+            self.look_again().await?;
+        } else {
+            self.refuse_second_primary().await?;
+        }
         steps.decide(Stage::Promoting, self.limits.step).await?;
         let section = self.target.standby_section_with(self.source.as_ref());
         let repeated = promotion::send(&mut self.target, &section, &mut self.sent).await?;
@@ -348,8 +387,14 @@ impl PromotionRun {
         if !self.prepared {
             return MoveError::new(step, Standing::Unchanged, because);
         }
+        // A source that was told to become a standby stays one: nobody is primary there whichever way this ends.
+        let undone = if self.fenced {
+            Standing::Fenced
+        } else {
+            Standing::Unchanged
+        };
         match Box::pin(steps.undo(&because, BACK, self.undo())).await {
-            Ok(()) => MoveError::new(step, Standing::Unchanged, because),
+            Ok(()) => MoveError::new(step, undone, because),
             Err(undo) => {
                 let standing = standing_of(&undo, Standing::Held);
                 MoveError {

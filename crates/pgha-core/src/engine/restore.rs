@@ -220,6 +220,68 @@ impl Restoration {
     }
 }
 
+/// Takes an unfinished move over at one side alone, because the other one is gone, and puts that side in order: settings
+/// and holds are put back, and a side that was told to become primary is seen doing it. Says what the side is; a standby's
+/// record stays open for whoever promotes it.
+pub async fn put_in_order_alone<'a>(
+    mut side: Side,
+    (epoch, record): (Epoch, Option<Box<MoveRecord>>),
+    limits: Limits,
+    interrupt: Interrupt,
+    report: &'a mut Reporter<'a>,
+) -> Result<(Course, Epoch), MoveError> {
+    let steps = Steps::new(interrupt, report);
+    let ended = Box::pin(alone(&mut side, (epoch, record.as_deref()), limits, &steps)).await;
+    match &ended {
+        Ok((Course::Primary, _)) => steps.end(None, None, None).await,
+        Ok((Course::Standby, _)) => steps.end(Some(Standing::Fenced), None, None).await,
+        Err(error) => {
+            let standing = Some(error.standing);
+            steps.end(standing, Some(&error.source), None).await;
+        }
+    }
+    ended
+}
+
+async fn alone(
+    side: &mut Side,
+    (epoch, record): (Epoch, Option<&MoveRecord>),
+    limits: Limits,
+    steps: &Steps<'_>,
+) -> Result<(Course, Epoch), MoveError> {
+    let part = side.part;
+    let claiming = async {
+        let intent = Intent {
+            takes_over: Some(epoch),
+            before: record,
+            failover: record.and_then(|record| record.failover.as_ref()),
+            ..Intent::of(Action::Failover)
+        };
+        match part {
+            Part::Source => claim(steps, intent, Some(&mut *side), None, limits).await,
+            Part::Target => claim(steps, intent, None, Some(&mut *side), limits).await,
+        }
+    };
+    let claimed = steps.steadily(Step::Claim, claiming).await;
+    claimed.map_err(|failed| left(failed, Standing::Held))?;
+    let epoch = steps.epoch().await.unwrap_or(epoch);
+    let releasing = Box::pin(async {
+        let state = state_of(side).await?;
+        let section = side.standby_section_with(None);
+        let before = record.and_then(|record| record.side(part));
+        restore(side, state, &section, before, limits).await?;
+        await_course(side, state.course(), limits).await?;
+        let evidence = match state.course() {
+            Course::Primary => "This side is primary, and its operator works.",
+            Course::Standby => "This side is a standby, and its operator works.",
+        };
+        Ok((state.course(), evidence.to_owned()))
+    });
+    let released = steps.gives_up(Step::Release, releasing).await;
+    let course = released.map_err(|failed| left(failed, Standing::Held))?;
+    Ok((course, epoch))
+}
+
 fn left((step, error): (Step, StepError), standing: Standing) -> MoveError {
     let standing = standing_of(&error, standing);
     MoveError::new(step, standing, error)

@@ -24,7 +24,7 @@ use crate::journal::read_journal;
 use crate::login::Programs;
 use crate::operator::pgo_v5::{self, render};
 use crate::patch::{ObjectPatch, patch_endpoints, patch_object};
-use crate::postgres::{Psql, SqlError};
+use crate::postgres::Psql;
 use crate::settle::{Look, Settlement, await_until};
 use crate::survey::{Depth, SurveyError, survey_site};
 use crate::validate::inspect;
@@ -107,6 +107,7 @@ impl Side {
             facts: SideFacts {
                 survey,
                 postgres: None,
+                unconnected: Vec::new(),
                 inspection: Inspection::unseen("it was not looked at"),
             },
             journal,
@@ -146,10 +147,14 @@ impl Side {
                 .map(|container| Psql::open(&self.site, container, limit)),
         );
         let (opened, shell) = tokio::join!(opened, Shell::open(&self.site, &container, limit));
-        let Ok(members) = opened.into_iter().collect::<Result<Vec<_>, SqlError>>() else {
-            return;
-        };
-        self.members = members;
+        for (container, opened) in containers.into_iter().zip(opened) {
+            match opened {
+                Ok(psql) => self.members.push(psql),
+                // Without its leader nothing of a side is asked.
+                Err(_) if self.members.is_empty() => return,
+                Err(_) => self.facts.unconnected.push(container.pod),
+            }
+        }
         self.shell = shell.ok();
         if let Some(psql) = self.members.first_mut() {
             self.facts.postgres = psql.facts(limit).await.ok();
@@ -430,7 +435,7 @@ pub(super) fn settled<T>(
     }
 }
 
-fn database(pod: &str) -> Container {
+pub(super) fn database(pod: &str) -> Container {
     Container {
         pod: pod.to_owned(),
         name: pgo_v5::DATABASE_CONTAINER.to_owned(),

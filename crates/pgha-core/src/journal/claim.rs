@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use pgha_model::event::Standing;
+use pgha_model::failover::Failover;
 use pgha_model::plan::{Demotion, Feed};
 use pgha_model::record::{
     Action, Ending, Entry, Epoch, Journal, MoveRecord, RecordedSide, Stage, VERSION,
@@ -31,6 +32,8 @@ pub struct Claiming {
     pub feed: Option<Feed>,
     /// How the source is stopped.
     pub demotion: Option<Demotion>,
+    /// What a failover adds.
+    pub failover: Option<Failover>,
     /// The highest epoch that the objects carry: a journal may be lost.
     pub stamped: Epoch,
     /// For how long the writer may be silent.
@@ -128,6 +131,7 @@ fn record(claiming: Claiming, epoch: Epoch, operator: Option<String>) -> MoveRec
         target: claiming.target,
         feed: claiming.feed,
         demotion: claiming.demotion,
+        failover: claiming.failover,
         stage: Stage::Preparing,
         deadline: deadline(claiming.patience),
         events: Vec::new(),

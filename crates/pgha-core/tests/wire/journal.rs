@@ -81,6 +81,7 @@ fn claiming(takes_over: Option<Epoch>) -> Claiming {
         target: Some(side("core2")),
         feed: None,
         demotion: None,
+        failover: None,
         stamped: Epoch(0),
         patience: Duration::from_mins(1),
     }

@@ -11,6 +11,8 @@ pub struct RepoInfo {
     pub backups: Vec<StoredBackup>,
     /// Whether a backup is under way.
     pub locked: bool,
+    /// The newest segment of log in any repository.
+    pub newest_segment: Option<String>,
 }
 
 /// A backup in a repository.
@@ -54,6 +56,8 @@ pub fn read_info(json: &str) -> Result<RepoInfo, InvalidInfo> {
     let mut info = RepoInfo::default();
     for stanza in stanzas {
         info.locked |= stanza.status.lock.backup.held;
+        let newest = stanza.archive.into_iter().filter_map(|wal| wal.max).max();
+        info.newest_segment = info.newest_segment.max(newest);
         for backup in stanza.backup {
             info.backups.push(backup.stored()?);
         }
@@ -161,9 +165,16 @@ mod raw {
     #[derive(Deserialize)]
     pub(super) struct Stanza {
         #[serde(default)]
+        pub(super) archive: Vec<Archive>,
+        #[serde(default)]
         pub(super) backup: Vec<Backup>,
         #[serde(default)]
         pub(super) status: Status,
+    }
+
+    #[derive(Deserialize)]
+    pub(super) struct Archive {
+        pub(super) max: Option<String>,
     }
 
     #[derive(Default, Deserialize)]

@@ -99,7 +99,7 @@ fn dead(branch: &RepositoryBranch, timeline: Timeline) -> Option<String> {
 }
 
 /// The control file tells the timeline of the last checkpoint; right after a promotion Patroni knows better.
-pub(super) fn timeline(source: &SideFacts) -> Option<Timeline> {
+pub(crate) fn timeline(source: &SideFacts) -> Option<Timeline> {
     let control = source
         .postgres
         .as_ref()

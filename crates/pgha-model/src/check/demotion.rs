@@ -23,7 +23,7 @@ pub fn judge_demotion(
     let mut findings = Findings::default();
     let part = Part::Source;
     judge_role(source, &mut findings);
-    judge_leadership(part, &source.survey, now, &mut findings);
+    judge_leadership(part, source, now, &mut findings);
     judge_object(part, &source.survey, consent, &mut findings);
     judge_patroni(part, &source.survey, &mut findings);
     judge_postgres_role(part, source, false, &mut findings);

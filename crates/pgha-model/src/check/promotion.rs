@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 
 use super::{
-    Consent, SideFacts, access, archive, judge_identity, judge_leadership, judge_object,
-    judge_patroni_pause, judge_postgres_role, promote_command, replay, replication, role_of,
+    Consent, SideFacts, access, archive, judge_identity, judge_leadership, judge_members,
+    judge_object, judge_patroni_pause, judge_postgres_role, promote_command, replay, replication,
+    role_of,
 };
 use crate::finding::{Finding, Findings, Severity};
 use crate::member::Role;
@@ -44,9 +45,10 @@ pub fn judge_promotion(
     now: Timestamp,
 ) -> Findings {
     let mut hard = Findings::default();
-    judge_target(facts, consent, now, &mut hard);
+    judge_target(facts.target, consent, now, &mut hard);
     let mut soft = Findings::default();
-    judge_members(facts.target, &mut soft);
+    // A member that is down now can be elected later without the last writes.
+    judge_members(Part::Target, facts.target, &mut soft);
     judge_repository(facts, &mut soft);
     match facts.source {
         Ok(source) => {
@@ -75,15 +77,15 @@ pub fn judge_promotion(
 }
 
 /// What a promotion would not work without.
-fn judge_target(
-    facts: &PromotionFacts<'_>,
+pub(super) fn judge_target(
+    target: &SideFacts,
     consent: Consent,
     now: Timestamp,
     findings: &mut Findings,
 ) {
-    let (part, target) = (Part::Target, facts.target);
+    let part = Part::Target;
     let mut leadership = Findings::default();
-    judge_leadership(part, &target.survey, now, &mut leadership);
+    judge_leadership(part, target, now, &mut leadership);
     let of_leader = |finding: &Finding| finding.check == "leader-evidence";
     findings
         .0
@@ -103,21 +105,6 @@ fn judge_repository(facts: &PromotionFacts<'_>, findings: &mut Findings) {
     let timeline: Option<Timeline> = proved.map(|proof| proof.target.timeline);
     let timeline = timeline.or_else(|| archive::timeline(facts.target));
     archive::judge_repository(Part::Target, facts.target, timeline, findings);
-}
-
-/// A member that is down now can be elected later without the last writes.
-fn judge_members(target: &SideFacts, findings: &mut Findings) {
-    let down = target.survey.members.iter().filter(|member| {
-        let status = member.freshest();
-        !status.is_ok_and(crate::member::MemberStatus::is_running)
-    });
-    let down: Vec<_> = down.map(|member| member.pod.as_str()).collect();
-    findings.fail_if(
-        "members-running",
-        Part::Target,
-        (!down.is_empty()).then(|| format!("Not running: {}.", down.join(", "))),
-        "Bring every member up, or remove it from the cluster.",
-    );
 }
 
 /// Any answer that says so is enough. What a pod's annotation says may be old: that is for [`judge_peer`].
@@ -169,7 +156,7 @@ fn judge_peer(source: &SideFacts, consent: Consent, now: Timestamp, findings: &m
         asks_for_primary,
         "Set spec.standby.enabled to true there: its operator would promote it.",
     );
-    judge_leadership(part, &source.survey, now, findings);
+    judge_leadership(part, source, now, findings);
     judge_object(part, &source.survey, consent, findings);
     judge_postgres_role(part, source, true, findings);
     access::judge_permissions(part, source, findings);

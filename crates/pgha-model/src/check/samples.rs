@@ -93,6 +93,7 @@ fn side(survey: SiteSurvey, part: Part) -> SideFacts {
             }]),
         },
         postgres: Some(postgres(part)),
+        unconnected: Vec::new(),
         survey,
     }
 }

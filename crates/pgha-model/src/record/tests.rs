@@ -39,6 +39,7 @@ pub(crate) fn record(epoch: u64) -> MoveRecord {
         target: Some(side("core2", true)),
         feed: Some(Feed::Archive),
         demotion: Some(Demotion::InPlace),
+        failover: None,
         stage: Stage::Preparing,
         deadline: at(60),
         events: vec![RecordedEvent {

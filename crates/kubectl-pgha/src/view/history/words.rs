@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use pgha_model::event::Event;
+use pgha_model::failover::{Failover, FenceProof};
 use pgha_model::plan::{Demotion, Feed};
 use pgha_model::record::{
     Fate, Journal, Known, MoveRecord, NoWrites, RecordedEvent, RecordedSide, Stretch, What, course,
@@ -153,6 +154,7 @@ impl MoveView<'_> {
             ("took over", text)
         }));
         facts.extend(result_facts(record));
+        facts.extend(record.failover.iter().flat_map(failover_facts));
         facts.extend(way(record));
         facts.push(("system identifier", record.system_identifier.clone()));
         facts.push(kept);
@@ -298,6 +300,23 @@ fn result_facts(record: &MoveRecord) -> Vec<(&'static str, String)> {
     });
     let fork = format!("timeline {} begins at {}", result.timeline, result.fork);
     closure.chain([("fork", fork)]).collect()
+}
+
+/// What a failover was decided by.
+fn failover_facts(failover: &Failover) -> Vec<(&'static str, String)> {
+    let fence = match &failover.fence {
+        FenceProof::Source => "no member of the source was able to write".to_owned(),
+        FenceProof::Word { reason } => format!("the word of who ran it: {reason}"),
+    };
+    let accepted = failover
+        .accepted
+        .map_or("nothing".to_owned(), |loss| loss.to_string());
+    vec![
+        ("in place of", failover.source.to_string()),
+        ("fenced by", fence),
+        ("accepted to lose", accepted),
+        ("at risk", failover.risk.sentences().join(" ")),
+    ]
 }
 
 /// When the writer of a record that has no ending was heard last.

@@ -219,6 +219,7 @@ impl Tape {
             target: Some(side("core2", "zitadel-pgha1-wxyz-0")),
             feed: Some(Feed::Archive),
             demotion: Some(Demotion::InPlace),
+            failover: None,
             stage: Stage::Preparing,
             deadline: claimed_at + Duration::from_mins(2),
             events: Vec::new(),
