@@ -36,7 +36,7 @@ impl Sites {
                 "standby": index == 1, "settings": {}})
         };
         json!({"version": 1, "epoch": 4, "action": "switchover", "operator": "jane, process 7",
-            "claimedAt": "2026-11-21T10:00:00Z", "systemIdentifier": "7",
+            "claimedAt": "2026-11-21T10:00:00Z", "systemIdentifier": "7710549851658973354",
             "source": side(0, "core1"), "target": side(1, "core2"),
             "stage": "fenced", "deadline": deadline, "events": []})
     }
@@ -135,6 +135,18 @@ fn the_sides_must_be_those_of_the_move() {
         .bench
         .run(&[&["abort", "zitadel"][..], &same].concat());
     assert_eq!(ran.code, Some(2), "{ran}");
+    sites.assert_nothing_written();
+}
+
+#[test]
+fn a_move_of_the_database_that_had_the_name_before_is_not_in_the_way() {
+    let sites = Sites::new();
+    let mut record = sites.record(PAST);
+    record["systemIdentifier"] = "1".into();
+    sites.keep(&record.to_string());
+    let ran = sites.run("resume", &[]);
+    assert_eq!(ran.code, Some(0), "{ran}");
+    assert!(ran.stdout.contains("no unfinished move"), "{ran}");
     sites.assert_nothing_written();
 }
 

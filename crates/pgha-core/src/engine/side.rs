@@ -95,7 +95,7 @@ impl Side {
         .await;
         let object = object.map_err(call)?;
         let journal = kept
-            .map(|kept| kept.journal)
+            .map(|kept| kept.journal.of_system(survey.system_identifier()))
             .map_err(|error| chain_of(&error));
         let config = match &survey.store {
             Observed::Seen(store) => store.config.clone(),

@@ -49,7 +49,7 @@ pub async fn claim(
     let mut epoch = claiming.stamped;
     for (_, _, _, kept) in &sites {
         epoch = epoch.max(kept.journal.epoch);
-        refuse_unfinished(&kept.journal, claiming.takes_over)?;
+        refuse_unfinished(&kept.journal, &claiming)?;
     }
     let operator = match sites.first() {
         Some((_, site, ..)) => identity::user(site).await,
@@ -103,12 +103,18 @@ impl Claim {
     }
 }
 
-fn refuse_unfinished(journal: &Journal, takes_over: Option<Epoch>) -> Result<(), JournalError> {
-    let unfinished = journal.last().and_then(|(epoch, entry)| match entry {
-        Entry::Readable(record) if !record.is_open() => None,
-        Entry::Readable(record) => Some((epoch, Some(record.action))),
-        Entry::Unreadable(_) => Some((epoch, None)),
-    });
+fn refuse_unfinished(journal: &Journal, claiming: &Claiming) -> Result<(), JournalError> {
+    let takes_over = claiming.takes_over;
+    let system = claiming.system_identifier.as_str();
+    let ours = |(_, entry): &(Epoch, &Entry)| system.is_empty() || entry.is_of_system(system);
+    let unfinished = journal
+        .last()
+        .filter(ours)
+        .and_then(|(epoch, entry)| match entry {
+            Entry::Readable(record) if !record.is_open() => None,
+            Entry::Readable(record) => Some((epoch, Some(record.action))),
+            Entry::Unreadable(_) => Some((epoch, None)),
+        });
     match unfinished {
         Some((epoch, action)) if takes_over.is_none_or(|taken| epoch > taken) => {
             Err(JournalError::Unfinished { epoch, action })

@@ -128,6 +128,16 @@ async fn an_epoch_on_an_object_counts_although_the_journal_is_lost() {
 }
 
 #[tokio::test]
+async fn an_unfinished_move_of_the_database_that_had_the_name_before_is_not_in_the_way() {
+    let sites = Sites::new();
+    sites.claim(None).await.unwrap();
+    let mut new = claiming(None);
+    new.system_identifier = "8".to_owned();
+    let claimed = claim(new, sites.look().await).await.unwrap();
+    assert_eq!(claimed.epoch(), Epoch(2));
+}
+
+#[tokio::test]
 async fn an_unfinished_move_is_in_the_way_of_all_but_its_successor() {
     let sites = Sites::new();
     let mut first = sites.claim(None).await.unwrap();

@@ -22,6 +22,19 @@ pub enum Entry {
     Unreadable(String),
 }
 
+impl Entry {
+    /// Whether it may be a move of this database system: one that cannot be read, or names none, may be.
+    pub fn is_of_system(&self, system_identifier: &str) -> bool {
+        match self {
+            Self::Readable(record) => {
+                let of = &record.system_identifier;
+                of.is_empty() || of == system_identifier
+            }
+            Self::Unreadable(_) => true,
+        }
+    }
+}
+
 /// The records that one site keeps of one cluster, as the data of a `ConfigMap`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Journal {
@@ -50,6 +63,15 @@ impl Journal {
     pub fn last(&self) -> Option<(Epoch, &Entry)> {
         let (epoch, entry) = self.moves.iter().next_back()?;
         Some((*epoch, entry))
+    }
+
+    /// The same without the moves of another database system, which had the cluster's name before this one. The epoch stays.
+    #[must_use]
+    pub fn of_system(mut self, system_identifier: Option<&str>) -> Self {
+        if let Some(own) = system_identifier {
+            self.moves.retain(|_, entry| entry.is_of_system(own));
+        }
+        self
     }
 
     /// The record of this epoch, when it can be read.

@@ -110,6 +110,17 @@ fn the_named_epoch_counts_although_its_record_is_lost() {
 }
 
 #[test]
+fn a_record_of_the_database_that_had_the_name_before_is_no_move_of_this_one() {
+    let journal = Journal::from_data(&data(&[record(2)]));
+    let own = record(2).system_identifier;
+    assert_eq!(journal.clone().of_system(Some(&own)), journal);
+    assert_eq!(journal.clone().of_system(None), journal);
+    let of_another = journal.of_system(Some("another"));
+    assert_eq!(of_another.moves, BTreeMap::new());
+    assert_eq!(of_another.epoch, Epoch(2));
+}
+
+#[test]
 fn the_oldest_records_are_dropped() {
     let records: Vec<_> = (1..=20).map(record).collect();
     let journal = Journal::from_data(&data(&records));
