@@ -9,6 +9,11 @@ mod backup;
     reason = "a place for tests that cannot be made fails the test"
 )]
 mod bench;
+#[expect(
+    clippy::unwrap_used,
+    reason = "a place for tests that cannot be made fails the test"
+)]
+mod canary;
 mod completion;
 mod help;
 #[expect(
@@ -19,6 +24,11 @@ mod history;
 mod leader;
 mod one_side;
 mod output;
+#[expect(
+    clippy::unwrap_used,
+    reason = "a place for tests that cannot be made fails the test"
+)]
+mod plugin;
 mod refusal;
 mod status;
 mod switchover;
