@@ -21,6 +21,11 @@ mod help;
     reason = "a record that cannot be made fails the test"
 )]
 mod history;
+#[expect(
+    clippy::unwrap_used,
+    reason = "an object that lacks what is replaced in it fails the test"
+)]
+mod hostile;
 mod leader;
 mod one_side;
 mod output;
