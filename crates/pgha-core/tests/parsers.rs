@@ -7,6 +7,7 @@
 )]
 
 #[path = "../../../fuzz/src/lib.rs"]
+#[expect(unreachable_pub, reason = "the fuzz targets are another crate")]
 mod parsers;
 
 use std::fs;

@@ -137,16 +137,17 @@ impl OpenError {
 
 /// What went wrong with a program that was to bring credentials, without what it said: that may be the credentials.
 pub(super) fn said_of(error: &AuthError) -> String {
-    match error {
-        AuthError::AuthExecRun { cmd, out } => {
-            let program = cmd.split_whitespace().next().unwrap_or_default();
-            format!("`{program}` ended with {}", out.status)
-        }
-        AuthError::AuthExecParse(_) | AuthError::ParseTokenKey(_) => {
-            "what the program said are no credentials".to_owned()
-        }
-        _ => error.to_string(),
+    if let AuthError::AuthExecRun { cmd, out } = error {
+        let program = cmd.split_whitespace().next().unwrap_or_default();
+        return format!("`{program}` ended with {}", out.status);
     }
+    if matches!(
+        error,
+        AuthError::AuthExecParse(_) | AuthError::ParseTokenKey(_)
+    ) {
+        return "what the program said are no credentials".to_owned();
+    }
+    error.to_string()
 }
 
 impl Diagnose for OpenError {
