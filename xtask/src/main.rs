@@ -31,8 +31,7 @@ enum Command {
     Test(test::Args),
     #[command(subcommand)]
     Bench(bench::Command),
-    /// Check licences, bans and sources of every dependency
-    Deny,
+    Deny(deny::Args),
     /// Build the archive that is shipped, and write krew's manifest of it
     Dist,
     /// Check the arrows between crates, the size of files and the rules of the tree
@@ -45,7 +44,7 @@ fn main() -> ExitCode {
         Command::Demo => demo::run(),
         Command::Test(args) => test::run(&args),
         Command::Bench(command) => bench::run(&command),
-        Command::Deny => deny::run(&mut part::Count::default()),
+        Command::Deny(args) => deny::main(&args),
         Command::Dist => dist::run(),
         Command::Tidy => tidy::run(),
     };

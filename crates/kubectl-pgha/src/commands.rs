@@ -19,7 +19,10 @@ pub(crate) mod validate;
 use std::io::IsTerminal as _;
 
 use pgha_core::client::SiteClient;
+use pgha_core::diagnose::sanitised;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::field::MakeExt as _;
+use tracing_subscriber::fmt::format::debug_fn;
 
 use crate::args::CommonArgs;
 use crate::exit::Exit;
@@ -109,13 +112,29 @@ fn failed(ui: &Ui, failure: &Failure) -> Exit {
     failure.exit
 }
 
+/// The part of the client that logs answers as they are (kube-client, `client/mod.rs`: `Unsuccessful: …`), which may hold
+/// what was sent, a password for example. It stays silent, whatever is asked for: [`pgha_core::client`] logs each request.
+const TELLTALE: &str = "kube_client::client=off";
+
 fn start_log(settings: &Settings) -> Result<(), Failure> {
     let Some(filter) = &settings.log else {
         return Ok(());
     };
     let filter = EnvFilter::try_new(filter)
         .map_err(|error| Failure::usage(format!("PGHA_LOG is not a log filter: {error}")))?;
+    let silence = TELLTALE
+        .parse()
+        .map_err(|error| Failure::unexpected(format!("{TELLTALE}: {error}")))?;
+    let filter = filter.add_directive(silence);
+    let fields = debug_fn(|writer, field, value| {
+        let text = sanitised(&format!("{value:?}"));
+        match field.name() {
+            "message" => write!(writer, "{text}"),
+            name => write!(writer, "{name}={text}"),
+        }
+    });
     let log = tracing_subscriber::fmt()
+        .fmt_fields(fields.delimited(" "))
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         // Told on stderr as well, by a macro that panics when stderr is a terminal that was closed.

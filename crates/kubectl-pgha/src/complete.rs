@@ -8,6 +8,7 @@ use clap::CommandFactory as _;
 use clap_complete::CompletionCandidate;
 use clap_complete::engine::{ArgValueCandidates, complete};
 use clap_complete::env::Shells;
+use pgha_core::diagnose::sanitised;
 use pgha_core::survey::{Scope, list_clusters};
 
 use crate::args::{Cli, CommonArgs, Format, OutputArgs, SiteArgs};
@@ -84,6 +85,11 @@ fn line(candidate: &CompletionCandidate) -> String {
     }
 }
 
+/// A name that would steer the terminal is not offered: the shell writes what it is given, and there is no way to escape.
+fn is_harmless(name: &str) -> bool {
+    sanitised(name) == name
+}
+
 /// The command line, with candidates that come from the kubeconfig and the site which these words name.
 fn knowing(words: &[OsString], environment: &Environment) -> clap::Command {
     let site = NamedSite::read(words);
@@ -140,7 +146,8 @@ impl NamedSite {
     fn contexts(&self, environment: &Environment) -> Option<Vec<CompletionCandidate>> {
         let settings = self.settings(environment)?;
         let session = Session::open(&settings).ok()?;
-        Some(session.contexts().map(CompletionCandidate::new).collect())
+        let names = session.contexts().filter(|name| is_harmless(name));
+        Some(names.map(CompletionCandidate::new).collect())
     }
 
     fn clusters(&self, environment: &Environment) -> Option<Vec<CompletionCandidate>> {
@@ -151,6 +158,7 @@ impl NamedSite {
             list_clusters(&site, Scope::Namespace).await.ok()
         })?;
         let names = places.into_iter().map(|place| place.cluster);
+        let names = names.filter(|name| is_harmless(name));
         Some(names.map(CompletionCandidate::new).collect())
     }
 

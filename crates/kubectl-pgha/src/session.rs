@@ -18,7 +18,7 @@ impl<'a> Session<'a> {
             Kubeconfig::read(&settings.kubeconfig).map_err(|error| Failure::from(&error))?;
         Ok(Self {
             settings,
-            kubeconfig,
+            kubeconfig: kubeconfig.with_kuberc(settings.kuberc.clone()),
         })
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use clap::ValueEnum as _;
 #[cfg(debug_assertions)]
 use pgha_core::client::Failpoint;
-use pgha_core::client::{DEFAULT_REQUEST_TIMEOUT, KubeconfigSource};
+use pgha_core::client::{DEFAULT_REQUEST_TIMEOUT, KubeconfigSource, Kuberc, KubercSource};
 
 use crate::args::{ColorChoice, CommonArgs, Format};
 use crate::failure::Failure;
@@ -21,8 +21,14 @@ use crate::failure::Failure;
 pub(crate) struct Environment {
     /// `KUBECONFIG`: kubeconfig files, separated as in `PATH`.
     kubeconfig: Option<OsString>,
-    /// The home folder, for `.kube/config` in it.
+    /// The home folder, for `.kube/config` and `.kube/kuberc` in it.
     home: Option<PathBuf>,
+    /// `KUBERC`: the file with kubectl's preferences, or `off`.
+    kuberc: Option<OsString>,
+    /// `KUBECTL_KUBERC` is `false`: kubectl's switch for the same.
+    no_kuberc: bool,
+    /// `PATH`, in which the programs of a kubeconfig are looked for.
+    path: Option<OsString>,
     /// `PGHA_REQUEST_TIMEOUT`.
     request_timeout: Option<String>,
     /// `PGHA_COLOR`.
@@ -51,6 +57,9 @@ impl Environment {
         Self {
             kubeconfig: std::env::var_os("KUBECONFIG").filter(|list| !list.is_empty()),
             home: std::env::home_dir(),
+            kuberc: std::env::var_os("KUBERC").filter(|file| !file.is_empty()),
+            no_kuberc: text("KUBECTL_KUBERC").as_deref() == Some("false"),
+            path: std::env::var_os("PATH"),
             request_timeout: text("PGHA_REQUEST_TIMEOUT"),
             color: text("PGHA_COLOR"),
             log: text("PGHA_LOG"),
@@ -68,6 +77,8 @@ impl Environment {
 pub(crate) struct Settings {
     /// Where the kubeconfig is.
     pub(crate) kubeconfig: KubeconfigSource,
+    /// Which programs a kubeconfig may start.
+    pub(crate) kuberc: Kuberc,
     /// The namespace, when one was named.
     pub(crate) namespace: Option<String>,
     /// How long one request may take.
@@ -109,6 +120,7 @@ impl Settings {
         };
         Ok(Self {
             kubeconfig: kubeconfig(site.kubeconfig.as_deref(), environment),
+            kuberc: kuberc(environment),
             namespace: site.namespace.clone(),
             request_timeout: request_timeout(site.request_timeout, environment)?,
             format: output.output,
@@ -142,6 +154,24 @@ fn kubeconfig(flag: Option<&Path>, environment: &Environment) -> KubeconfigSourc
     }
     let home = environment.home.clone().unwrap_or_default();
     KubeconfigSource::Home(home.join(".kube").join("config"))
+}
+
+/// As kubectl finds it (`kubectl/pkg/kuberc`); it has a flag for it too, which its plugins do not see.
+fn kuberc(environment: &Environment) -> Kuberc {
+    let path = environment.path.as_deref().unwrap_or_default();
+    let source = match &environment.kuberc {
+        _ if environment.no_kuberc => KubercSource::Off,
+        Some(file) if file == "off" => KubercSource::Off,
+        Some(file) => KubercSource::Named(file.into()),
+        None => {
+            let home = environment.home.clone().unwrap_or_default();
+            KubercSource::Home(home.join(".kube").join("kuberc"))
+        }
+    };
+    Kuberc {
+        source,
+        search: std::env::split_paths(path).collect(),
+    }
 }
 
 fn request_timeout(

@@ -7,6 +7,7 @@ mod unit;
 use std::io::{self, Write};
 
 use clap::error::ErrorKind;
+use pgha_core::diagnose::sanitised;
 use serde::Serialize;
 
 pub(crate) use self::page::{Page, Span, Style};
@@ -103,7 +104,10 @@ impl Ui {
     pub(crate) fn show(&self, view: &impl View) -> Result<(), Failure> {
         let text = match self.format {
             Format::Table | Format::Wide => view.page(self.detail()).render(self.color_stdout),
-            Format::Name => view.names().into_iter().map(|name| name + "\n").collect(),
+            Format::Name => {
+                let names = view.names().into_iter();
+                names.map(|name| sanitised(&name) + "\n").collect()
+            }
             Format::Json | Format::Yaml => self.document(view)?,
             Format::Html => view.html().unwrap_or_default(),
         };
@@ -150,7 +154,7 @@ impl Ui {
     /// Shows what is asked for consent, and the question, on stderr.
     pub(crate) fn prompt(&self, page: &Page, question: &str) {
         self.write_stderr(page);
-        drop(write_to(&mut io::stderr().lock(), question));
+        drop(write_to(&mut io::stderr().lock(), &sanitised(question)));
     }
 
     /// Tells what is wrong although there is a result, on stderr in every format.
@@ -202,7 +206,8 @@ impl Ui {
 
 /// Prints what the parser of the arguments says, help and version included.
 pub(crate) fn show_usage(error: &clap::Error) -> Exit {
-    let text = error.render().to_string();
+    // What the person typed comes back in it, which may have been copied from anywhere.
+    let text = harmless_lines(&error.render().to_string());
     if !error.use_stderr() {
         drop(write_stdout(&text));
         return Exit::Done;
@@ -251,14 +256,17 @@ fn unwritable(error: &dyn std::error::Error) -> Failure {
     Failure::unexpected(format!("the result cannot be written: {error}"))
 }
 
+fn harmless_lines(text: &str) -> String {
+    let lines = text.split('\n').map(sanitised);
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 /// Escapes what steers a terminal and JSON leaves as it is: the second set of control characters, and the marks that
 /// turn the direction of writing. They can only be inside strings there, and `\u` means the same in JSON and YAML.
 fn harmless(text: &str) -> String {
     let clean = |character: char| match character {
         '\n' | ' '..='~' => character.to_string(),
-        _ if pgha_core::diagnose::sanitised(character.encode_utf8(&mut [0; 4])).len()
-            == character.len_utf8() =>
-        {
+        _ if sanitised(character.encode_utf8(&mut [0; 4])).len() == character.len_utf8() => {
             character.to_string()
         }
         _ => format!("\\u{:04x}", u32::from(character)),

@@ -4,6 +4,7 @@ mod call;
 #[cfg(debug_assertions)]
 mod failpoint;
 mod kubeconfig;
+mod kuberc;
 mod proxy;
 
 use std::time::Duration;
@@ -20,6 +21,7 @@ pub use self::call::{CallError, CallKind, DeadlinePassed};
 #[cfg(debug_assertions)]
 pub use self::failpoint::Failpoint;
 pub use self::kubeconfig::{Kubeconfig, KubeconfigSource, OpenError};
+pub use self::kuberc::{Kuberc, KubercSource, PluginDenied};
 pub use self::proxy::EnvironmentProxy;
 use crate::clock;
 use crate::k8s::{ApiResource, DynamicObject};
@@ -67,7 +69,7 @@ impl SiteClient {
             context: Some(context.clone()),
             ..KubeConfigOptions::default()
         };
-        let mut config = Config::from_custom_kubeconfig(kubeconfig.parsed().clone(), &options)
+        let mut config = Config::from_custom_kubeconfig(kubeconfig.permitted(&context)?, &options)
             .await
             .map_err(|error| OpenError::unusable(&context, &error))?;
         config.proxy_url = kubeconfig.proxy_of(&context, &config.cluster_url)?;

@@ -15,6 +15,7 @@ pub mod login;
 pub mod operator;
 pub mod patch;
 pub mod peer;
+pub mod permission;
 pub mod postgres;
 pub mod schedule;
 pub mod secret;

@@ -18,6 +18,8 @@ use pgha_model::survey::{LeaderLock, Member, SiteSurvey};
 pub use self::error::SurveyError;
 pub use self::live::{LiveError, fetch_live_status};
 use self::member::Pod;
+pub use self::member::read_status;
+pub use self::patroni::read_objects as read_patroni_objects;
 pub use self::sql::{ask_for_record, ask_postgres_instead};
 use crate::client::{CallError, SiteClient};
 use crate::clock;

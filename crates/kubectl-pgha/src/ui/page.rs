@@ -31,7 +31,10 @@ impl Style {
     }
 }
 
-/// A piece of text. Nothing in it can steer a terminal.
+/// Characters of one piece that are shown. A site may say more than a terminal holds; programs get it whole.
+const LONGEST: usize = 4096;
+
+/// A piece of text. Nothing in it can steer a terminal, or flood it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Span {
     text: String,
@@ -40,10 +43,15 @@ pub(crate) struct Span {
 
 impl Span {
     pub(crate) fn new(text: impl AsRef<str>, style: Style) -> Self {
-        Self {
-            text: sanitised(text.as_ref()),
-            style,
-        }
+        let text = text.as_ref();
+        let text = match text.char_indices().nth(LONGEST) {
+            Some((end, _)) => {
+                let left = text[end..].chars().count();
+                format!("{}… ({left} characters more)", sanitised(&text[..end]))
+            }
+            None => sanitised(text),
+        };
+        Self { text, style }
     }
 
     pub(crate) fn plain(text: impl AsRef<str>) -> Self {
@@ -148,6 +156,16 @@ mod tests {
         let page = Page::of_line([Span::new("FAIL", Style::Bad), Span::plain(" core1")]);
         assert_eq!(page.render(false), "FAIL core1\n");
         assert_eq!(page.render(true), "\x1b[31mFAIL\x1b[0m core1\n");
+    }
+
+    #[test]
+    fn a_flood_is_cut_and_told() {
+        let flood = "é".repeat(LONGEST + 7);
+        let shown = Span::plain(flood).text().to_owned();
+        let expected = format!("{}… (7 characters more)", "é".repeat(LONGEST));
+        assert_eq!(shown, expected);
+        let whole = "é".repeat(LONGEST);
+        assert_eq!(Span::plain(&whole).text(), whole);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 mod records;
 
 use pgha_model::event::Standing;
-use pgha_model::record::Stage;
+use pgha_model::record::{MoveRecord, Stage};
 use pgha_testkit::{Failure, FakeCluster, Fault};
 use serde_json::json;
 
@@ -12,6 +12,11 @@ use crate::assert_said;
 use crate::bench::{Bench, Ran, empty_cluster};
 
 const BOTH: [&str; 4] = ["--context", "core1", "--context", "core2"];
+
+/// The record of a move that went well.
+pub(crate) fn good_move() -> MoveRecord {
+    switchover(1, 5)
+}
 
 /// Two sites that keep the same: a move that went well, one that was taken back, one whose tool died in the fence.
 fn two_sites() -> [FakeCluster; 2] {

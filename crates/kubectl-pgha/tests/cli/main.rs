@@ -9,6 +9,11 @@ mod backup;
     reason = "a place for tests that cannot be made fails the test"
 )]
 mod bench;
+#[expect(
+    clippy::unwrap_used,
+    reason = "a place for tests that cannot be made fails the test"
+)]
+mod canary;
 mod completion;
 mod failover;
 mod help;
@@ -17,9 +22,19 @@ mod help;
     reason = "a record that cannot be made fails the test"
 )]
 mod history;
+#[expect(
+    clippy::unwrap_used,
+    reason = "an object that lacks what is replaced in it fails the test"
+)]
+mod hostile;
 mod leader;
 mod one_side;
 mod output;
+#[expect(
+    clippy::unwrap_used,
+    reason = "a place for tests that cannot be made fails the test"
+)]
+mod plugin;
 mod refusal;
 mod status;
 mod switchover;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use pgha_model::effect::Effect;
 
 use super::SiteClient;
+use super::kubeconfig::said_of;
 use crate::diagnose::{Diagnose, sanitised};
 
 /// The request had no answer in time.
@@ -341,6 +342,9 @@ fn links<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
 /// What went wrong in one line: the API server's own message, or the innermost cause.
 fn text_of(error: &kube::Error) -> String {
     let Some(status) = status_of(error) else {
+        if let Some(refused) = links(error).find_map(<dyn Error>::downcast_ref) {
+            return said_of(refused);
+        }
         return links(error)
             .last()
             .map_or_else(|| error.to_string(), ToString::to_string);

@@ -1,14 +1,16 @@
 //! Reading kubeconfig files, and why a context of one cannot be opened.
 
 use std::error::Error;
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use http::Uri;
-use kube::config::{Kubeconfig as Parsed, KubeconfigError};
+use kube::client::AuthError;
+use kube::config::{AuthInfo, Kubeconfig as Parsed, KubeconfigError};
 use pgha_model::effect::Effect;
 
-use super::EnvironmentProxy;
+use super::{EnvironmentProxy, Kuberc, PluginDenied};
 use crate::diagnose::{Diagnose, sanitised};
 
 /// Where the kubeconfig comes from; the process that reads the environment decides.
@@ -31,11 +33,18 @@ impl KubeconfigSource {
     }
 }
 
-/// A kubeconfig that was read and is YAML of the right shape.
-#[derive(Clone, Debug)]
+/// A kubeconfig that was read and is YAML of the right shape. Its `Debug` shows nothing of it: it holds credentials.
+#[derive(Clone)]
 pub struct Kubeconfig {
     parsed: Parsed,
     proxy: EnvironmentProxy,
+    kuberc: Kuberc,
+}
+
+impl fmt::Debug for Kubeconfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kubeconfig").finish_non_exhaustive()
+    }
 }
 
 /// Why a context could not be opened. Nothing was sent to any API server.
@@ -86,6 +95,17 @@ pub enum OpenError {
         /// What went wrong, in one line.
         reason: String,
     },
+    /// The user's own policy forbids the program that is to bring the context's credentials.
+    #[error("the credentials of context `{context}` come from the program `{command}`")]
+    PluginDenied {
+        /// The context.
+        context: String,
+        /// The program, as the kubeconfig names it.
+        command: String,
+        /// Which policy, and where it is.
+        #[source]
+        source: PluginDenied,
+    },
     /// The context's server, certificates or proxy cannot be used.
     #[error("the context `{context}` cannot be used: {reason}")]
     Unusable {
@@ -110,9 +130,24 @@ impl OpenError {
         };
         Self::Credentials {
             context: sanitised(context),
-            reason: sanitised(&error.to_string()),
+            reason: sanitised(&said_of(error)),
         }
     }
+}
+
+/// What went wrong with a program that was to bring credentials, without what it said: that may be the credentials.
+pub(super) fn said_of(error: &AuthError) -> String {
+    if let AuthError::AuthExecRun { cmd, out } = error {
+        let program = cmd.split_whitespace().next().unwrap_or_default();
+        return format!("`{program}` ended with {}", out.status);
+    }
+    if matches!(
+        error,
+        AuthError::AuthExecParse(_) | AuthError::ParseTokenKey(_)
+    ) {
+        return "what the program said are no credentials".to_owned();
+    }
+    error.to_string()
 }
 
 impl Diagnose for OpenError {
@@ -134,6 +169,12 @@ impl Diagnose for OpenError {
             }
             Self::Credentials { context, .. } => Some(format!(
                 "Renew your login, then try `kubectl --context {context} auth whoami`."
+            )),
+            Self::PluginDenied {
+                command, source, ..
+            } => Some(format!(
+                "If you trust `{command}`, permit it in {}.",
+                sanitised(&source.file.display().to_string())
             )),
             Self::Unreadable { .. } | Self::NotKubeconfig { .. } | Self::Unusable { .. } => None,
         }
@@ -162,6 +203,7 @@ impl Kubeconfig {
         Ok(Self {
             parsed,
             proxy: EnvironmentProxy::default(),
+            kuberc: Kuberc::default(),
         })
     }
 
@@ -169,6 +211,12 @@ impl Kubeconfig {
     #[must_use]
     pub fn with_proxy(self, proxy: EnvironmentProxy) -> Self {
         Self { proxy, ..self }
+    }
+
+    /// Starts only the programs that the user's policy permits.
+    #[must_use]
+    pub fn with_kuberc(self, kuberc: Kuberc) -> Self {
+        Self { kuberc, ..self }
     }
 
     /// The names of its contexts, in the order of the file.
@@ -187,8 +235,23 @@ impl Kubeconfig {
             .filter(|name| !name.is_empty())
     }
 
-    pub(super) fn parsed(&self) -> &Parsed {
-        &self.parsed
+    /// The kubeconfig as it may be used with a context. Nothing is started before this.
+    pub(super) fn permitted(&self, context: &str) -> Result<Parsed, OpenError> {
+        let mut parsed = self.parsed.clone();
+        let contexts = parsed.contexts.iter().find(|named| named.name == context);
+        let user = contexts.and_then(|named| named.context.as_ref()?.user.clone());
+        let mut users = parsed.auth_infos.iter_mut();
+        let user = users.find(|named| Some(&named.name) == user.as_ref());
+        if let Some(info) = user.and_then(|named| named.auth_info.as_mut()) {
+            self.kuberc
+                .settle(info)
+                .map_err(|source| OpenError::PluginDenied {
+                    context: sanitised(context),
+                    command: sanitised(&program_of(info)),
+                    source,
+                })?;
+        }
+        Ok(parsed)
     }
 
     /// The proxy that leads to a context's server.
@@ -233,6 +296,14 @@ impl Kubeconfig {
     }
 }
 
+/// The program that brings a user's credentials, as the kubeconfig names it.
+fn program_of(user: &AuthInfo) -> String {
+    let exec = user.exec.as_ref().and_then(|exec| exec.command.clone());
+    let provider = user.auth_provider.as_ref();
+    exec.or_else(|| provider?.config.get("cmd-path").cloned())
+        .unwrap_or_default()
+}
+
 /// Reads one file; `None` when there is none.
 fn read_file(path: &Path) -> Result<Option<Parsed>, OpenError> {
     if is_cut_utf16(path) {
@@ -273,8 +344,45 @@ fn not_kubeconfig(path: &Path, error: &dyn Error) -> OpenError {
     let first_line = reason.lines().next().unwrap_or_default();
     OpenError::NotKubeconfig {
         path: path.to_owned(),
-        reason: sanitised(first_line),
+        reason: sanitised(&without_values(first_line)),
     }
+}
+
+/// A parser's message without the values that it quotes, which may be passwords; the names of fields stay.
+pub(super) fn without_values(message: &str) -> String {
+    let mut clean = String::with_capacity(message.len());
+    let mut rest = message;
+    while let Some(begin) = rest.find(['"', '`']) {
+        let (before, quoted) = rest.split_at(begin);
+        let quote = quoted.chars().next().unwrap_or_default();
+        clean.push_str(before);
+        let inside = &quoted[1..];
+        let end = end_of(inside, quote);
+        let is_name = quote == '`'
+            && !["integer ", "float ", "point ", "boolean "]
+                .iter()
+                .any(|kind| before.ends_with(kind));
+        if is_name {
+            clean.push_str(&quoted[..=end]);
+            clean.push('`');
+        } else {
+            clean.push('…');
+        }
+        rest = inside.get(end + 1..).unwrap_or_default();
+    }
+    clean + rest
+}
+
+/// Where a quotation ends: at the quote that nothing escapes, or with the text.
+fn end_of(inside: &str, quote: char) -> usize {
+    let mut is_escaped = false;
+    for (index, character) in inside.char_indices() {
+        if character == quote && !is_escaped {
+            return index;
+        }
+        is_escaped = character == '\\' && !is_escaped;
+    }
+    inside.len()
 }
 
 fn listed(paths: &[PathBuf]) -> String {
@@ -283,4 +391,43 @@ fn listed(paths: &[PathBuf]) -> String {
         .map(|path| path.display().to_string())
         .collect();
     paths.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_left_out_and_names_of_fields_stay() {
+        for (message, shown) in [
+            (
+                r#"invalid type: string "pa\"ss", expected struct AuthInfo"#,
+                "invalid type: string …, expected struct AuthInfo",
+            ),
+            (
+                "invalid type: integer `1234`, expected a string",
+                "invalid type: integer …, expected a string",
+            ),
+            (
+                "missing field `clusters` at line 3",
+                "missing field `clusters` at line 3",
+            ),
+            (r#"unexpected "never closed"#, "unexpected …"),
+            ("unknown anchor `never", "unknown anchor `never`"),
+            ("plain", "plain"),
+        ] {
+            assert_eq!(without_values(message), shown);
+        }
+    }
+
+    #[test]
+    fn a_kubeconfig_shows_nothing_of_itself() {
+        let user = "users: [{name: jane, user: {exec: {command: login, args: [hunter2]}}}]";
+        let kubeconfig = Kubeconfig {
+            parsed: Parsed::from_yaml(user).unwrap(),
+            proxy: EnvironmentProxy::default(),
+            kuberc: Kuberc::default(),
+        };
+        assert_eq!(format!("{kubeconfig:?}"), "Kubeconfig { .. }");
+    }
 }

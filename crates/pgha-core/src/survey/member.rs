@@ -72,7 +72,7 @@ fn annotated_status(pod: &Pod) -> Observed<MemberStatus> {
 }
 
 /// Reads a member's description of itself, every text in it made fit for a terminal.
-pub(super) fn read_status(json: &str) -> Result<MemberStatus, InvalidMemberStatus> {
+pub fn read_status(json: &str) -> Result<MemberStatus, InvalidMemberStatus> {
     match serde_json::from_str::<Value>(json) {
         Ok(mut description) => {
             sanitise_texts(&mut description);

@@ -14,7 +14,7 @@ use crate::k8s::DynamicObject;
 use crate::operator::pgo_v5;
 
 /// Reads the lock and the store out of a list of Patroni's objects.
-pub(super) fn read_objects(
+pub fn read_objects(
     objects: &[DynamicObject],
     cluster: &str,
 ) -> (Observed<LeaderLock>, Observed<PatroniStore>) {

@@ -9,6 +9,7 @@ mod journal;
 mod login;
 mod open;
 mod patch;
+mod permission;
 mod schedule;
 mod survey;
 mod trouble;
