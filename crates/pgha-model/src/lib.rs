@@ -11,6 +11,7 @@ pub mod effect;
 pub mod event;
 pub mod finding;
 pub mod follow;
+pub mod guard;
 pub mod handover;
 pub mod leader;
 pub mod login;

@@ -1,6 +1,7 @@
 //! One side by itself: from standby to primary. Until the promotion is sent, a failure takes everything back.
 
 use pgha_model::event::Standing;
+use pgha_model::guard::lifted::{lifted, sentence};
 use pgha_model::login::Logins;
 use pgha_model::lsn::Lsn;
 use pgha_model::member::Role;
@@ -180,8 +181,15 @@ impl PromotionRun {
 
     /// Without a proof the other side is left alone, its record too.
     async fn claim(&mut self, steps: &Steps<'_>) -> Result<((), String), StepError> {
+        let by_force = !self.is_proved();
+        let mut lifted = lifted(&self.plan.warnings, by_force);
+        if let Some(epoch) = self.takes_over.filter(|_| by_force) {
+            let seen = format!("The move of epoch {epoch} was not finished.");
+            lifted.push(sentence("unfinished-first", "--force", &seen));
+        }
         let intent = Intent {
             takes_over: self.takes_over,
+            lifted: &lifted,
             ..Intent::of(Action::Promote)
         };
         let (is_proved, limits) = (self.is_proved(), self.limits);
