@@ -15,7 +15,7 @@ const VERSION: &str = "0.20.2";
 /// Check licences, bans and sources of every dependency
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Check for known vulnerabilities instead; their database is fetched from where RustSec keeps it
+    /// Check for known vulnerabilities instead; their database is fetched from where `RustSec` keeps it
     #[arg(long)]
     advisories: bool,
 }
@@ -77,8 +77,8 @@ fn deny(program: &Path) -> Command {
 }
 
 fn unreachable(said: &str) -> String {
-    let lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
-    let why = lines.last().unwrap_or("cargo-deny does not say why");
+    let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
+    let why = lines.next_back().unwrap_or("cargo-deny does not say why");
     format!(
         "the advisory database cannot be reached, so NO dependency was checked for advisories: {why}"
     )

@@ -21,6 +21,7 @@ pub(crate) fn run() -> Result<()> {
         size <= MAX_BINARY_BYTES,
         "the binary has {size} bytes, at most {MAX_BINARY_BYTES}"
     );
+    refuse_test_switches(&fs::read(&plugin)?)?;
     let root = lab::workspace();
     let folder = root.join("target/dist");
     fs::create_dir_all(&folder)?;
@@ -53,6 +54,14 @@ pub(crate) fn run() -> Result<()> {
         "{sum}  {} ({size} bytes of program)",
         archive.display()
     ));
+    Ok(())
+}
+
+/// What tests steer a program by is not in the one that is shipped.
+fn refuse_test_switches(program: &[u8]) -> Result<()> {
+    let switch = b"PGHA_TEST_";
+    let has_some = program.windows(switch.len()).any(|bytes| bytes == switch);
+    ensure!(!has_some, "the binary has a switch that is for tests only");
     Ok(())
 }
 
@@ -90,6 +99,12 @@ fn manifest(version: &str, sum: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_program_that_tests_can_steer_is_not_shipped() {
+        assert!(super::refuse_test_switches(b"..PGHA_TEST_DIE_AT..").is_err());
+        assert!(super::refuse_test_switches(b"..PGHA_TEST..").is_ok());
+    }
+
     #[test]
     fn the_manifest_names_version_and_sum() {
         let yaml = super::manifest("1.2.3", "abc");

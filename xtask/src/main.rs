@@ -1,9 +1,10 @@
-//! The project's own commands: `cargo xtask demo | test | lab | bench | tidy | deny | dist`.
+//! The project's own commands: `cargo xtask demo | test | lab | bench | guards | tidy | deny | dist`.
 
 mod bench;
 mod demo;
 mod deny;
 mod dist;
+mod guards;
 mod lab;
 mod part;
 mod test;
@@ -31,6 +32,8 @@ enum Command {
     Test(test::Args),
     #[command(subcommand)]
     Bench(bench::Command),
+    /// Take each guard of a move away in turn, and see that a test misses it
+    Guards,
     Deny(deny::Args),
     /// Build the archive that is shipped, and write krew's manifest of it
     Dist,
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Command::Demo => demo::run(),
         Command::Test(args) => test::run(&args),
         Command::Bench(command) => bench::run(&command),
+        Command::Guards => guards::run(),
         Command::Deny(args) => deny::main(&args),
         Command::Dist => dist::run(),
         Command::Tidy => tidy::run(),

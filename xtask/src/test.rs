@@ -9,7 +9,7 @@ use pgha_lab::progress::Progress;
 use crate::lab;
 use crate::part::{self, Count};
 
-/// Run all tests: style, rules of the tree, units, the plugin's process tests, and the lab suite
+/// Run all tests: style, rules of the tree, units, the plugin's process tests, each guard, and the lab suite
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Also run what takes long: more moves, and every standby and Patroni of the lab
@@ -20,6 +20,17 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "full")]
     no_lab: bool,
 }
+
+/// What the tests without the lab are built with; the guards are tried on the same build.
+pub(crate) const BUILD: [&str; 7] = [
+    "test",
+    "--workspace",
+    "--exclude",
+    "pgha-tests",
+    "--locked",
+    "--features",
+    "pgha-lab/programs,pgha-model/mutation",
+];
 
 /// Runs the parts in order and fails at the first that fails.
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -40,28 +51,22 @@ fn run_parts(args: &Args, count: &mut Count) -> Result<()> {
         "--workspace",
         "--all-targets",
         "--features",
-        "pgha-lab/programs",
+        BUILD[6],
     ];
     let deny = ["--locked", "--quiet", "--", "-D", "warnings"];
     part::run("clippy", cargo(&clippy).args(deny), count)?;
     part::say("== tidy");
     crate::tidy::run()?;
     crate::deny::run(count)?;
-    let tests = [
-        "test",
-        "--workspace",
-        "--exclude",
-        "pgha-tests",
-        "--locked",
-        "--quiet",
-    ];
-    let mut units = cargo(&tests);
-    units.args(["--features", "pgha-lab/programs"]);
+    let mut units = cargo(&BUILD);
+    units.arg("--quiet");
     if args.full {
         units.env("PGHA_FULL", "1");
     }
     let what = "unit, doc, plan-script, FakeCluster and process tests";
     part::run(what, &mut units, count)?;
+    part::say("== guards");
+    crate::guards::run()?;
     if args.no_lab {
         part::say("== lab suite: left out");
         return Ok(());

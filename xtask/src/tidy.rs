@@ -21,6 +21,7 @@ const EDGES: &[(&str, &str)] = &[
     ("pgha-tests", "pgha-judge"),
     ("pgha-tests", "pgha-lab"),
     ("xtask", "pgha-lab"),
+    ("xtask", "pgha-model"),
     ("xtask", "pgha-judge"),
 ];
 

@@ -2,6 +2,8 @@
 
 use std::io::{BufRead as _, IsTerminal as _};
 
+use pgha_model::guard::Guard;
+
 use crate::failure::Failure;
 use crate::ui::{Page, Ui};
 
@@ -19,7 +21,8 @@ pub(crate) async fn ask_for(
     hint: &str,
     ui: &Ui,
 ) -> Result<(), Failure> {
-    if !std::io::stdin().is_terminal() || !ui.format.is_text() {
+    let can_ask = std::io::stdin().is_terminal() && ui.format.is_text();
+    if !Guard::Consent.holds(can_ask) {
         let refused = Failure::refused("there is no terminal to ask for consent at");
         return Err(refused.hinting(hint));
     }
@@ -29,7 +32,7 @@ pub(crate) async fn ask_for(
         std::io::stdin().lock().read_line(&mut line).map(|_| line)
     });
     match answer.await {
-        Ok(Ok(line)) if line.trim() == word => Ok(()),
+        Ok(Ok(line)) if Guard::Consent.holds(line.trim() == word) => Ok(()),
         _ => Err(Failure::refused("no consent was given")),
     }
 }

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt::Write as _;
 
 use pgha_model::effect::Effect;
+use pgha_model::guard::Guard;
 
 /// Facts about an error that its message cannot carry to a program.
 pub trait Diagnose: Error {
@@ -50,7 +51,7 @@ pub fn chain_of(error: &dyn Error) -> String {
 pub fn sanitised(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     for character in text.chars() {
-        if is_harmless(character) {
+        if Guard::HarmlessText.holds(is_harmless(character)) {
             clean.push(character);
         } else {
             // Writing into a String cannot fail.

@@ -10,6 +10,7 @@ use jsonptr::PointerBuf;
 use k8s_openapi::api::core::v1::Endpoints;
 use kube::Api;
 use kube::api::{ApiResource, DynamicObject, PatchParams};
+use pgha_model::guard::Guard;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -49,10 +50,12 @@ impl PatchBuilder {
     /// Rests the patch on the value at a path.
     #[must_use]
     pub fn test(mut self, path: &[&str], value: Value) -> Self {
-        self.tests.push(PatchOperation::Test(TestOperation {
-            path: pointer(path),
-            value,
-        }));
+        if Guard::TestedValues.stands() {
+            self.tests.push(PatchOperation::Test(TestOperation {
+                path: pointer(path),
+                value,
+            }));
+        }
         self
     }
 

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::guard;
 use crate::site::Part;
 
 /// How a check ended.
@@ -67,6 +68,7 @@ impl Findings {
         seen: Option<String>,
         advice: &str,
     ) {
+        let seen = seen.filter(|_| guard::may_speak(check));
         self.0.push(match seen {
             None => Finding {
                 check,

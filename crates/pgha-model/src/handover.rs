@@ -1,5 +1,6 @@
 //! Segments that go directly from the source's log to the target's.
 
+use crate::guard::Guard;
 use crate::lsn::{Lsn, SegmentSize, segment_file_name};
 use crate::proof::Closure;
 
@@ -57,6 +58,19 @@ impl Shipment {
 
     /// Whether every segment arrived, and is what its name says, of the source's own database.
     pub fn judge(
+        &self,
+        closure: &Closure,
+        size: SegmentSize,
+        arrivals: &[Arrival],
+    ) -> Result<(), String> {
+        let judged = self.compare(closure, size, arrivals);
+        if Guard::WholeSegments.holds(judged.is_ok()) {
+            return Ok(());
+        }
+        judged
+    }
+
+    fn compare(
         &self,
         closure: &Closure,
         size: SegmentSize,

@@ -12,6 +12,7 @@ pub mod event;
 pub mod failover;
 pub mod finding;
 pub mod follow;
+pub mod guard;
 pub mod handover;
 pub mod leader;
 pub mod login;

@@ -4,6 +4,7 @@
 //! requests have gone, because a request that was sent may have taken hold whatever its answer was.
 
 use crate::event::Standing;
+use crate::guard::Guard;
 use crate::plan::Step;
 
 /// What is decided once and for all, by one compare-and-swap on the source's record.
@@ -102,7 +103,9 @@ impl Machine {
     #[must_use]
     pub fn step(self, seen: Observation, reached: Reached) -> (Self, Command) {
         let next = match seen {
-            Observation::Failed(Cause::Superseded) => {
+            Observation::Failed(cause)
+                if !Guard::SupersededStops.holds(cause != Cause::Superseded) =>
+            {
                 Command::Stop(End::Left(Standing::Superseded))
             }
             Observation::Failed(cause) => self.after_failure(cause, reached),
@@ -114,7 +117,9 @@ impl Machine {
     fn after_success(self, seen: Observation, reached: Reached) -> Command {
         match self.awaited {
             // Between the proof and the promotion nothing else may decide.
-            Command::Perform(Step::Prove) => Command::Decide(Decision::Promote),
+            Command::Perform(step) if !Guard::PromotionDecided.holds(step != Step::Prove) => {
+                Command::Decide(Decision::Promote)
+            }
             Command::Perform(step) => {
                 following(step).map_or(Command::Stop(End::Done), Command::Perform)
             }
@@ -135,10 +140,14 @@ impl Machine {
 
     fn after_failure(self, cause: Cause, reached: Reached) -> Command {
         match self.awaited {
-            Command::Perform(Step::Promote) if reached.promotion_sent => {
+            Command::Perform(Step::Promote)
+                if !Guard::ForwardOnly.holds(!reached.promotion_sent) =>
+            {
                 Command::Stop(End::Left(Standing::PromotionUnknown))
             }
-            Command::Perform(Step::Verify) if reached.harmless && cause != Cause::GivenUp => {
+            Command::Perform(Step::Verify)
+                if Guard::HarmlessRelease.holds(reached.harmless) && cause != Cause::GivenUp =>
+            {
                 Command::ReleaseAllTheSame
             }
             Command::Perform(step) if step > Step::Promote => {
@@ -160,10 +169,10 @@ impl Machine {
 
 /// The way back. Once the source was told to stop, going back is a decision that excludes the promotion, and whoever cannot
 /// make it durable must not act on it.
-const fn go_back(reached: Reached) -> Command {
+fn go_back(reached: Reached) -> Command {
     if !reached.claimed {
         Command::Stop(End::Left(Standing::Unchanged))
-    } else if reached.fence_sent {
+    } else if !Guard::ReturnDecided.holds(!reached.fence_sent) {
         Command::Decide(Decision::GoBack)
     } else {
         Command::Undo

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::control::{ClusterState, ControlData};
+use crate::guard::Guard;
 use crate::lsn::{Lsn, SegmentSize, segment_file_name};
 use crate::timeline::{History, Timeline};
 
@@ -138,13 +139,13 @@ impl Closure {
     /// Any other state proves nothing: after an immediate stop the checkpoint is an old one and every later test would
     /// pass falsely.
     pub fn from_control(control: &ControlData, system_identifier: &str) -> Result<Self, NotProved> {
-        if control.system_identifier != system_identifier {
+        if !Guard::SameDatabase.holds(control.system_identifier == system_identifier) {
             return Err(NotProved::OtherSystem {
                 found: control.system_identifier.clone(),
                 expected: system_identifier.to_owned(),
             });
         }
-        if control.state != ClusterState::ShutDown {
+        if !Guard::CleanEnd.holds(control.state == ClusterState::ShutDown) {
             return Err(NotProved::NotShutDown {
                 state: format!("{:?}", control.state),
             });
@@ -168,13 +169,13 @@ impl Closure {
         timeline: Timeline,
         size: SegmentSize,
     ) -> Result<Self, NotProved> {
-        if seen.system_identifier != system_identifier {
+        if !Guard::SameDatabase.holds(seen.system_identifier == system_identifier) {
             return Err(NotProved::OtherSystem {
                 found: seen.system_identifier.clone(),
                 expected: system_identifier.to_owned(),
             });
         }
-        if seen.timeline != timeline {
+        if !Guard::SameBranch.holds(seen.timeline == timeline) {
             return Err(NotProved::OtherTimeline {
                 found: seen.timeline,
                 expected: timeline,
@@ -191,7 +192,7 @@ impl Closure {
 
     /// Whether a member of the target holds everything.
     pub fn covers(&self, member: &str, replayed: Lsn) -> Result<(), NotProved> {
-        if replayed > self.end.to_exceed() {
+        if Guard::PastTheEnd.holds(replayed > self.end.to_exceed()) {
             return Ok(());
         }
         Err(NotProved::Behind {
@@ -215,7 +216,7 @@ pub fn judge_fork(
             source_timeline: from,
         });
     };
-    if fork < end {
+    if !Guard::ForkAtEnd.holds(fork >= end) {
         return Err(NotProved::ForkedEarly {
             timeline,
             fork,

@@ -19,6 +19,7 @@ pub use self::journal::{Entry, Journal, KEPT};
 pub use self::merge::{KeptCopy, PastMove, merge};
 use crate::event::{Event, Standing};
 use crate::failover::Failover;
+use crate::guard::Guard;
 use crate::lsn::Lsn;
 use crate::plan::{Demotion, Feed, LeaderIdentity};
 use crate::proof::Closure;
@@ -121,15 +122,15 @@ impl Stage {
     /// Whether the writer of a record may go from this stage to that one, or write it once more.
     ///
     /// Out of `promoting` there is a way back only for a writer that knows that it has not told the target anything.
-    pub const fn allows(self, next: Self) -> bool {
-        matches!(
+    pub fn allows(self, next: Self) -> bool {
+        Guard::OneDecision.holds(matches!(
             (self, next),
             (Self::Preparing, _)
                 | (_, Self::Ended)
                 | (Self::Fenced, Self::Fenced | Self::Promoting | Self::Undone)
                 | (Self::Promoting, Self::Promoting | Self::Undone)
                 | (Self::Undone, Self::Undone)
-        )
+        ))
     }
 }
 

@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::guard::Guard;
 use crate::lsn::{Lsn, SegmentSize, segment_file_name};
 use crate::site::Part;
 use crate::timeline::{History, Timeline};
@@ -217,14 +218,14 @@ impl MemberEnd {
     /// Where the member's log ends, when the member is a standby that has nothing left to replay.
     fn end(&self, part: Part) -> Result<End, Doubt> {
         let member = self.member.clone();
-        if !self.in_recovery {
+        if !Guard::NobodyWrites.holds(self.in_recovery) {
             return Err(Doubt::TakesWrites { part, member });
         }
         let waits_for = self.waits_for.as_deref().unwrap_or("nothing");
         let is_recorded = self.recorded.is_some() && self.recorded == self.replayed;
         let is_at_rest = AT_REST.contains(&waits_for) || (self.asks_archive() && self.has_no_more);
         match self.replayed {
-            Some(at) if is_recorded && is_at_rest => Ok(End {
+            Some(at) if Guard::AtRest.holds(is_recorded && is_at_rest) => Ok(End {
                 timeline: self.timeline,
                 at,
             }),
@@ -287,7 +288,7 @@ pub fn judge_positions(
         .max_by_key(|end| (end.timeline, end.at))
         .ok_or_else(no_leader)?;
     for &(ref member, end) in &at_target {
-        if !end.holds(&target.history, furthest) {
+        if !Guard::ElectableHolds.holds(end.holds(&target.history, furthest)) {
             return Err(Doubt::ReplicaBehind {
                 member: member.clone(),
                 end,
@@ -317,7 +318,7 @@ fn judge_end(
     end: End,
     held: End,
 ) -> Result<(), Doubt> {
-    if held.holds(&target.history, end) {
+    if Guard::HoldsSource.holds(held.holds(&target.history, end)) {
         return Ok(());
     }
     let member = member.to_owned();
@@ -350,7 +351,7 @@ pub fn judge_stretches(compared: &[Compared]) -> Result<(), Doubt> {
     for one in compared {
         let (member, segment) = (one.stretch.member.clone(), one.stretch.segment.clone());
         let missing_at = match (&one.at_source, &one.at_target) {
-            (Some(source), Some(target)) if source == target => continue,
+            (Some(source), Some(target)) if Guard::SameLog.holds(source == target) => continue,
             (Some(_), Some(_)) => return Err(Doubt::OtherLog { member, segment }),
             (None, _) => "that member",
             (Some(_), None) => "the target's leader",

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::event::Standing;
+use crate::guard::Guard;
 use crate::record::{Action, Entry, Epoch, Journal, MoveRecord};
 
 /// What is known of one side of an unfinished move, after no earlier writer can write there any more.
@@ -36,9 +37,9 @@ impl SideState {
     ///
     /// Patroni does what its configuration says. While it is paused it does nothing, and a leader that was stopped by hand
     /// for a demotion must come back as a standby and not as what it was.
-    pub const fn course(self) -> Course {
+    pub fn course(self) -> Course {
         let was_stopped = self.patroni_paused && self.object_standby && !self.writes;
-        if self.config_standby || was_stopped {
+        if self.config_standby || !Guard::StoppedStaysDown.holds(!was_stopped) {
             Course::Standby
         } else {
             Course::Primary
@@ -60,7 +61,7 @@ pub enum Whereabouts {
 }
 
 /// Where the primary will be when both sides are put in order.
-pub const fn whereabouts(source: SideState, target: SideState) -> Whereabouts {
+pub fn whereabouts(source: SideState, target: SideState) -> Whereabouts {
     match (source.course(), target.course()) {
         (Course::Primary, Course::Standby) => Whereabouts::Source,
         (Course::Standby, Course::Primary) => Whereabouts::Target,

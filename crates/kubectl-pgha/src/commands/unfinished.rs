@@ -11,6 +11,7 @@ use pgha_core::settle::{Look, Settlement, await_until};
 use pgha_model::check::{Consent, DataLoss, PromotionFacts};
 use pgha_model::effect::Effect;
 use pgha_model::event::{Event, Standing};
+use pgha_model::guard::Guard;
 use pgha_model::plan::{Plan, Refusal, plan_switchover};
 use pgha_model::promotion::{PromotionPlan, plan_promotion};
 use pgha_model::record::{Action, Epoch};
@@ -153,7 +154,8 @@ fn refuse_other_sides(
     for side in [source, target] {
         let recorded = record.side(side.part);
         let uid = &side.facts.survey.object.uid;
-        if recorded.is_some_and(|recorded| recorded.identity.object_uid != *uid) {
+        let is_recorded = recorded.is_none_or(|recorded| recorded.identity.object_uid == *uid);
+        if !Guard::RecordedSites.holds(is_recorded) {
             let text = format!(
                 "{} does not go from {} to {}",
                 unfinished.name(),
@@ -170,7 +172,8 @@ fn refuse_other_sides(
 
 /// Whoever takes over a living tool stops it; that is wanted only when it is said.
 pub(super) fn refuse_alive(unfinished: &Unfinished, take_over: bool) -> Result<(), Failure> {
-    if take_over || !unfinished.may_be_alive(clock::now()) {
+    let is_over = !unfinished.may_be_alive(clock::now());
+    if Guard::LivingTool.holds(take_over || is_over) {
         return Ok(());
     }
     let text = format!("{} may still be at work", unfinished.name());
@@ -196,11 +199,13 @@ fn refuse_too_late(
             source.command_toward("resume", target),
             target.command_toward("switchover", source)
         ))),
-        (_, Whereabouts::Both) => Err(Failure::refused("both sides are or will be primary")
-            .hinting(format!(
-                "Stop writes to one side at once; `{}` shows both.",
-                source.status_command(Some(target))
-            ))),
+        (_, Whereabouts::Both) if Guard::NotBothPrimary.stands() => Err(Failure::refused(
+            "both sides are or will be primary",
+        )
+        .hinting(format!(
+            "Stop writes to one side at once; `{}` shows both.",
+            source.status_command(Some(target))
+        ))),
         (_, _) => Ok(()),
     }
 }

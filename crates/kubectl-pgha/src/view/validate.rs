@@ -2,6 +2,7 @@
 
 use pgha_model::check::{Readiness, Validation};
 use pgha_model::finding::{Finding, Severity};
+use pgha_model::guard::{self, Entry};
 use pgha_model::site::{Part, Place};
 use serde::Serialize;
 
@@ -18,6 +19,8 @@ pub(crate) struct ValidationView<'a> {
     target: PlaceView,
     #[serde(flatten)]
     validation: &'a Validation,
+    /// What acts later: the checks are guards too, and are told as findings.
+    guards: Vec<Entry>,
 }
 
 impl<'a> ValidationView<'a> {
@@ -28,6 +31,10 @@ impl<'a> ValidationView<'a> {
             source: PlaceView::from(source),
             target: PlaceView::from(target),
             validation,
+            guards: guard::all()
+                .into_iter()
+                .filter(|guard| guard.place != guard::Place::Check)
+                .collect(),
         }
     }
 
@@ -39,6 +46,24 @@ impl<'a> ValidationView<'a> {
         }
     }
 
+    fn guards(&self) -> Table {
+        let mut table = Table::new(vec![
+            "GUARD",
+            "ACTS IN",
+            "LIFTED BY",
+            "KEEPS FROM HAPPENING",
+        ]);
+        for guard in &self.guards {
+            table.row([
+                Span::plain(guard.id),
+                Span::plain(guard.place.name()),
+                Span::plain(guard.lifted_by.unwrap_or("nobody")),
+                Span::plain(guard.stops),
+            ]);
+        }
+        table
+    }
+
     fn not_holding(&self) -> impl Iterator<Item = &Finding> {
         let findings = self.validation.findings.iter();
         findings.filter(|finding| finding.severity != Severity::Pass)
@@ -47,7 +72,7 @@ impl<'a> ValidationView<'a> {
 
 impl View for ValidationView<'_> {
     /// The checks in the order of the list; what to do about those that do not hold comes last, next to the answers.
-    fn page(&self, _detail: Detail) -> Page {
+    fn page(&self, detail: Detail) -> Page {
         let mut page = Page::default();
         let mut table = Table::new(vec!["RESULT", "SIDE", "CHECK", "SEEN"]);
         for finding in &self.validation.findings {
@@ -60,6 +85,10 @@ impl View for ValidationView<'_> {
         }
         page.table(table);
         page.blank();
+        if detail == Detail::Wide {
+            page.table(self.guards());
+            page.blank();
+        }
         for finding in self.not_holding() {
             page.line([
                 result(finding.severity),

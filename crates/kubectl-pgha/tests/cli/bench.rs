@@ -13,6 +13,9 @@ use pgha_testkit::{FakeCluster, ServedCluster};
 /// The namespace of every context.
 pub(crate) const NAMESPACE: &str = "prod";
 
+/// Names the guard that `cargo xtask guards` takes away.
+const WITHOUT_GUARD: &str = "PGHA_TEST_WITHOUT_GUARD";
+
 /// A home folder with a kubeconfig, and the clusters that it leads to.
 pub(crate) struct Bench {
     home: tempfile::TempDir,
@@ -81,7 +84,11 @@ impl Bench {
         self.home().join("kubeconfig")
     }
 
-    /// The plugin in this place, not started.
+    /// The plugin in this place, not started. `cargo xtask guards` takes one of its guards away.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a test has no settings, and passes on what its own runner has set"
+    )]
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         // Whoever runs the tests may have them ignore SIGHUP, as `nohup` does, and a child inherits that.
         let mut command = Command::new("/usr/bin/env");
@@ -93,6 +100,7 @@ impl Bench {
             .env("KUBECONFIG", self.kubeconfig())
             .env("COLUMNS", "100")
             .env("TZ", "UTC")
+            .envs(std::env::var_os(WITHOUT_GUARD).map(|guard| (WITHOUT_GUARD, guard)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

@@ -2,8 +2,9 @@
 
 mod records;
 
-use pgha_model::event::Standing;
-use pgha_model::record::{MoveRecord, Stage};
+use pgha_model::event::{Event, Standing};
+use pgha_model::plan::Step;
+use pgha_model::record::{MoveRecord, RecordedEvent, Stage};
 use pgha_testkit::{Failure, FakeCluster, Fault};
 use serde_json::json;
 
@@ -54,6 +55,29 @@ fn one_move_is_shown_step_by_step() {
         history(&bench, &["2"]),
         history(&bench, &["3", "-o", "wide"]),
     );
+}
+
+#[test]
+fn what_a_user_has_lifted_is_told() {
+    let told = "`not-managed` was lifted by --allow-managed. The object is owned by Flux.";
+    let mut record = switchover(1, 5);
+    let noted = Event::Noted {
+        step: Step::Claim,
+        text: told.to_owned(),
+    };
+    record.events.insert(
+        1,
+        RecordedEvent {
+            at: record.claimed_at,
+            event: noted,
+        },
+    );
+    let bench = Bench::new(&[("core1", &Site::default().keeping(&record).cluster())]);
+    for form in ["wide", "json", "html"] {
+        let ran = bench.run(&["history", "zitadel", "1", "-o", form]);
+        let text = ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.contains(told), "{ran}");
+    }
 }
 
 #[test]
@@ -248,7 +272,7 @@ fn a_record_that_makes_little_sense_does_no_harm() {
     odd.claimed_at = jiff::Timestamp::MIN;
     odd.deadline = jiff::Timestamp::MAX;
     for recorded in &mut odd.events {
-        if let pgha_model::event::Event::Settled { took, .. } = &mut recorded.event {
+        if let Event::Settled { took, .. } = &mut recorded.event {
             *took = std::time::Duration::from_secs(u64::MAX / 4);
         }
     }

@@ -1,10 +1,10 @@
 //! A move that was left unfinished, as the next command finds it.
 
-use pgha_testkit::pgo::{Kind, pair};
+use pgha_testkit::pgo::{Kind, PgoSite, pair};
 use pgha_testkit::{FakeCluster, LoggedRequest};
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, NAMESPACE, Ran, cluster, now};
+use crate::bench::{Bench, NAMESPACE, Ran, cluster, now, primary};
 
 const SIDES: [&str; 4] = ["--from", "core1", "--to", "core2"];
 
@@ -16,7 +16,11 @@ struct Sites {
 impl Sites {
     fn new() -> Self {
         let (primary, standby) = pair(Kind::StreamingStandby, "zitadel", NAMESPACE, now());
-        let clusters = [cluster(&primary), cluster(&standby)];
+        Self::of([&primary, &standby])
+    }
+
+    fn of(sites: [&PgoSite; 2]) -> Self {
+        let clusters = sites.map(cluster);
         let bench = Bench::new(&[("core1", &clusters[0]), ("core2", &clusters[1])]);
         Self { clusters, bench }
     }
@@ -147,6 +151,21 @@ fn a_move_of_the_database_that_had_the_name_before_is_not_in_the_way() {
     let ran = sites.run("resume", &[]);
     assert_eq!(ran.code, Some(0), "{ran}");
     assert!(ran.stdout.contains("no unfinished move"), "{ran}");
+    sites.assert_nothing_written();
+}
+
+#[test]
+fn two_primaries_are_not_taken_over() {
+    let sites = Sites::of([&primary(), &primary()]);
+    sites.keep(&sites.record(PAST).to_string());
+    for verb in ["resume", "abort"] {
+        let ran = sites.run(verb, &[]);
+        assert_eq!(ran.code, Some(3), "{ran}");
+        assert!(
+            ran.stderr.contains("both sides are or will be primary"),
+            "{ran}"
+        );
+    }
     sites.assert_nothing_written();
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use pgha_model::check::catalog::CHECKS;
 use pgha_model::check::list::{Answer, LISTS};
 use pgha_model::finding::Severity;
+use pgha_model::guard::{Place, all};
 use pgha_testkit::pgo::{Kind, PgoSite, pair};
 use pgha_testkit::{Failure, Fault};
 use serde_json::{Value, json};
@@ -163,6 +164,27 @@ fn only_what_does_not_hold_is_named_to_a_script() {
         names.contains(&"postgres-answers") && !names.contains(&"roles"),
         "{names:?}"
     );
+}
+
+#[test]
+fn the_guards_of_a_move_are_listed_for_programs_and_on_request() {
+    let bench = Bench::two(&sites());
+    let view = bench.run(&with(&["-o", "json"]));
+    let view: Value = serde_json::from_str(&view.stdout).unwrap();
+    let wide = bench.run(&with(&["-o", "wide"]));
+    let usual = bench.run(&VALIDATE);
+    let later = all()
+        .into_iter()
+        .filter(|guard| guard.place != Place::Check);
+    let told: Vec<_> = later.map(|guard| guard.id).collect();
+    let listed = view["guards"].as_array().into_iter().flatten();
+    let listed: Vec<_> = listed.map(|guard| guard["id"].clone()).collect();
+    assert_eq!(listed, told);
+    for id in told {
+        let begins = |text: &str| text.lines().any(|line| line.starts_with(id));
+        assert!(begins(&wide.stdout), "{id}: {wide}");
+        assert!(!begins(&usual.stdout), "{id}: {usual}");
+    }
 }
 
 #[test]

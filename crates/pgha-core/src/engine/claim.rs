@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pgha_model::failover::Failover;
-use pgha_model::plan::{Demotion, Feed};
+use pgha_model::plan::{Demotion, Feed, Step};
 use pgha_model::record::{Action, Epoch, MoveRecord, RecordedSide};
 use pgha_model::site::Part;
 use serde_json::Value;
@@ -24,6 +24,8 @@ pub(super) struct Intent<'a> {
     pub(super) feed: Option<Feed>,
     pub(super) demotion: Option<Demotion>,
     pub(super) failover: Option<&'a Failover>,
+    /// What the user has lifted, as full sentences.
+    pub(super) lifted: &'a [String],
 }
 
 impl Intent<'_> {
@@ -35,6 +37,7 @@ impl Intent<'_> {
             feed: None,
             demotion: None,
             failover: None,
+            lifted: &[],
         }
     }
 }
@@ -84,6 +87,9 @@ pub(super) async fn claim(
     let claim = journal::claim(claiming, places).await?;
     let epoch = claim.epoch();
     steps.keep(claim).await;
+    for text in intent.lifted {
+        steps.note(Step::Claim, text.clone());
+    }
     let count = sides.len();
     let stamps = sides.iter_mut().map(|side| side.stamp(epoch));
     futures::future::try_join_all(stamps).await?;
@@ -122,5 +128,52 @@ async fn record_of(side: &Side) -> RecordedSide {
         paused: side.paused_before(),
         standby: survey.object.standby,
         settings: settings.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pgha_testkit::pgo::PgoSite;
+
+    use super::*;
+    use crate::client::SiteClient;
+    use crate::clock;
+    use crate::engine::interrupter;
+
+    const LIMIT: Duration = Duration::from_secs(5);
+    const LIMITS: Limits = Limits {
+        step: LIMIT,
+        stop: LIMIT,
+        proof: LIMIT,
+        promotion: LIMIT,
+    };
+
+    #[tokio::test]
+    async fn what_was_lifted_is_in_the_record() {
+        let cluster = PgoSite::primary("zitadel", "prod", clock::now()).build();
+        let client = SiteClient::from_client("core1", "prod", cluster.client(), LIMIT);
+        let opened = Box::pin(Side::open(client, "zitadel", Part::Source)).await;
+        let mut side = opened.unwrap();
+        let lifted = ["`not-managed` was lifted by --allow-managed. Flux has it.".to_owned()];
+        let intent = Intent {
+            lifted: &lifted,
+            ..Intent::of(Action::Demote)
+        };
+        let mut report = |_: &pgha_model::event::Event| {};
+        let (_interrupter, interrupt) = interrupter();
+        let steps = Steps::new(interrupt, &mut report);
+        let claimed = Box::pin(claim(&steps, intent, Some(&mut side), None, LIMITS));
+        let claimed = steps.steadily(Step::Claim, claimed).await;
+        claimed.map_err(|(_, error)| error).unwrap();
+        let journal = journal::read_journal(&side.site, "zitadel").await.unwrap();
+        let record = journal.journal.readable(Epoch(1)).unwrap();
+        let told = record.events.iter().any(|one| {
+            one.event
+                == pgha_model::event::Event::Noted {
+                    step: Step::Claim,
+                    text: lifted[0].clone(),
+                }
+        });
+        assert!(told, "{:?}", record.events);
     }
 }

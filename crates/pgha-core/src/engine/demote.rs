@@ -3,6 +3,7 @@
 
 use pgha_model::demotion::{DemotionOutcome, DemotionPlan};
 use pgha_model::event::Standing;
+use pgha_model::guard::lifted::lifted;
 use pgha_model::member::Role;
 use pgha_model::plan::{Demotion, Step};
 use pgha_model::proof::Closure;
@@ -123,8 +124,10 @@ impl DemotionRun {
     }
 
     async fn claim(&mut self, steps: &Steps<'_>) -> Result<((), String), StepError> {
+        let lifted = lifted(&self.plan.warnings, false);
         let intent = Intent {
             demotion: Some(self.plan.demotion),
+            lifted: &lifted,
             ..Intent::of(Action::Demote)
         };
         claim(steps, intent, Some(&mut self.side), None, self.limits).await

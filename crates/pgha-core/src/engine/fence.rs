@@ -5,6 +5,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Endpoints, Pod};
 use kube::Api;
 use pgha_model::control::{ClusterState, ControlData};
+use pgha_model::guard::Guard;
 use pgha_model::plan::{Demotion, LeaderIdentity};
 use pgha_model::proof::{Closure, Recovered};
 use pgha_model::timeline::Timeline;
@@ -286,7 +287,7 @@ pub(super) async fn check_leader(at: &Side, planned: &LeaderIdentity) -> Result<
     let annotations = lock?.metadata.annotations.unwrap_or_default();
     same?;
     match annotations.get("leader") {
-        Some(holder) if *holder == planned.pod => Ok(()),
+        Some(holder) if Guard::PlannedLeader.holds(*holder == planned.pod) => Ok(()),
         holder => Err(StepError::BasisChanged {
             what: format!(
                 "the leader of the {} was {}, now the lock names {}",
@@ -303,7 +304,8 @@ async fn check_pod(at: &Side, planned: &LeaderIdentity) -> Result<(), StepError>
     let site = &at.site;
     let pods: Api<Pod> = Api::namespaced(site.client.clone(), &site.namespace);
     let pod = site.call("get", "pod", pods.get(&planned.pod)).await?;
-    if pod.metadata.uid.as_deref() == Some(&planned.uid) {
+    let is_same = pod.metadata.uid.as_deref() == Some(&planned.uid);
+    if Guard::PlannedLeader.holds(is_same) {
         return Ok(());
     }
     Err(StepError::BasisChanged {
@@ -320,7 +322,36 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
     use std::process::{Command, Stdio};
 
+    use pgha_model::site::Part;
+    use pgha_testkit::pgo::PgoSite;
+
     use super::*;
+    use crate::client::SiteClient;
+
+    #[tokio::test]
+    async fn another_leader_or_another_pod_is_not_the_planned_one() {
+        let site = PgoSite::primary("zitadel", "prod", clock::now());
+        let cluster = site.build();
+        let pod = cluster.object("pods", "prod", site.pod(0)).unwrap();
+        let client = SiteClient::from_client("core1", "prod", cluster.client(), ANSWER_TIME);
+        let at = Box::pin(Side::open(client, "zitadel", Part::Source)).await;
+        let at = at.unwrap();
+        let planned = LeaderIdentity {
+            pod: site.pod(0).to_owned(),
+            uid: pod["metadata"]["uid"].as_str().unwrap().to_owned(),
+        };
+        check_leader(&at, &planned).await.unwrap();
+        let replaced = LeaderIdentity {
+            uid: "another".to_owned(),
+            ..planned.clone()
+        };
+        assert!(check_leader(&at, &replaced).await.is_err());
+        let lock = pgo_v5::lock_name("zitadel");
+        cluster.change("endpoints", "prod", &lock, |object| {
+            object["metadata"]["annotations"]["leader"] = site.pod(1).into();
+        });
+        assert!(check_leader(&at, &planned).await.is_err());
+    }
 
     /// A lock file of a server (PostgreSQL documentation, 73.1) in this state.
     fn lock_file(state: &str) -> String {

@@ -8,6 +8,7 @@ mod sight;
 
 use pgha_model::event::Standing;
 use pgha_model::failover::Supply;
+use pgha_model::guard::lifted::{lifted, sentence};
 use pgha_model::login::Logins;
 use pgha_model::lsn::Lsn;
 use pgha_model::member::Role;
@@ -213,9 +214,16 @@ impl PromotionRun {
     async fn claim(&mut self, steps: &Steps<'_>) -> Result<((), String), StepError> {
         let failover = self.plan.failover.as_ref();
         let action = failover.map_or(Action::Promote, |_| Action::Failover);
+        let by_force = self.plan.proof.is_none() && failover.is_none();
+        let mut lifted = lifted(&self.plan.warnings, by_force);
+        if let Some(epoch) = self.takes_over.filter(|_| by_force) {
+            let seen = format!("The move of epoch {epoch} was not finished.");
+            lifted.push(sentence("unfinished-first", "--force", &seen));
+        }
         let intent = Intent {
             takes_over: self.takes_over,
             failover,
+            lifted: &lifted,
             ..Intent::of(action)
         };
         let takes_part = self.plan.proof.is_some() || failover.is_some();

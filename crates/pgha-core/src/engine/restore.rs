@@ -7,6 +7,8 @@
 use std::time::Duration;
 
 use pgha_model::event::Standing;
+use pgha_model::guard::Guard;
+use pgha_model::guard::lifted::sentence;
 use pgha_model::plan::{Feed, Step};
 use pgha_model::record::{Action, Epoch, MoveRecord, RecordedSide};
 use pgha_model::site::Part;
@@ -114,9 +116,13 @@ impl Restoration {
     }
 
     async fn claim(&mut self, steps: &Steps<'_>) -> Result<((), String), StepError> {
+        let record = self.record.as_deref();
+        let alive = record.filter(|record| record.may_be_alive(clock::now()));
+        let lifted: Vec<_> = alive.map(living).into_iter().collect();
         let intent = Intent {
             takes_over: Some(self.epoch),
-            before: self.record.as_deref(),
+            before: record,
+            lifted: &lifted,
             ..Intent::of(self.action)
         };
         let sides = (Some(&mut self.source), Some(&mut self.target));
@@ -133,7 +139,7 @@ impl Restoration {
             state_of(&mut self.target).await?,
         );
         let place = whereabouts(states.0, states.1);
-        if place == Whereabouts::Both {
+        if !Guard::NotBothPrimary.holds(place != Whereabouts::Both) {
             return Err(StepError::BasisChanged {
                 what: "both sides are or will be primary: nothing was released".to_owned(),
             });
@@ -280,6 +286,12 @@ async fn alone(
     let released = steps.gives_up(Step::Release, releasing).await;
     let course = released.map_err(|failed| left(failed, Standing::Held))?;
     Ok((course, epoch))
+}
+
+/// What is told of a tool that was stopped although it may have been at work.
+fn living(record: &MoveRecord) -> String {
+    let seen = format!("{} had until {}.", record.operator, record.deadline);
+    sentence("living-tool", "--take-over", &seen)
 }
 
 fn left((step, error): (Step, StepError), standing: Standing) -> MoveError {

@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::Endpoints;
 use kube::Api;
 use pgha_model::check::SideFacts;
 use pgha_model::check::inspection::Inspection;
+use pgha_model::guard::Guard;
 use pgha_model::observed::Observed;
 use pgha_model::record::{Epoch, Journal};
 use pgha_model::site::Part;
@@ -297,15 +298,18 @@ impl Side {
     /// Asks the operator to leave the cluster alone, and waits until it says so: also the proof that there is one.
     pub(super) async fn hold(&mut self, limit: Duration) -> Result<(), StepError> {
         self.send_object(&self.hold_patch()).await?;
-        self.await_object(limit, "the hold", pause_acknowledged)
-            .await
+        self.await_object(limit, "the hold", |object| {
+            Guard::HoldAcknowledged.holds(pause_acknowledged(object))
+        })
+        .await
     }
 
     /// Takes the hold back, and waits until the operator works again. Not where the object asks for something else than
     /// Patroni does: somebody has put it back meanwhile, and the operator would make a second primary of it.
     pub(super) async fn unhold(&mut self, limit: Duration) -> Result<(), StepError> {
         self.refresh().await?;
-        if self.object_says_standby() != self.config_says_standby() {
+        let agrees = self.object_says_standby() == self.config_says_standby();
+        if !Guard::RevertedStaysHeld.holds(agrees) {
             let says = |standby| if standby { "a standby" } else { "a primary" };
             let what = format!(
                 "somebody has changed spec.standby: the object of the {} asks for {}, Patroni's configuration for {}; it \

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use pgha_model::event::Standing;
 use pgha_model::failover::Failover;
+use pgha_model::guard::Guard;
 use pgha_model::plan::{Demotion, Feed};
 use pgha_model::record::{
     Action, Ending, Entry, Epoch, Journal, MoveRecord, RecordedSide, Stage, VERSION,
@@ -46,7 +47,10 @@ pub async fn claim(
     claiming: Claiming,
     sites: Vec<(Part, SiteClient, String, Kept)>,
 ) -> Result<Claim, JournalError> {
-    let mut epoch = claiming.stamped;
+    let mut epoch = Epoch::default();
+    if Guard::EpochOnObjects.stands() {
+        epoch = claiming.stamped;
+    }
     for (_, _, _, kept) in &sites {
         epoch = epoch.max(kept.journal.epoch);
         refuse_unfinished(&kept.journal, &claiming)?;
@@ -116,7 +120,9 @@ fn refuse_unfinished(journal: &Journal, claiming: &Claiming) -> Result<(), Journ
             Entry::Unreadable(_) => Some((epoch, None)),
         });
     match unfinished {
-        Some((epoch, action)) if takes_over.is_none_or(|taken| epoch > taken) => {
+        Some((epoch, action))
+            if !Guard::UnfinishedFirst.holds(takes_over.is_some_and(|taken| epoch <= taken)) =>
+        {
             Err(JournalError::Unfinished { epoch, action })
         }
         _ => Ok(()),

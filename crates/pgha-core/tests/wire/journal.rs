@@ -183,6 +183,26 @@ async fn of_two_at_once_one_claims() {
 }
 
 #[tokio::test]
+async fn a_claim_that_was_read_too_early_is_refused() {
+    let sites = Sites::new();
+    let mut earlier = sites.claim(None).await.unwrap();
+    assert_eq!(earlier.end(ending(None)).await, Vec::<String>::new());
+    let (first, second) = (sites.look().await, sites.look().await);
+    assert!(claim(claiming(None), first).await.is_ok());
+    let late = claim(claiming(None), second).await.err();
+    assert!(
+        matches!(
+            late,
+            Some(JournalError::Superseded {
+                epoch: Epoch(2),
+                ..
+            })
+        ),
+        "{late:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_claim_that_one_site_does_not_take_leaves_nothing_open() {
     let sites = Sites::new();
     let seen = sites.look().await;

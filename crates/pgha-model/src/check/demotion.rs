@@ -120,6 +120,7 @@ mod tests {
 
     use super::*;
     use crate::check::samples::Sample;
+    use crate::finding::Severity;
     use crate::service::samples::{PRIMARY, STANDBY, now, set_status};
 
     fn failing(sample: &Sample, section: &Value) -> Vec<&'static str> {
@@ -162,6 +163,21 @@ mod tests {
         let mut sample = Sample::healthy();
         set_status(&mut sample.target.survey, PRIMARY);
         assert_eq!(failing(&sample, &repo1()), ["peer-not-primary"]);
+    }
+
+    #[test]
+    fn a_peer_that_cannot_take_over_is_told() {
+        let mut sample = Sample::healthy();
+        set_status(
+            &mut sample.target.survey,
+            &STANDBY.replace("standby_leader", "replica"),
+        );
+        let section = repo1();
+        let section = section.as_object().unwrap();
+        let peer = Ok(&sample.target);
+        let findings = judge_demotion(&sample.source, peer, section, sample.consent, now());
+        let told = findings.0.iter().find(|one| one.check == "peer-ready");
+        assert_eq!(told.unwrap().severity, Severity::Warn);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Epoch, MoveRecord, VERSION};
+use crate::guard::Guard;
 
 /// How many records a site keeps.
 pub const KEPT: usize = 20;
@@ -114,9 +115,11 @@ fn read(text: &str) -> Entry {
         version: u32,
     }
     match serde_json::from_str::<Versioned>(text) {
-        Ok(Versioned { version }) if version != VERSION => Entry::Unreadable(format!(
-            "it has version {version}, this program knows {VERSION}"
-        )),
+        Ok(Versioned { version }) if !Guard::RecordVersion.holds(version == VERSION) => {
+            Entry::Unreadable(format!(
+                "it has version {version}, this program knows {VERSION}"
+            ))
+        }
         Ok(_) => match serde_json::from_str(text) {
             Ok(record) => Entry::Readable(Box::new(record)),
             Err(error) => Entry::Unreadable(error.to_string()),

@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::core::v1::Endpoints;
 use kube::Api;
+use pgha_model::guard::Guard;
 use pgha_model::record::Epoch;
 use serde_json::{Value, json};
 
@@ -56,7 +57,9 @@ impl Side {
             let object = self.fetch_stamped(which).await?;
             match epoch_of(&object) {
                 Some(seen) if seen == epoch => return Ok(()),
-                Some(seen) if seen > epoch => return Err(superseded(seen)),
+                Some(seen) if !Guard::EpochRises.holds(seen < epoch) => {
+                    return Err(superseded(seen));
+                }
                 _ => {}
             }
             let patch = self.stamp_patch(which, &object, epoch);
@@ -118,8 +121,10 @@ impl Side {
     /// The same patch, resting on the move's epoch.
     pub(super) fn fenced(&self, patch: ObjectPatch) -> ObjectPatch {
         match self.epoch {
-            Some(epoch) => patch.resting_on(&PATH, json!(epoch.to_string())),
-            None => patch,
+            Some(epoch) if Guard::EpochInWrite.stands() => {
+                patch.resting_on(&PATH, json!(epoch.to_string()))
+            }
+            _ => patch,
         }
     }
 

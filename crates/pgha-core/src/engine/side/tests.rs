@@ -56,3 +56,46 @@ async fn an_object_that_was_put_back_meanwhile_stays_held() {
     assert!(matches!(error, StepError::BasisChanged { .. }), "{error:?}");
     assert_eq!(paused(&cluster), Some(Value::Bool(true)));
 }
+
+/// Puts an epoch on both objects, as a tool does that takes over.
+async fn stamped(cluster: &FakeCluster, epoch: u64) -> Side {
+    let mut side = held(cluster).await;
+    side.stamp(Epoch(epoch)).await.unwrap();
+    side
+}
+
+#[tokio::test]
+async fn a_write_of_an_earlier_move_is_refused() {
+    let cluster = PgoSite::primary("zitadel", NAMESPACE, clock::now()).build();
+    let mut earlier = stamped(&cluster, 5).await;
+    let later = stamped(&cluster, 6).await;
+    assert_eq!(later.epoch, Some(Epoch(6)));
+    let patch = earlier.standby_patch(&Map::new(), true);
+    let object = earlier.send_object(&patch).await;
+    assert!(object.is_err_and(|error| error.is_superseded()));
+    let config = earlier.send_config(&serde_json::json!({"ttl": 31})).await;
+    assert!(config.is_err_and(|error| error.is_superseded()));
+    assert!(!later.object_says_standby());
+}
+
+#[tokio::test]
+async fn an_epoch_is_never_put_back() {
+    let cluster = PgoSite::primary("zitadel", NAMESPACE, clock::now()).build();
+    let mut earlier = stamped(&cluster, 5).await;
+    let later = stamped(&cluster, 6).await;
+    let error = earlier.stamp(Epoch(5)).await;
+    assert!(error.is_err_and(|error| error.is_superseded()));
+    assert_eq!(later.stamped().await.unwrap(), Epoch(6));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hold_that_no_operator_acknowledges_is_none() {
+    let cluster = PgoSite::primary("zitadel", NAMESPACE, clock::now()).build();
+    let core1 = SiteClient::from_client("core1", NAMESPACE, cluster.client(), LIMIT);
+    let opened = Box::pin(Side::open(core1, "zitadel", Part::Source)).await;
+    let silent = opened.unwrap().hold(LIMIT).await;
+    assert!(
+        matches!(silent, Err(StepError::OperatorSilent { .. })),
+        "{silent:?}"
+    );
+}

@@ -1,6 +1,7 @@
 //! The machine's commands carried out, and what came of each told to it.
 
 use pgha_model::event::{Outcome, Standing};
+use pgha_model::guard::lifted::lifted;
 use pgha_model::machine::{Cause, Command, Decision, End, Machine, Observation};
 use pgha_model::plan::Step;
 use pgha_model::record::{Action, MoveResult as RecordedResult, Stage};
@@ -82,9 +83,11 @@ impl Switchover<'_> {
     }
 
     async fn claim(&mut self) -> Result<((), String), StepError> {
+        let lifted = lifted(&self.plan.warnings, false);
         let intent = Intent {
             feed: Some(self.plan.feed),
             demotion: Some(self.plan.demotion),
+            lifted: &lifted,
             ..Intent::of(Action::Switchover)
         };
         let (steps, limits) = (self.steps.clone(), self.limits);

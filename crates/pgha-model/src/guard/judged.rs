@@ -1,0 +1,69 @@
+//! The guards that are checks.
+
+use super::{Entry, Place, Target, Test, origins};
+
+/// The checks of a single step, which the list of a whole move does not have: name, and what each keeps from happening.
+pub(super) const SINGLE: &[(&str, &str)] = &[
+    (
+        "peer-seen",
+        "a side is promoted beside another one that nobody has looked at and that may be primary",
+    ),
+    (
+        "peer-not-primary",
+        "a second primary is made beside the first",
+    ),
+    (
+        "peer-stays-standby",
+        "the other side's operator promotes it a moment later",
+    ),
+    (
+        "holds-everything",
+        "a side is promoted that lacks what the other one has",
+    ),
+    (
+        "peer-ready",
+        "a primary is stopped while nobody can take over, and nobody says so",
+    ),
+];
+
+/// The guard that this check is.
+pub(super) fn of(id: &'static str, stops: &'static str) -> Entry {
+    Entry {
+        id,
+        stops,
+        place: Place::Check,
+        answers: origins(id),
+        lifted_by: lifted_by(id),
+        missed_by: Test {
+            package: "pgha-model",
+            target: Target::Library,
+            name: test(id),
+        },
+    }
+}
+
+fn lifted_by(id: &str) -> Option<&'static str> {
+    match id {
+        "not-managed" => Some("--allow-managed"),
+        "peer-seen" | "peer-stays-standby" | "holds-everything" => Some("promote --force"),
+        _ => None,
+    }
+}
+
+/// One test breaks each check of the list in turn; those of a single step have their own.
+fn test(id: &str) -> &'static str {
+    match id {
+        "peer-not-primary" => {
+            "check::promotion::tests::a_primary_peer_forbids_it_whatever_is_consented_to"
+        }
+        "peer-stays-standby" => {
+            "check::promotion::tests::what_may_be_or_become_primary_needs_consent"
+        }
+        "peer-seen" => "promotion::tests::without_consent_there_is_no_plan_without_a_peer",
+        "holds-everything" => {
+            "check::promotion::tests::a_peer_that_is_ahead_is_named_with_the_command_that_promotes_it"
+        }
+        "peer-ready" => "check::demotion::tests::a_peer_that_cannot_take_over_is_told",
+        _ => "check::tests::each_check_can_fail_with_the_severity_of_the_list",
+    }
+}
