@@ -10,10 +10,6 @@ mod backup;
 )]
 mod bench;
 mod completion;
-#[expect(
-    clippy::unwrap_used,
-    reason = "a page that cannot be written fails the test"
-)]
 mod guards;
 mod help;
 #[expect(
