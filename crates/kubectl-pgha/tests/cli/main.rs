@@ -15,11 +15,6 @@ mod bench;
 )]
 mod canary;
 mod completion;
-mod failover;
-#[expect(
-    clippy::unwrap_used,
-    reason = "a page that cannot be written fails the test"
-)]
 mod guards;
 mod help;
 #[expect(
