@@ -221,7 +221,7 @@ impl Daemon {
             command = program::in_netns(place.netns(), "setsid");
         }
         command.arg(&self.program).args(&self.args);
-        command
+        program::without_inherited_files(&command)
     }
 }
 

@@ -18,6 +18,24 @@ pub fn in_netns(netns: &str, program: impl AsRef<OsStr>) -> Command {
     command
 }
 
+/// Closes every descriptor but the standard three, and becomes the program. Not for `sh`: Debian's closes no number above 9.
+const WITHOUT_INHERITED_FILES: &str = r#"for file in /proc/self/fd/*; do
+  number=${file##*/}
+  if (( number > 2 )); then exec {number}>&-; fi
+done
+exec "$@""#;
+
+/// The same command for a process that outlives its caller: what the caller was given open stays with the caller. A lock of
+/// `flock(1)`, for one, is held until the last process that has its file ends.
+///
+/// Only the program and its arguments are taken over.
+pub fn without_inherited_files(command: &Command) -> Command {
+    let mut wrapped = Command::new("bash");
+    wrapped.args(["-c", WITHOUT_INHERITED_FILES, "bash"]);
+    wrapped.arg(command.get_program()).args(command.get_args());
+    wrapped
+}
+
 /// Runs a command to its end and returns what it wrote to stdout.
 ///
 /// # Errors
@@ -125,6 +143,8 @@ fn check(command: &Command, output: &Output) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use rustix::io::{FdFlags, fcntl_setfd};
+
     use super::*;
 
     #[test]
@@ -142,5 +162,16 @@ mod tests {
             output_with_input(&mut Command::new("cat"), b"abc").unwrap(),
             "abc"
         );
+    }
+    #[test]
+    fn a_daemon_keeps_no_file_that_its_caller_was_given_open() {
+        let file = File::open("/dev/null").unwrap();
+        fcntl_setfd(&file, FdFlags::empty()).unwrap();
+        let mut list = Command::new("ls");
+        list.arg("/proc/self/fd");
+        let open_in = |command: &mut Command| output(command).unwrap().lines().count();
+        // The standard three, and the folder that `ls` reads.
+        assert!(open_in(&mut list) > 4);
+        assert_eq!(open_in(&mut without_inherited_files(&list)), 4);
     }
 }

@@ -132,6 +132,7 @@ fn spawn(program: &Path, config: &Path, log: &Path) -> Result<Identity> {
     let log = File::create(log).with_context(|| format!("cannot make {}", log.display()))?;
     let mut command = Command::new("setsid");
     command.arg(program).arg("--config").arg(config);
+    let mut command = program::without_inherited_files(&command);
     command
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
@@ -139,7 +140,7 @@ fn spawn(program: &Path, config: &Path, log: &Path) -> Result<Identity> {
     let child = command
         .spawn()
         .with_context(|| format!("cannot start {}", program::line(&command)))?;
-    // setsid replaces itself by the writer, so the child's pid is the writer's.
+    // Each program in front of the writer replaces itself, so the child's pid is the writer's.
     Identity::of(child.id())
 }
 
