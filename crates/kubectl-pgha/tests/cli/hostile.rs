@@ -57,7 +57,7 @@ fn strings(value: &Value, path: &str, found: &mut Vec<String>) {
                 strings(item, &format!("{path}/{name}"), found);
             }
         }
-        _ => {}
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
@@ -308,7 +308,7 @@ fn a_flood_fills_no_terminal() {
     let (site, bench) = sites();
     let pod = primary().pod(0).to_owned();
     site.change("pods", NAMESPACE, &pod, |pod| {
-        pod["spec"]["nodeName"] = json!(flood)
+        pod["spec"]["nodeName"] = json!(flood);
     });
     site.answer_proxy(
         &pod,
