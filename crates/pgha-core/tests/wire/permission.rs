@@ -58,7 +58,7 @@ fn permitted(file: &str) -> BTreeSet<Rule> {
 }
 
 fn needed(role: Role) -> BTreeSet<Rule> {
-    let rule = |needed: pgha_core::permission::Permission| {
+    let as_tuple = |needed: pgha_core::permission::Permission| {
         let resource = match needed.subresource {
             Some(part) => format!("{}/{part}", needed.resource),
             None => needed.resource.to_owned(),
@@ -73,7 +73,10 @@ fn needed(role: Role) -> BTreeSet<Rule> {
             needed.name,
         )
     };
-    permissions(role, CLUSTER).into_iter().map(rule).collect()
+    permissions(role, CLUSTER)
+        .into_iter()
+        .map(as_tuple)
+        .collect()
 }
 
 #[test]
