@@ -57,7 +57,7 @@ fn strings(value: &Value, path: &str, found: &mut Vec<String>) {
                 strings(item, &format!("{path}/{name}"), found);
             }
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 

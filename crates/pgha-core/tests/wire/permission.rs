@@ -58,22 +58,25 @@ fn permitted(file: &str) -> BTreeSet<Rule> {
 }
 
 fn needed(role: Role) -> BTreeSet<Rule> {
-    let rule = |wanted: pgha_core::permission::Permission| {
-        let resource = match wanted.subresource {
-            Some(part) => format!("{}/{part}", wanted.resource),
-            None => wanted.resource.to_owned(),
+    let as_tuple = |needed: pgha_core::permission::Permission| {
+        let resource = match needed.subresource {
+            Some(part) => format!("{}/{part}", needed.resource),
+            None => needed.resource.to_owned(),
         };
-        let namespace = wanted.namespace.unwrap_or(IN).to_owned();
-        let group = wanted.group.to_owned();
+        let namespace = needed.namespace.unwrap_or(IN).to_owned();
+        let group = needed.group.to_owned();
         (
             namespace,
             group,
             resource,
-            wanted.verb.to_owned(),
-            wanted.name,
+            needed.verb.to_owned(),
+            needed.name,
         )
     };
-    permissions(role, CLUSTER).into_iter().map(rule).collect()
+    permissions(role, CLUSTER)
+        .into_iter()
+        .map(as_tuple)
+        .collect()
 }
 
 #[test]
