@@ -45,7 +45,20 @@ pub(super) fn of(id: &'static str, stops: &'static str) -> Entry {
 fn lifted_by(id: &str) -> Option<&'static str> {
     match id {
         "not-managed" => Some("--allow-managed"),
-        "peer-seen" | "peer-stays-standby" | "holds-everything" => Some("promote --force"),
+        "peer-seen" | "peer-stays-standby" | "holds-everything" | "members-running"
+        | "dead-branch" | "user-secrets" | "pgbouncer-secret" | "monitoring-secret" => {
+            Some("promote --force")
+        }
+        // What a promotion asks of the other side only.
+        "roles"
+        | "leader-evidence"
+        | "operator-not-paused"
+        | "not-shut-down"
+        | "no-pending-switchover"
+        | "no-hidden-standby"
+        | "postgres-answers"
+        | "postgres-role"
+        | "permissions" => Some("promote --force, at the other side"),
         _ => None,
     }
 }
