@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask demo | test | lab | bench | tidy | deny | dist`.
+//! The project's own commands: `cargo xtask demo | test | lab | sim | bench | tidy | deny | dist`.
 
 mod bench;
 mod demo;
@@ -6,6 +6,7 @@ mod deny;
 mod dist;
 mod lab;
 mod part;
+mod sim;
 mod test;
 mod tidy;
 
@@ -29,6 +30,7 @@ enum Command {
     /// Bring the lab up, move a service under live writes, and show what became of every row
     Demo,
     Test(test::Args),
+    Sim(sim::Args),
     #[command(subcommand)]
     Bench(bench::Command),
     /// Check licences, bans and sources of every dependency
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Command::Lab(command) => lab::run(command),
         Command::Demo => demo::run(),
         Command::Test(args) => test::run(&args),
+        Command::Sim(args) => sim::run(&args),
         Command::Bench(command) => bench::run(&command),
         Command::Deny => deny::run(&mut part::Count::default()),
         Command::Dist => dist::run(),
