@@ -138,6 +138,12 @@ mod tests {
         assert!(seeds.any(|seed| !schedule::run(seed, true).violations.is_empty()));
     }
 
+    /// The first tool stood still while it stamped its epoch, and took back on its way out what another had done since.
+    #[test]
+    fn a_claim_that_fails_half_way_takes_nothing_back_of_a_later_move() {
+        assert_eq!(schedule::run(5144, false).violations, [""; 0]);
+    }
+
     #[test]
     fn a_schedule_is_the_same_again() {
         let again = || schedule::run(5, false).trace;
