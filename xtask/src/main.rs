@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask demo | test | lab | bench | guards | tidy | deny | dist`.
+//! The project's own commands: `cargo xtask demo | test | lab | sim | bench | guards | tidy | deny | dist`.
 
 mod bench;
 mod demo;
@@ -7,6 +7,7 @@ mod dist;
 mod guards;
 mod lab;
 mod part;
+mod sim;
 mod test;
 mod tidy;
 
@@ -30,6 +31,7 @@ enum Command {
     /// Bring the lab up, move a service under live writes, and show what became of every row
     Demo,
     Test(test::Args),
+    Sim(sim::Args),
     #[command(subcommand)]
     Bench(bench::Command),
     /// Take each guard of a move away in turn, and see that a test misses it
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         Command::Lab(command) => lab::run(command),
         Command::Demo => demo::run(),
         Command::Test(args) => test::run(&args),
+        Command::Sim(args) => sim::run(&args),
         Command::Bench(command) => bench::run(&command),
         Command::Guards => guards::run(),
         Command::Deny(args) => deny::main(&args),

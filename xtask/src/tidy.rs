@@ -17,6 +17,9 @@ const EDGES: &[(&str, &str)] = &[
     ("kubectl-pgha", "pgha-model"),
     ("kubectl-pgha", "pgha-core"),
     ("kubectl-pgha", "pgha-testkit"),
+    ("pgha-sim", "pgha-core"),
+    ("pgha-sim", "pgha-model"),
+    ("pgha-sim", "pgha-testkit"),
     ("pgha-lab", "pgha-judge"),
     ("pgha-tests", "pgha-judge"),
     ("pgha-tests", "pgha-lab"),
@@ -29,7 +32,10 @@ const EDGES: &[(&str, &str)] = &[
 const WRAPPERS: &[(&str, &[&str])] = &[
     ("clap", &["kubectl-pgha", "xtask"]),
     ("anyhow", &["xtask", "pgha-lab", "pgha-tests"]),
-    ("kube", &["pgha-core", "pgha-testkit", "pgha-lab"]),
+    (
+        "kube",
+        &["pgha-core", "pgha-testkit", "pgha-sim", "pgha-lab"],
+    ),
     ("k8s-openapi", &["pgha-core", "pgha-testkit", "pgha-lab"]),
 ];
 

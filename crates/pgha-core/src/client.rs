@@ -52,6 +52,8 @@ pub struct SiteClient {
     pub request_timeout: Duration,
     /// SHA-256 of the certificate authorities that the kubeconfig trusts there, as hexadecimal digits.
     pub server_ca: Option<String>,
+    #[cfg(debug_assertions)]
+    pub(crate) commands: Option<crate::exec::Commands>,
 }
 
 impl SiteClient {
@@ -98,6 +100,18 @@ impl SiteClient {
             client: with_deadline(client, request_timeout),
             request_timeout,
             server_ca: None,
+            #[cfg(debug_assertions)]
+            commands: None,
+        }
+    }
+
+    /// The same site, whose containers are a simulation's.
+    #[cfg(debug_assertions)]
+    #[must_use]
+    pub fn with_commands(self, commands: crate::exec::Commands) -> Self {
+        Self {
+            commands: Some(commands),
+            ..self
         }
     }
 

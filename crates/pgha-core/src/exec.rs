@@ -2,6 +2,9 @@
 //!
 //! Each start of a command costs about 0.1 s of requests; a [`Shell`] that is kept open costs one round trip a command.
 
+#[cfg(debug_assertions)]
+mod simulated;
+
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
@@ -14,6 +17,8 @@ use tokio::io::{
 };
 use tokio::time::timeout;
 
+#[cfg(debug_assertions)]
+pub use self::simulated::{Commands, Started};
 use crate::client::{CallError, SiteClient};
 
 /// Bytes of a stream that may wait for their reader before the connection stops reading.
@@ -130,7 +135,26 @@ pub struct Process {
     /// Its standard output.
     pub stdout: BufReader<ReadHalf<SimplexStream>>,
     stderr: ReadHalf<SimplexStream>,
-    attached: AttachedProcess,
+    ending: Ending,
+}
+
+/// Where a command's exit code comes from.
+enum Ending {
+    /// The connection that carries its streams.
+    Attached(Box<AttachedProcess>),
+    /// A simulation that stands for the container.
+    #[cfg(debug_assertions)]
+    Simulated(tokio::sync::oneshot::Receiver<i32>),
+}
+
+impl Ending {
+    async fn exit_code(self) -> Option<i32> {
+        match self {
+            Self::Attached(mut attached) => exit_code(&attached.take_status()?.await?),
+            #[cfg(debug_assertions)]
+            Self::Simulated(code) => code.await.ok(),
+        }
+    }
 }
 
 impl Process {
@@ -152,6 +176,10 @@ impl Process {
         argv: &[&str],
         has_input: bool,
     ) -> Result<Self, ExecError> {
+        #[cfg(debug_assertions)]
+        if let Some(commands) = &site.commands {
+            return simulated::start(commands, site, container, argv, has_input).await;
+        }
         let pods: Api<Pod> = Api::namespaced(site.client.clone(), &site.namespace);
         let params = AttachParams::default()
             .container(&container.name)
@@ -164,13 +192,7 @@ impl Process {
         let mut attached = pods
             .exec(&container.pod, argv.iter().copied(), &params)
             .await
-            .map_err(|error| {
-                let object = format!("pod {}", container.pod);
-                ExecError::Open {
-                    container: container.clone(),
-                    source: Box::new(CallError::new(site, "exec", object, error)),
-                }
-            })?;
+            .map_err(|error| not_opened(site, container, error))?;
         let lost = || ExecError::Lost {
             container: container.clone(),
         };
@@ -182,7 +204,7 @@ impl Process {
             stdin,
             stdout,
             stderr,
-            attached,
+            ending: Ending::Attached(Box::new(attached)),
         })
     }
 
@@ -232,7 +254,6 @@ impl Process {
 
     /// The same for a command whose output is not text.
     pub async fn finish_bytes(mut self) -> Result<Bytes, ExecError> {
-        let status = self.attached.take_status();
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let (out, err) = tokio::join!(
             self.stdout.read_to_end(&mut stdout),
@@ -242,17 +263,24 @@ impl Process {
             container: self.container.clone(),
         };
         out.and(err).map_err(|_| lost())?;
-        let status = match status {
-            Some(status) => status.await,
-            None => None,
-        };
-        let exit_code = status.as_ref().and_then(exit_code).ok_or_else(lost)?;
+        let exit_code = self.ending.exit_code().await;
+        let exit_code = exit_code.ok_or_else(|| ExecError::Lost {
+            container: self.container.clone(),
+        })?;
         let stderr = String::from_utf8_lossy(&stderr).into_owned();
         Ok(Bytes {
             stdout,
             stderr,
             exit_code,
         })
+    }
+}
+
+fn not_opened(site: &SiteClient, container: &Container, error: kube::Error) -> ExecError {
+    let object = format!("pod {}", container.pod);
+    ExecError::Open {
+        container: container.clone(),
+        source: Box::new(CallError::new(site, "exec", object, error)),
     }
 }
 

@@ -158,7 +158,10 @@ impl FakeCluster {
         self.state().log.clear();
     }
 
-    pub(crate) async fn respond(
+    /// Answers one request as the API server does, for whoever stands between it and a client.
+    ///
+    /// Errs where a fault has the connection break.
+    pub async fn respond(
         &self,
         head: &http::request::Parts,
         body: &[u8],

@@ -42,11 +42,12 @@ impl Side {
 
     /// Puts the epoch on both objects; from then on every write of this side rests on it.
     pub(in crate::engine) async fn stamp(&mut self, epoch: Epoch) -> Result<(), StepError> {
+        // Before the stamps: when one of them fails, or its answer comes too late, the way back rests on the epoch too.
+        self.epoch = Some(epoch);
         tokio::try_join!(
             self.stamp_one(Stamped::Object, epoch),
             self.stamp_one(Stamped::Store, epoch)
         )?;
-        self.epoch = Some(epoch);
         self.refresh().await
     }
 

@@ -1,0 +1,81 @@
+//! What goes wrong in a schedule, drawn from its seed.
+
+use crate::rng::Rng;
+
+/// What becomes of one request of a tool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// The tool is killed, and the request was not sent.
+    KillBefore,
+    /// The tool is killed after the request has taken hold.
+    KillAfter,
+    /// The tool is killed, and the request takes hold so many milliseconds later.
+    KillLate(u64),
+    /// The tool stands still for so many milliseconds before the request takes hold, as one that was stopped.
+    Freeze(u64),
+    /// The connection breaks, and nothing was applied.
+    LoseBefore,
+    /// The request takes hold, and the connection breaks.
+    LoseAfter,
+    /// 409: somebody else was faster.
+    Conflict,
+    /// The API server of the request's site is not reached for so many milliseconds.
+    Outage(u64),
+    /// The leader of a site crashes.
+    Crash(usize),
+    /// The leader's pod of a site is replaced by one of the same name.
+    Replace(usize),
+    /// The repository takes and gives nothing for so many milliseconds.
+    Archive(u64),
+}
+
+/// The faults of one schedule: at which write of the first tool, what.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Faults {
+    pub(crate) at: Vec<(u64, Trouble)>,
+    /// Whether whoever looks after it runs `abort`.
+    pub(crate) aborts: bool,
+    /// The fence of epochs is taken out of the world: a control that shows that the search finds something.
+    pub(crate) ignores_tests: bool,
+}
+
+/// Writes of a whole move.
+const WRITES: u64 = 34;
+
+impl Faults {
+    pub(crate) fn draw(rng: &mut Rng) -> Self {
+        let count = rng.between(0, 3);
+        let at = (0..count)
+            .map(|_| (rng.between(1, WRITES), trouble(rng)))
+            .collect();
+        Self {
+            at,
+            aborts: rng.percent(40),
+            ignores_tests: false,
+        }
+    }
+
+    /// What becomes of the nth write.
+    pub(crate) fn strike(&self, write: u64) -> Option<Trouble> {
+        self.at
+            .iter()
+            .find(|(at, _)| *at == write)
+            .map(|(_, trouble)| *trouble)
+    }
+}
+
+fn trouble(rng: &mut Rng) -> Trouble {
+    match rng.between(0, 13) {
+        0 | 1 => Trouble::KillBefore,
+        2 | 3 => Trouble::KillAfter,
+        4 => Trouble::KillLate(rng.between(5, 4_000)),
+        5 => Trouble::Freeze(rng.between(500, 20_000)),
+        6 => Trouble::LoseBefore,
+        7 => Trouble::LoseAfter,
+        8 => Trouble::Conflict,
+        9 | 10 => Trouble::Outage(rng.between(200, 15_000)),
+        11 => Trouble::Crash(usize::from(rng.percent(50))),
+        12 => Trouble::Replace(usize::from(rng.percent(50))),
+        _ => Trouble::Archive(rng.between(500, 10_000)),
+    }
+}

@@ -1,0 +1,217 @@
+//! One schedule: a move with its faults, whoever looks after it, and the judgement of what is left.
+
+use pgha_model::record::Action;
+use tokio::runtime::Builder;
+
+use crate::fault::Faults;
+use crate::rng::Rng;
+use crate::server::{Shared, Tool};
+use crate::site::{Site, State};
+use crate::time::pass;
+use crate::tool::{Command, live};
+use crate::world::{TICK_MS, World};
+
+/// How often somebody runs the command again that the last one named.
+const ROUNDS: u32 = 4;
+
+/// What came of a schedule.
+pub(crate) struct Verdict {
+    /// What must never be, in the order in which it was seen.
+    pub(crate) violations: Vec<String>,
+    pub(crate) trace: Vec<String>,
+    pub(crate) faults: Faults,
+    /// Whether the primary has changed sides.
+    pub(crate) moved: bool,
+}
+
+/// Runs the schedule of a seed; `ignores_tests` takes the fence of epochs out of the world.
+pub(crate) fn run(seed: u64, ignores_tests: bool) -> Verdict {
+    let mut rng = Rng::new(seed);
+    let faults = Faults {
+        ignores_tests,
+        ..Faults::draw(&mut rng)
+    };
+    let runtime = Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build();
+    let Ok(runtime) = runtime else {
+        return Verdict {
+            violations: vec!["no runtime".to_owned()],
+            trace: Vec::new(),
+            faults,
+            moved: false,
+        };
+    };
+    runtime.block_on(async {
+        let shared = Shared::new(World::new(rng.split(), faults.clone()));
+        let beat = shared.clone();
+        shared.spawn(async move {
+            loop {
+                pass(TICK_MS).await;
+                let now = beat.now();
+                beat.world().tick(now);
+            }
+        });
+        Box::pin(play(&shared, &mut rng)).await;
+        let mut world = shared.world();
+        Verdict {
+            violations: std::mem::take(&mut world.violations),
+            trace: std::mem::take(&mut world.trace),
+            faults,
+            moved: world.sites[1].leader().state == State::Primary,
+        }
+    })
+}
+
+/// The move, beside it whoever takes it over, and afterwards whatever the last command said.
+async fn play(shared: &Shared, rng: &mut Rng) {
+    let first = Tool::new(true);
+    let command = Command {
+        shared,
+        tool: first.clone(),
+    };
+    let moving = async {
+        let ended = live(shared, &first, command.switchover()).await;
+        first.leave();
+        ended
+    };
+    let looking_after = Box::pin(look_after(shared, rng, &first));
+    let (ended, ()) = tokio::join!(Box::pin(moving), looking_after);
+    let mut action = if shared.world().faults.aborts {
+        Action::Abort
+    } else {
+        Action::Resume
+    };
+    note(shared, "the move", ended.as_ref());
+    let mut last = None;
+    for round in 0..ROUNDS {
+        pass(3_000).await;
+        heal(shared);
+        let tool = Tool::new(false);
+        let command = Command {
+            shared,
+            tool: tool.clone(),
+        };
+        let done = Box::pin(command.take_over(action)).await;
+        note(
+            shared,
+            action.name(),
+            Some(&done.as_ref().map(drop).map_err(Clone::clone)),
+        );
+        // Whoever is too late to take it back is told to go on; so is one who sees nobody primary.
+        if round > 0 || matches!(&done, Err(error) if error.contains("too late")) {
+            action = Action::Resume;
+        }
+        last = done.clone().err();
+        if done == Ok(false) {
+            break;
+        }
+    }
+    // The slowest standby asks the archive every five seconds, and a segment is full after as many.
+    pass(25_000).await;
+    judge(shared, last);
+}
+
+fn heal(shared: &Shared) {
+    let mut world = shared.world();
+    world.archive.broken_until = 0;
+    for site in &mut world.sites {
+        site.down_until = 0;
+    }
+}
+
+/// A second operator who does not wait for the first: a tool that stands still wakes up beside him.
+async fn look_after(shared: &Shared, rng: &mut Rng, first: &Tool) {
+    let mut held = first.held.subscribe();
+    let stands_still = held.wait_for(|held| *held != crate::server::Held::No);
+    let is_taken_over =
+        tokio::time::timeout(std::time::Duration::from_secs(20), stands_still).await;
+    if !is_taken_over.is_ok_and(|seen| seen.is_ok()) || first.is_dead() {
+        return;
+    }
+    pass(rng.between(50, 3_000)).await;
+    let action = if shared.world().faults.aborts {
+        Action::Abort
+    } else {
+        Action::Resume
+    };
+    let tool = Tool::new(false);
+    let command = Command { shared, tool };
+    let done = Box::pin(command.take_over(action)).await;
+    note(shared, "beside it", Some(&done.map(drop)));
+}
+
+fn note(shared: &Shared, what: &str, ended: Option<&Result<(), String>>) {
+    let mut world = shared.world();
+    world.now = shared.now();
+    let text = match ended {
+        None => format!("{what}: killed"),
+        Some(Ok(())) => format!("{what}: done"),
+        Some(Err(error)) => format!("{what}: {error}"),
+    };
+    world.say(&text);
+}
+
+/// What must be so when everything is over.
+fn judge(shared: &Shared, last: Option<String>) {
+    let mut world = shared.world();
+    world.now = shared.now();
+    let primaries = world
+        .sites
+        .iter()
+        .filter(|site| site.leader().state == State::Primary);
+    if primaries.count() != 1 {
+        let said = last.unwrap_or_else(|| "nothing is left to do".to_owned());
+        world.violate(&format!(
+            "I4: nobody is primary, and the last command says: {said}"
+        ));
+        return;
+    }
+    if let Some(said) = last {
+        world.violate(&format!("I4: a command cannot finish: {said}"));
+    }
+    let at = usize::from(world.sites[1].leader().state == State::Primary);
+    let log = world.sites[at].leader().log;
+    let missing = world
+        .rows
+        .iter()
+        .filter(|row| !world.branches.holds(log, **row))
+        .count();
+    if missing > 0 {
+        let all = world.rows.len();
+        world.violate(&format!(
+            "I2: {missing} of {all} acknowledged rows are not on the primary"
+        ));
+    }
+    for index in 0..2 {
+        let members = world.sites[index].members.clone();
+        for member in members {
+            if !world.branches.holds(log, member.log) {
+                world.violate(&format!(
+                    "I7: {} has forked off and can never follow",
+                    member.pod
+                ));
+            } else if log.at - member.log.at > 8 * crate::wal::SEGMENT {
+                world.violate(&format!("I4: {} does not follow", member.pod));
+            }
+        }
+        if let Some(left) = left_behind(&world.sites[index]) {
+            world.violate(&format!("I9: {left}"));
+        }
+    }
+}
+
+/// A hold or a setting of a move that is still there.
+fn left_behind(site: &Site) -> Option<String> {
+    if site.spec.paused {
+        return Some(format!("the operator of {} is held", site.name));
+    }
+    let wanted = Site::rendered(&site.spec);
+    (site.config != wanted).then(|| {
+        format!(
+            "{} has settings that its operator does not render: {}",
+            site.name, site.config
+        )
+    })
+}

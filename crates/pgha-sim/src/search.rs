@@ -1,0 +1,152 @@
+//! Many schedules on all cores, and what is told of them.
+
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Instant;
+
+use crate::schedule::{self, Verdict};
+
+/// Seeds that are told with their trace.
+const TOLD: usize = 3;
+
+struct Asked {
+    seeds: u64,
+    first: u64,
+    ignores_tests: bool,
+    shows_trace: bool,
+}
+
+pub(crate) fn main() -> ExitCode {
+    let Some(asked) = read(std::env::args().skip(1)) else {
+        say("usage: pgha-sim [--seeds N] [--seed S] [--ignore-tests] [--trace]");
+        return ExitCode::from(2);
+    };
+    let began = Instant::now();
+    let (next, failed) = (AtomicU64::new(0), Mutex::new(Vec::new()));
+    let moved = AtomicU64::new(0);
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= asked.seeds {
+                        return;
+                    }
+                    let seed = asked.first + number;
+                    let verdict = schedule::run(seed, asked.ignores_tests);
+                    moved.fetch_add(u64::from(verdict.moved), Ordering::Relaxed);
+                    if !verdict.violations.is_empty() || asked.shows_trace {
+                        failed
+                            .lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .push((seed, verdict));
+                    }
+                }
+            });
+        }
+    });
+    let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    conclude(
+        &asked,
+        failed,
+        moved.into_inner(),
+        began.elapsed().as_secs_f64(),
+    )
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a rate is shown with one digit")]
+fn conclude(asked: &Asked, mut failed: Vec<(u64, Verdict)>, moved: u64, seconds: f64) -> ExitCode {
+    failed.sort_by_key(|(seed, _)| *seed);
+    for (seed, verdict) in failed.iter().take(TOLD) {
+        tell(*seed, verdict);
+    }
+    failed.retain(|(_, verdict)| !verdict.violations.is_empty());
+    for (seed, verdict) in failed.iter().skip(TOLD) {
+        say(&format!(
+            "seed {seed}: {}",
+            verdict.violations.first().map_or("", String::as_str)
+        ));
+    }
+    let rate = asked.seeds as f64 / seconds;
+    say(&format!(
+        "{} schedules from seed {}, {} failed, {moved} moved; {rate:.1} a second",
+        asked.seeds,
+        asked.first,
+        failed.len()
+    ));
+    if failed.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn tell(seed: u64, verdict: &Verdict) {
+    say(&format!("seed {seed}: {:?}", verdict.faults));
+    for line in verdict.trace.iter().chain(&verdict.violations) {
+        say(line);
+    }
+}
+
+fn read(mut words: impl Iterator<Item = String>) -> Option<Asked> {
+    let mut asked = Asked {
+        seeds: 1,
+        first: 1,
+        ignores_tests: false,
+        shows_trace: false,
+    };
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--seeds" => asked.seeds = words.next()?.parse().ok()?,
+            "--seed" => asked.first = words.next()?.parse().ok()?,
+            "--ignore-tests" => asked.ignores_tests = true,
+            "--trace" => asked.shows_trace = true,
+            _ => return None,
+        }
+    }
+    Some(asked)
+}
+
+#[expect(clippy::print_stdout, reason = "the result of the program")]
+fn say(line: &str) {
+    println!("{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::schedule;
+
+    /// Enough for a look; `cargo xtask sim` runs many.
+    #[test]
+    fn a_few_schedules_end_well() {
+        for seed in 1..=8 {
+            let verdict = schedule::run(seed, false);
+            assert_eq!(
+                verdict.violations, [""; 0],
+                "seed {seed}: {:?}",
+                verdict.faults
+            );
+        }
+    }
+
+    /// A tool that stood still, or a write that was on its way, does harm where patches rest on nothing.
+    #[test]
+    fn a_world_without_the_tests_of_patches_is_found_out() {
+        let mut seeds = 1..=24;
+        assert!(seeds.any(|seed| !schedule::run(seed, true).violations.is_empty()));
+    }
+
+    /// The first tool stood still while it stamped its epoch, and took back on its way out what another had done since.
+    #[test]
+    fn a_claim_that_fails_half_way_takes_nothing_back_of_a_later_move() {
+        assert_eq!(schedule::run(5144, false).violations, [""; 0]);
+    }
+
+    #[test]
+    fn a_schedule_is_the_same_again() {
+        let again = || schedule::run(5, false).trace;
+        assert_eq!(again(), again());
+    }
+}

@@ -1,0 +1,240 @@
+//! One site: its members, its Patroni and its operator, as far as a move meets them.
+
+use pgha_testkit::FakeCluster;
+use serde_json::{Value, json};
+
+use crate::wal::Position;
+
+/// Name of the operator's cluster.
+pub(crate) const CLUSTER: &str = "db";
+
+/// Kubernetes namespace.
+pub(crate) const NAMESPACE: &str = "prod";
+
+/// The database's identifier.
+pub(crate) const SYSTEM: &str = "7710549851658973354";
+
+/// What a Postgres does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// It takes writes.
+    Primary,
+    /// It is in recovery.
+    Standby,
+    /// It is in recovery and becomes primary.
+    Promoting { until: u64 },
+    /// It stops cleanly: no connection lives, and its shutdown checkpoint is not written yet.
+    Stopping { until: u64 },
+    /// It is down; Patroni starts it again.
+    Down { until: u64 },
+}
+
+/// A member.
+#[derive(Clone, Debug)]
+pub(crate) struct Member {
+    pub(crate) pod: String,
+    pub(crate) uid: String,
+    pub(crate) log: Position,
+    pub(crate) state: State,
+    /// Rises whenever Postgres stops: connections of an earlier life are lost.
+    pub(crate) life: u32,
+    pub(crate) control: Control,
+    /// What was put into its log beside the archive.
+    pub(crate) handed: Option<Position>,
+}
+
+/// What the control file says.
+#[derive(Clone, Debug)]
+pub(crate) struct Control {
+    pub(crate) state: &'static str,
+    pub(crate) checkpoint: u64,
+    pub(crate) timeline: u32,
+}
+
+/// What Patroni is about to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    Demote,
+    Promote,
+}
+
+/// What the operator reads of its object.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Spec {
+    pub(crate) paused: bool,
+    pub(crate) standby: Option<Value>,
+}
+
+impl Spec {
+    pub(crate) fn of(object: &Value) -> Self {
+        let section = object.pointer("/spec/standby");
+        Self {
+            paused: object.pointer("/spec/paused") == Some(&json!(true)),
+            standby: section
+                .filter(|section| section["enabled"] != json!(false))
+                .cloned(),
+        }
+    }
+}
+
+/// One site.
+pub(crate) struct Site {
+    pub(crate) name: &'static str,
+    pub(crate) cluster: FakeCluster,
+    /// The leader first.
+    pub(crate) members: Vec<Member>,
+    pub(crate) spec: Spec,
+    pub(crate) config: Value,
+    /// The settings that Postgres shows, and when the configuration's are shown.
+    pub(crate) shown: Value,
+    pub(crate) shown_at: u64,
+    pub(crate) action: Option<(u64, Action)>,
+    /// Whether the operator has something to look at, and what it is at work on until when.
+    pub(crate) dirty: bool,
+    pub(crate) at_work: Option<(u64, Spec)>,
+    pub(crate) resync_at: u64,
+    /// Until when its API server is not reached.
+    pub(crate) down_until: u64,
+    pub(crate) archive_at: u64,
+    pub(crate) fetch_at: u64,
+    /// The segment that the archiver could not push.
+    pub(crate) failing: Option<String>,
+}
+
+impl Site {
+    pub(crate) fn leader(&self) -> &Member {
+        &self.members[0]
+    }
+
+    pub(crate) fn member(&self, pod: &str) -> Option<usize> {
+        self.members.iter().position(|member| member.pod == pod)
+    }
+
+    pub(crate) fn wants_standby(&self) -> bool {
+        self.config.get("standby_cluster").is_some()
+    }
+
+    pub(crate) fn is_patroni_paused(&self) -> bool {
+        self.config["pause"] == json!(true)
+    }
+
+    pub(crate) fn parameter(&self, name: &str) -> String {
+        self.shown[name].as_str().unwrap_or_default().to_owned()
+    }
+
+    pub(crate) fn asks_archive(&self) -> bool {
+        self.parameter("restore_command").starts_with("pgbackrest ")
+    }
+
+    /// How long a standby waits before it looks for log again, in milliseconds.
+    pub(crate) fn retry_ms(&self) -> u64 {
+        let shown = self.parameter("wal_retrieve_retry_interval");
+        let shown = shown
+            .strip_suffix("ms")
+            .and_then(|number| number.parse().ok());
+        shown.unwrap_or(5_000)
+    }
+
+    /// Reads what a write has made of the operator's object and of Patroni's configuration.
+    pub(crate) fn take_over(&mut self, now: u64, delay: u64) {
+        if let Some(object) = self.cluster.object("postgresclusters", NAMESPACE, CLUSTER) {
+            let spec = Spec::of(&object);
+            self.dirty |= spec != self.spec;
+            self.spec = spec;
+        }
+        let store = format!("{CLUSTER}-ha-config");
+        let store = self
+            .cluster
+            .object("endpoints", NAMESPACE, &store)
+            .unwrap_or_default();
+        let text = store
+            .pointer("/metadata/annotations/config")
+            .and_then(Value::as_str);
+        let config: Value = serde_json::from_str(text.unwrap_or("{}")).unwrap_or_default();
+        if config != self.config {
+            self.config = config;
+            self.shown_at = now + delay;
+        }
+    }
+
+    /// Puts into the API server what Patroni says of its members, and into their ports what they answer.
+    pub(crate) fn publish(&self, timelines: &[u32], seconds: i64) {
+        for (index, (member, timeline)) in self.members.iter().zip(timelines).enumerate() {
+            let status = self.status(index, *timeline);
+            let label = if index == 0 { "master" } else { "replica" };
+            self.cluster.change("pods", NAMESPACE, &member.pod, |pod| {
+                pod["metadata"]["annotations"]["status"] = json!(status.to_string());
+                pod["metadata"]["labels"]["postgres-operator.crunchydata.com/role"] = json!(label);
+                pod["metadata"]["uid"] = json!(member.uid);
+            });
+            let mut answer = status;
+            answer["patroni"] = json!({"version": "4.1.4", "scope": "db-ha", "name": member.pod});
+            answer["dcs_last_seen"] = json!(seconds);
+            answer["database_system_identifier"] = json!(SYSTEM);
+            answer["server_version"] = json!(150_018);
+            if answer.get("xlog_location").is_some() {
+                let at = answer["xlog_location"].clone();
+                answer["xlog"] = if member.state == State::Primary {
+                    json!({"location": at})
+                } else {
+                    json!({"received_location": at, "replayed_location": at, "paused": false})
+                };
+            }
+            self.cluster
+                .answer_proxy(&member.pod, 8008, "/patroni", 200, answer.to_string());
+        }
+    }
+
+    fn status(&self, index: usize, timeline: u32) -> Value {
+        let member = &self.members[index];
+        let (state, is_up) = match member.state {
+            State::Primary | State::Standby | State::Promoting { .. } => ("running", true),
+            State::Stopping { .. } => ("stopping", false),
+            State::Down { .. } => ("stopped", false),
+        };
+        let role = match (index, member.state) {
+            (0, State::Primary) => "primary",
+            (0, State::Standby) if self.wants_standby() => "standby_leader",
+            (_, _) => "replica",
+        };
+        let mut status = json!({"conn_url": "postgres://10.0.0.1:5432/postgres", "api_url": "https://10.0.0.1:8008/patroni",
+            "state": state, "role": role, "version": "4.1.4"});
+        if is_up {
+            status["xlog_location"] = json!(member.log.at);
+            status["timeline"] = json!(timeline);
+            if member.state != State::Primary {
+                status["replay_lsn"] = json!(member.log.at);
+                status["receive_lsn"] = json!(member.log.at);
+                status["replication_state"] = json!("in archive recovery");
+            }
+        }
+        if self.is_patroni_paused() {
+            status["pause"] = json!(true);
+        }
+        status
+    }
+
+    /// What the operator renders from its object (PGO v5.8 `internal/patroni/config.go`).
+    pub(crate) fn rendered(spec: &Spec) -> Value {
+        let restore = "pgbackrest --stanza=db archive-get %f \"%p\"";
+        let mut config = json!({"loop_wait": 10, "ttl": 30, "postgresql": {"use_pg_rewind": true,
+            "use_slots": false, "parameters": {"archive_command": "pgbackrest --stanza=db archive-push \"%p\"",
+            "archive_mode": "on", "archive_timeout": "60s", "restore_command": restore}}});
+        if let Some(section) = &spec.standby {
+            let command = format!("{restore} --repo=1");
+            let mut methods = vec!["pgbackrest"];
+            config["postgresql"]["parameters"]["restore_command"] = json!(command);
+            config["standby_cluster"] = json!({"restore_command": command});
+            for key in ["host", "port"] {
+                if let Some(value) = section.get(key) {
+                    config["standby_cluster"][key] = value.clone();
+                }
+            }
+            if section.get("host").is_some() {
+                methods.push("basebackup");
+            }
+            config["standby_cluster"]["create_replica_methods"] = json!(methods);
+        }
+        config
+    }
+}

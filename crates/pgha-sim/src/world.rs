@@ -1,0 +1,477 @@
+//! The world that moves meet: two sites, a repository, a writer, and an auditor that only looks.
+
+use pgha_testkit::pgo::{Kind, pair};
+use serde_json::{Value, json};
+
+use crate::fault::Faults;
+use crate::rng::Rng;
+use crate::site::{Action, CLUSTER, Control, Member, NAMESPACE, Site, Spec, State};
+use crate::time;
+use crate::wal::{Archive, Branches, CHECKPOINT_RECORD, Position, SEGMENT, record_start};
+
+/// Milliseconds between two moments of the world.
+pub(crate) const TICK_MS: u64 = 10;
+
+/// Everything there is beside the tools.
+pub(crate) struct World {
+    pub(crate) now: u64,
+    pub(crate) rng: Rng,
+    pub(crate) branches: Branches,
+    pub(crate) archive: Archive,
+    pub(crate) sites: [Site; 2],
+    pub(crate) faults: Faults,
+    /// Where each acknowledged row is.
+    pub(crate) rows: Vec<Position>,
+    pub(crate) trace: Vec<String>,
+    pub(crate) violations: Vec<String>,
+    writes_at: u64,
+    seconds: i64,
+}
+
+impl World {
+    /// A primary at the first site, an archive-only standby at the second.
+    pub(crate) fn new(mut rng: Rng, faults: Faults) -> Self {
+        let now = time::wall_clock();
+        let mut branches = Branches::default();
+        let mut archive = Archive::default();
+        let written = 5 * SEGMENT + 0x28;
+        let branch = branches.fork(1, None);
+        let log = Position {
+            branch,
+            at: written,
+        };
+        for number in 0..5 {
+            // The first segments are there, by construction.
+            let _ = archive.push(&branches, log, (1, number));
+        }
+        branches.get_mut(branch).next_segment = 5;
+        let (primary, standby) = pair(Kind::ArchiveStandby, CLUSTER, NAMESPACE, now);
+        let replicas = usize::from(rng.percent(30));
+        let build = |name, built: pgha_testkit::pgo::PgoSite, at: Position, state| {
+            let cluster = built.build();
+            for object in [
+                json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db-pguser-db", "namespace": NAMESPACE},
+                    "data": {"password": "cGFzcw==", "verifier": "dmVy", "dbname": "ZGI="}}),
+                json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kube-system",
+                    "uid": format!("00000000-0000-4000-8000-00000000000{}", at.at % 7)}}),
+            ] {
+                cluster.insert(object);
+            }
+            let member = |index: usize| Member {
+                pod: built.pod(index).to_owned(),
+                uid: format!("{name}-{index}"),
+                log: at,
+                state: if index == 0 { state } else { State::Standby },
+                life: 0,
+                control: Control {
+                    state: "in production",
+                    checkpoint: at.at - 0x28,
+                    timeline: 1,
+                },
+                handed: None,
+            };
+            if replicas == 0 {
+                cluster.remove("pods", NAMESPACE, built.pod(1));
+            }
+            Site {
+                name,
+                cluster,
+                members: (0..=replicas).map(member).collect(),
+                spec: Spec::default(),
+                config: Value::Null,
+                shown: Value::Null,
+                shown_at: 0,
+                action: None,
+                dirty: false,
+                at_work: None,
+                resync_at: 4_000,
+                down_until: 0,
+                archive_at: 0,
+                fetch_at: 0,
+                failing: None,
+            }
+        };
+        let replayed = Position {
+            branch,
+            at: 5 * SEGMENT,
+        };
+        let sites = [
+            build("core1", primary, log, State::Primary),
+            build("core2", standby, replayed, State::Standby),
+        ];
+        let mut world = Self {
+            now: 0,
+            rng,
+            branches,
+            archive,
+            sites,
+            faults,
+            rows: Vec::new(),
+            trace: Vec::new(),
+            violations: Vec::new(),
+            writes_at: 0,
+            seconds: now.as_second(),
+        };
+        for index in 0..2 {
+            let site = &mut world.sites[index];
+            site.take_over(0, 0);
+            site.render();
+            site.take_over(0, 0);
+            site.shown = site.config["postgresql"]["parameters"].clone();
+            site.dirty = false;
+            world.publish(index);
+        }
+        world
+    }
+
+    pub(crate) fn say(&mut self, text: &str) {
+        self.trace.push(format!("{:>7} {text}", self.now));
+    }
+
+    pub(crate) fn violate(&mut self, text: &str) {
+        if self.violations.len() < 8 {
+            self.violations.push(format!("{:>7} {text}", self.now));
+        }
+    }
+
+    pub(crate) fn publish(&self, site: usize) {
+        let site = &self.sites[site];
+        let timelines: Vec<_> = site
+            .members
+            .iter()
+            .map(|member| self.branches.timeline(member.log))
+            .collect();
+        site.publish(&timelines, self.seconds);
+    }
+
+    /// Something was written through the API server of a site.
+    pub(crate) fn written(&mut self, site: usize) {
+        let delay = self.rng.between(20, 200);
+        let now = self.now;
+        self.sites[site].take_over(now, delay);
+    }
+
+    /// One moment.
+    pub(crate) fn tick(&mut self, now: u64) {
+        self.now = now;
+        for index in 0..2 {
+            self.operate(index);
+            self.patroni(index);
+            self.postgres(index);
+            self.feed(index);
+            self.archive(index);
+        }
+        self.write();
+        self.audit();
+    }
+
+    /// The operator: one reconcile at a time, each from what it read at its beginning.
+    fn operate(&mut self, index: usize) {
+        let now = self.now;
+        let (delay, again) = (self.rng.between(50, 600), self.rng.between(3_000, 9_000));
+        let site = &mut self.sites[index];
+        if now >= site.resync_at {
+            (site.dirty, site.resync_at) = (true, now + again);
+        }
+        if site.at_work.is_none() && site.dirty {
+            site.dirty = false;
+            site.at_work = Some((now + delay, site.spec.clone()));
+        }
+        let Some((until, spec)) = &site.at_work else {
+            return;
+        };
+        if now < *until {
+            return;
+        }
+        let spec = spec.clone();
+        site.at_work = None;
+        let before = site.config.clone();
+        site.acknowledge(spec.paused);
+        if !spec.paused {
+            site.store(&Site::rendered(&spec));
+        }
+        site.take_over(now, 50);
+        if site.config != before {
+            let text = format!("{}: the operator renders a {}", site.name, site.wanted());
+            self.say(&text);
+        }
+    }
+
+    fn patroni(&mut self, index: usize) {
+        let now = self.now;
+        let reaction = self.rng.between(20, 400);
+        let site = &mut self.sites[index];
+        if now >= site.shown_at {
+            site.shown = site.config["postgresql"]["parameters"].clone();
+            site.shown_at = u64::MAX;
+        }
+        let wanted = match (site.leader().state, site.wants_standby()) {
+            _ if site.is_patroni_paused() => None,
+            (State::Primary, true) => Some(Action::Demote),
+            (State::Standby, false) => Some(Action::Promote),
+            (_, _) => None,
+        };
+        match (site.action, wanted) {
+            (Some((due, action)), Some(wanted)) if action == wanted => {
+                if now < due {
+                    return;
+                }
+                site.action = None;
+                let until = now + self.rng.between(40, 500);
+                let leader = &mut self.sites[index].members[0];
+                match action {
+                    Action::Demote => {
+                        leader.state = State::Stopping { until };
+                        leader.life += 1;
+                        leader.control.state = "shutting down";
+                    }
+                    Action::Promote => leader.state = State::Promoting { until },
+                }
+                self.publish(index);
+            }
+            (_, wanted) => site.action = wanted.map(|action| (now + reaction, action)),
+        }
+    }
+
+    /// What each server has come to.
+    fn postgres(&mut self, index: usize) {
+        for member in 0..self.sites[index].members.len() {
+            let (now, name) = (self.now, self.sites[index].name);
+            match self.sites[index].members[member].state {
+                State::Stopping { until } if now >= until => {
+                    let down = now + self.rng.between(100, 1_200);
+                    let server = &mut self.sites[index].members[member];
+                    let checkpoint = record_start(server.log.at);
+                    server.log.at = checkpoint + CHECKPOINT_RECORD;
+                    server.control = Control {
+                        state: "shut down",
+                        checkpoint,
+                        timeline: self.branches.timeline(server.log),
+                    };
+                    server.state = State::Down { until: down };
+                    self.say(&format!("{name}: shut down at {checkpoint:x}"));
+                    self.publish(index);
+                }
+                State::Down { until } if now >= until => {
+                    // Patroni 4.1 starts what it has stopped as a standby; what crashed it starts as what it was.
+                    let site = &mut self.sites[index];
+                    let standby = member > 0
+                        || site.wants_standby()
+                        || site.members[member].control.state == "shut down";
+                    let server = &mut site.members[member];
+                    server.state = if standby {
+                        State::Standby
+                    } else {
+                        State::Primary
+                    };
+                    server.control.state = if standby {
+                        "in archive recovery"
+                    } else {
+                        "in production"
+                    };
+                    self.say(&format!("{name}: up again, standby {standby}"));
+                    self.publish(index);
+                }
+                State::Promoting { until } if now >= until => self.become_primary(index, member),
+                State::Primary
+                | State::Standby
+                | State::Promoting { .. }
+                | State::Stopping { .. }
+                | State::Down { .. } => {}
+            }
+        }
+    }
+
+    fn become_primary(&mut self, index: usize, member: usize) {
+        let log = self.sites[index].members[member].log;
+        let mut timeline = self.branches.timeline(log) + 1;
+        while self.sites[index].asks_archive() && self.archive.has_history(timeline) {
+            timeline += 1;
+        }
+        let branch = self.branches.fork(timeline, Some(log));
+        let server = &mut self.sites[index].members[member];
+        server.log = Position {
+            branch,
+            at: record_start(log.at) + CHECKPOINT_RECORD,
+        };
+        server.state = State::Primary;
+        server.handed = None;
+        server.control = Control {
+            state: "in production",
+            checkpoint: log.at,
+            timeline,
+        };
+        let name = self.sites[index].name;
+        self.say(&format!(
+            "{name}: primary on timeline {timeline}, forked at {:x}",
+            log.at
+        ));
+        self.publish(index);
+    }
+
+    /// Standbys: the leader from what was handed to it and from the archive, the others from the leader.
+    fn feed(&mut self, index: usize) {
+        let now = self.now;
+        let works = now >= self.archive.broken_until;
+        let site = &mut self.sites[index];
+        let is_due = now >= site.fetch_at;
+        if is_due {
+            site.fetch_at = now + site.retry_ms();
+        }
+        let asks = is_due && works && site.asks_archive();
+        if let State::Standby | State::Promoting { .. } = site.leader().state {
+            let mut log = site.leader().log;
+            if let Some(handed) = site.leader().handed
+                && self.branches.holds(handed, log)
+            {
+                log = handed;
+            }
+            if asks && site.leader().state == State::Standby {
+                log = self.archive.feed(&self.branches, log);
+            }
+            site.members[0].log = log;
+        }
+        let (state, upstream) = (site.leader().state, site.leader().log);
+        if !matches!(state, State::Primary | State::Standby) {
+            return;
+        }
+        for replica in site.members.iter_mut().skip(1) {
+            if replica.state == State::Standby && self.branches.holds(upstream, replica.log) {
+                replica.log = upstream;
+            }
+        }
+    }
+
+    /// The archiver of a primary.
+    fn archive(&mut self, index: usize) {
+        let (now, pause) = (self.now, self.rng.between(50, 300));
+        let site = &mut self.sites[index];
+        if now < site.archive_at || site.leader().state != State::Primary {
+            return;
+        }
+        site.archive_at = now + pause;
+        let log = site.leader().log;
+        if now < self.archive.broken_until {
+            let branch = self.branches.get(log.branch);
+            site.failing = Some(crate::wal::segment_name(
+                branch.timeline,
+                branch.next_segment,
+            ));
+            return;
+        }
+        let timeline = self.branches.timeline(log);
+        if !self.branches.get(log.branch).history_pushed {
+            if self.archive.push_history(timeline, log.branch).is_err() {
+                site.failing = Some(format!("{timeline:08X}.history"));
+                return;
+            }
+            self.branches.get_mut(log.branch).history_pushed = true;
+        }
+        site.failing = None;
+        while self.branches.get(log.branch).next_segment < log.at / SEGMENT {
+            let number = self.branches.get(log.branch).next_segment;
+            let name = crate::wal::segment_name(timeline, number);
+            if self
+                .archive
+                .push(&self.branches, log, (timeline, number))
+                .is_err()
+            {
+                site.failing = Some(name);
+                return;
+            }
+            let branch = self.branches.get_mut(log.branch);
+            (branch.next_segment, branch.last_archived) = (number + 1, name);
+        }
+    }
+
+    /// The writer commits wherever it is let.
+    fn write(&mut self) {
+        if self.now < self.writes_at {
+            return;
+        }
+        self.writes_at = self.now + self.rng.between(20, 80);
+        for index in 0..2 {
+            if self.sites[index].leader().state == State::Primary {
+                let bytes = self.rng.between(0x80, 400_000);
+                let at = self.append(index, bytes);
+                self.rows.push(at);
+            }
+        }
+    }
+
+    /// A record of a primary; where it ends.
+    pub(crate) fn append(&mut self, index: usize, bytes: u64) -> Position {
+        let log = &mut self.sites[index].members[0].log;
+        log.at = record_start(log.at) + bytes / 8 * 8 + 0x40;
+        *log
+    }
+
+    fn audit(&mut self) {
+        let primaries = |site: &Site| {
+            site.members
+                .iter()
+                .filter(|member| member.state == State::Primary)
+                .count()
+        };
+        let count: usize = self.sites.iter().map(primaries).sum();
+        if count > 1 {
+            self.violate(&format!("I1: {count} servers take writes"));
+        }
+    }
+}
+
+impl Site {
+    /// "standby" or "primary", as the configuration says.
+    pub(crate) fn wanted(&self) -> &'static str {
+        if self.wants_standby() {
+            "standby"
+        } else {
+            "primary"
+        }
+    }
+
+    fn render(&mut self) {
+        let config = Self::rendered(&self.spec);
+        self.store(&config);
+    }
+
+    /// The operator's write: it rests on nothing.
+    fn store(&self, config: &Value) {
+        if *config == self.config {
+            return;
+        }
+        self.cluster
+            .change("endpoints", NAMESPACE, "db-ha-config", |store| {
+                store["metadata"]["annotations"]["config"] = json!(config.to_string());
+            });
+    }
+
+    fn acknowledge(&self, paused: bool) {
+        let object = self
+            .cluster
+            .object("postgresclusters", NAMESPACE, CLUSTER)
+            .unwrap_or_default();
+        let conditions = object["status"]["conditions"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let is_said = conditions
+            .iter()
+            .any(|condition| condition["type"] == "Progressing");
+        if is_said == paused {
+            return;
+        }
+        self.cluster
+            .change("postgresclusters", NAMESPACE, CLUSTER, |object| {
+                let conditions = object["status"]["conditions"].as_array_mut();
+                let Some(conditions) = conditions else { return };
+                if paused {
+                    conditions.push(
+                        json!({"type": "Progressing", "status": "False", "reason": "Paused"}),
+                    );
+                } else {
+                    conditions.retain(|condition| condition["type"] != "Progressing");
+                }
+            });
+    }
+}
