@@ -55,7 +55,7 @@ struct Account {
 /// One test after the other: they share a pair, which takes minutes to make.
 #[test]
 fn every_role_permits_its_commands_and_no_more() -> Result<()> {
-    let Some(suite) = Suite::open()? else {
+    let Some(suite) = Suite::open_for_full()? else {
         return Ok(());
     };
     // A pair that was never moved: its record is still to be created.
