@@ -16,6 +16,8 @@ pub(crate) struct Branch {
     pub(crate) timeline: u32,
     /// Where it forks off.
     pub(crate) parent: Option<Position>,
+    /// The site whose server writes it.
+    pub(crate) site: usize,
     /// The first segment that its archiver has not pushed.
     pub(crate) next_segment: u64,
     pub(crate) history_pushed: bool,
@@ -91,10 +93,11 @@ impl Branches {
     }
 
     /// A new branch; its archiver begins with the segment that holds the fork.
-    pub(crate) fn fork(&mut self, timeline: u32, parent: Option<Position>) -> usize {
+    pub(crate) fn fork(&mut self, timeline: u32, parent: Option<Position>, site: usize) -> usize {
         self.0.push(Branch {
             timeline,
             parent,
+            site,
             next_segment: parent.map_or(0, |at| at.at / SEGMENT),
             history_pushed: parent.is_none(),
             last_archived: String::new(),

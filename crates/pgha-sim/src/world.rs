@@ -35,7 +35,7 @@ impl World {
         let mut branches = Branches::default();
         let mut archive = Archive::default();
         let written = 5 * SEGMENT + 0x28;
-        let branch = branches.fork(1, None);
+        let branch = branches.fork(1, None, 0);
         let log = Position {
             branch,
             at: written,
@@ -288,7 +288,7 @@ impl World {
         while self.sites[index].asks_archive() && self.archive.has_history(timeline) {
             timeline += 1;
         }
-        let branch = self.branches.fork(timeline, Some(log));
+        let branch = self.branches.fork(timeline, Some(log), index);
         let server = &mut self.sites[index].members[member];
         server.log = Position {
             branch,
@@ -367,21 +367,31 @@ impl World {
             }
             self.branches.get_mut(log.branch).history_pushed = true;
         }
-        site.failing = None;
-        while self.branches.get(log.branch).next_segment < log.at / SEGMENT {
-            let number = self.branches.get(log.branch).next_segment;
+        // What it had not pushed when it was stopped is still marked for its archiver when it is primary again.
+        let own = self.branches.get(log.branch);
+        let before = own
+            .parent
+            .filter(|at| self.branches.get(at.branch).site == index);
+        let pushed = before
+            .map_or(Ok(()), |at| self.push_segments(log, at))
+            .and_then(|()| self.push_segments(log, log));
+        self.sites[index].failing = pushed.err();
+    }
+
+    /// Pushes the whole segments before a position of its branch; the name of the one that is refused.
+    fn push_segments(&mut self, log: Position, until: Position) -> Result<(), String> {
+        let timeline = self.branches.timeline(until);
+        while self.branches.get(until.branch).next_segment < until.at / SEGMENT {
+            let number = self.branches.get(until.branch).next_segment;
             let name = crate::wal::segment_name(timeline, number);
-            if self
-                .archive
-                .push(&self.branches, log, (timeline, number))
-                .is_err()
-            {
-                site.failing = Some(name);
-                return;
+            let pushed = self.archive.push(&self.branches, log, (timeline, number));
+            if pushed.is_err() {
+                return Err(name);
             }
-            let branch = self.branches.get_mut(log.branch);
+            let branch = self.branches.get_mut(until.branch);
             (branch.next_segment, branch.last_archived) = (number + 1, name);
         }
+        Ok(())
     }
 
     /// The writer commits wherever it is let.
