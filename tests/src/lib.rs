@@ -9,13 +9,18 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use pgha_judge::{Question, Verdict};
-use pgha_lab::cluster::{self, Pair, Patroni, Standby};
+use pgha_lab::cluster::{self, Pair, Patroni, Standby, primary_site};
+use pgha_lab::kubectl::Kubectl;
 use pgha_lab::paths::{self, Cache};
 use pgha_lab::progress::Progress;
 use pgha_lab::site::{SERVICE_NAMESPACE, Site};
+use pgha_lab::wait;
 use pgha_lab::writer::{self, Audit, Load};
 use rustix::process::{Pid, Signal};
 use serde_json::{Value, json};
+
+/// How long both sides may take to settle after a move.
+const SETTLES: Duration = Duration::from_mins(3);
 
 /// The running lab, with the programs under test.
 #[derive(Debug)]
@@ -168,6 +173,20 @@ impl Suite {
         self.run(&[&["validate", cluster, "-o", "json"][..], &sides].concat())
     }
 
+    /// Waits until this side is primary, the other one follows, and nothing is held.
+    pub fn await_well(&self, cluster: &str, primary: Site) -> Result<()> {
+        let now = primary_site(cluster)?;
+        ensure!(now == primary, "{now} is primary");
+        let sites = ["--context", "core1", "--context", "core2"];
+        wait::until("both sides well", SETTLES, || {
+            let status = self.run(&[&["status", cluster][..], &sites].concat())?;
+            ensure!(status.code == Some(0), "status says:\n{}", status.stdout);
+            let is_held = status.stdout.contains("paused");
+            ensure!(!is_held, "something is held:\n{}", status.stdout);
+            Ok(())
+        })
+    }
+
     /// Starts a writer on a pair; it ends when the guard is dropped.
     pub fn writer(&self, cluster: &str, connections: u32) -> Result<Writer> {
         writer::stop(cluster)?;
@@ -224,6 +243,14 @@ impl Drop for Writer {
 }
 
 impl Ended {
+    /// The checks that a refusal names.
+    pub fn failing(&self) -> Result<Vec<String>> {
+        let view = self.json()?;
+        let findings = view["findings"].as_array().context("no findings")?;
+        let checks = findings.iter().filter_map(|one| one["check"].as_str());
+        Ok(checks.map(str::to_owned).collect())
+    }
+
     /// Its stdout as JSON.
     pub fn json(&self) -> Result<Value> {
         serde_json::from_str(&self.stdout).with_context(|| format!("not JSON: {self:?}"))
@@ -236,6 +263,22 @@ impl Ended {
             .collect::<Result<_, _>>()
             .with_context(|| format!("not lines of JSON: {self:?}"))
     }
+}
+
+/// Empties the password in a user's Secret, and waits until the operator has made one of its own.
+pub fn give_own_password(site: Site, secret: &str) -> Result<()> {
+    let kubectl = Kubectl::new(site);
+    let blank = r#"{"data":{"password":"","verifier":""}}"#;
+    kubectl.run(&[
+        "patch", "secret", secret, "--type", "merge", "--patch", blank,
+    ])?;
+    let is_made = |secret: &Value| {
+        let verifier = secret["data"]["verifier"].as_str();
+        verifier.is_some_and(|it| !it.is_empty())
+    };
+    let what = "a password of its own";
+    kubectl.wait_for(what, &["secret", secret], Duration::from_mins(1), is_made)?;
+    Ok(())
 }
 
 /// A service account in the clusters' namespace with these rights there, and no others.

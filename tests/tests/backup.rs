@@ -7,7 +7,7 @@ use pgha_lab::cluster::{Patroni, Standby, query_leader};
 use pgha_lab::kubectl::Kubectl;
 use pgha_lab::site::Site;
 use pgha_lab::wait;
-use pgha_tests::{Ended, Suite};
+use pgha_tests::{Ended, Suite, give_own_password};
 use serde_json::{Value, json};
 
 const CLUSTER: &str = "backups";
@@ -104,7 +104,7 @@ fn a_standby_is_refused_and_asked_for_nothing(suite: &Suite) -> Result<()> {
 }
 
 fn passwords_that_differ_become_those_in_force(suite: &Suite) -> Result<()> {
-    give_standby_its_own_password()?;
+    give_own_password(Site::Core2, SECRET)?;
     let shown = suite.run(&[&SYNC[..], &["--dry-run", "-o", "json"]].concat())?;
     let row = shown.json()?["secrets"][0].clone();
     ensure!(
@@ -128,7 +128,7 @@ fn the_wrong_passwords_are_not_spread(suite: &Suite) -> Result<()> {
     let stored = "select rolpassword from pg_authid where rolname = 'zitadel'";
     let stored = query_leader(Site::Core1, CLUSTER, stored)?;
     set_verifier("another")?;
-    give_standby_its_own_password()?;
+    give_own_password(Site::Core2, SECRET)?;
     let refused = suite.run(&[&SYNC[..], &["--yes", "-o", "json"]].concat())?;
     set_verifier(&stored)?;
     ensure!(refused.code == Some(3), "{refused:?}");
@@ -144,26 +144,6 @@ fn the_wrong_passwords_are_not_spread(suite: &Suite) -> Result<()> {
 fn set_verifier(verifier: &str) -> Result<()> {
     let sql = format!("alter role zitadel password '{verifier}'");
     query_leader(Site::Core1, CLUSTER, &sql)?;
-    Ok(())
-}
-
-/// The operator makes a password where the Secret has none.
-fn give_standby_its_own_password() -> Result<()> {
-    let standby = Kubectl::new(Site::Core2);
-    let blank = r#"{"data":{"password":"","verifier":""}}"#;
-    standby.run(&[
-        "patch", "secret", SECRET, "--type", "merge", "--patch", blank,
-    ])?;
-    standby.wait_for(
-        "a password of the standby's own",
-        &["secret", SECRET],
-        Duration::from_mins(1),
-        |secret| {
-            secret["data"]["verifier"]
-                .as_str()
-                .is_some_and(|it| !it.is_empty())
-        },
-    )?;
     Ok(())
 }
 

@@ -79,7 +79,7 @@ fn a_half_dead_site_is_fenced_and_comes_back_without_a_second_primary() -> Resul
         "{} rows are missing, {committed} transactions were kept: {verdict}",
         account.missing.len()
     );
-    is_well(&suite, LOST, from.other())?;
+    suite.await_well(LOST, from.other())?;
     suite.remove_pair(LOST)
 }
 
@@ -106,7 +106,7 @@ fn a_dead_site_needs_a_word_and_is_kept_down_when_it_comes_back() -> Result<()> 
     start_daemon(from.place(), API_SERVER)?;
     start_makers(from)?;
     let (refused, ended, verdict) = (refused?, ended?, verdict?);
-    ensure!(failing(&refused)? == ["source-fenced"], "{refused:?}");
+    ensure!(refused.failing()? == ["source-fenced"], "{refused:?}");
     ensure!(ended.code == Some(0), "the failover ended with {ended:?}");
     ensure!(
         last(&ended)?["failover"]["fence"]["by"] == "word",
@@ -121,7 +121,7 @@ fn a_dead_site_needs_a_word_and_is_kept_down_when_it_comes_back() -> Result<()> 
     let kept = tempfile::tempdir()?;
     let rebuilt = rejoin(&suite, GONE, from, &kept, &["--rebuild"])?;
     ensure!(rebuilt.code == Some(0), "the rejoin ended with {rebuilt:?}");
-    is_well(&suite, GONE, from.other())?;
+    suite.await_well(GONE, from.other())?;
     let host = Kubectl::new(from).get(&["postgrescluster", GONE])?;
     ensure!(
         host.pointer("/spec/standby/host").is_some(),
@@ -142,7 +142,7 @@ fn beside_a_primary_it_is_refused(suite: &Suite, cluster: &str, from: Site) -> R
     let ended = failover(suite, cluster, from, &all)?;
     ensure!(ended.code == Some(3), "it was not refused: {ended:?}");
     ensure!(
-        failing(&ended)?.contains(&"peer-not-primary".to_owned()),
+        ended.failing()?.contains(&"peer-not-primary".to_owned()),
         "{ended:?}"
     );
     ensure!(primary_site(cluster)? == from);
@@ -196,7 +196,7 @@ fn nothing_is_lost_without_a_word(suite: &Suite, cluster: &str, from: Site) -> R
     ] {
         let ended = failover(suite, cluster, from, accepted)?;
         ensure!(ended.code == Some(3), "it was not refused: {ended:?}");
-        ensure!(failing(&ended)? == ["loss-accepted"], "{ended:?}");
+        ensure!(ended.failing()? == ["loss-accepted"], "{ended:?}");
     }
     Ok(())
 }
@@ -300,29 +300,4 @@ fn last(ended: &Ended) -> Result<Value> {
     };
     let result = documents.iter().rfind(is_result).cloned();
     result.with_context(|| format!("no result: {ended:?}"))
-}
-
-fn failing(ended: &Ended) -> Result<Vec<String>> {
-    let view = ended.json()?;
-    let findings = view["findings"].as_array().context("no findings")?;
-    let checks = findings.iter().filter_map(|one| one["check"].as_str());
-    Ok(checks.map(str::to_owned).collect())
-}
-
-/// This side is primary, the other one follows, and nothing is held.
-fn is_well(suite: &Suite, cluster: &str, primary: Site) -> Result<()> {
-    ensure!(
-        primary_site(cluster)? == primary,
-        "{primary} is not primary"
-    );
-    wait::until("both sides well", DEADLINE, || {
-        let status = suite.status(cluster)?;
-        ensure!(status.code == Some(0), "status says:\n{}", status.stdout);
-        ensure!(
-            !status.stdout.contains("paused\":true"),
-            "{}",
-            status.stdout
-        );
-        Ok(())
-    })
 }

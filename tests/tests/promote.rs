@@ -72,7 +72,7 @@ fn step_by_step(
         began["proof"]["source"] == ended["end"] && began["fork"] == ended["end"]["at"],
         "the new timeline does not begin where the old one ended: {ended}\n{began}"
     );
-    is_well(&suite, cluster, to)?;
+    suite.await_well(cluster, to)?;
     let again = promote(&suite, cluster, to, &["--yes", "--timeout", TIMEOUT])?;
     ensure!(
         again.code == Some(0) && last(&again)?["changed"] == false,
@@ -100,7 +100,7 @@ fn beside_a_primary_nothing_is_promoted(suite: &Suite, cluster: &str, to: Site) 
     ] {
         ensure!(ended.code == Some(3), "it was not refused: {ended:?}");
         ensure!(
-            failing(&ended)?.contains(&"peer-not-primary".to_owned()),
+            ended.failing()?.contains(&"peer-not-primary".to_owned()),
             "{ended:?}"
         );
     }
@@ -150,7 +150,7 @@ fn a_side_that_holds_less_is_refused_and_the_other_one_promoted() -> Result<()> 
         from = from.name(),
         to = to.name()
     );
-    let failing = failing(&refused)?;
+    let failing = refused.failing()?;
     let fails = |check: &str| failing.iter().any(|one| one == check);
     ensure!(
         fails("holds-everything") && !fails("leader-evidence") && refused.stdout.contains(&way),
@@ -163,7 +163,7 @@ fn a_side_that_holds_less_is_refused_and_the_other_one_promoted() -> Result<()> 
     );
     let verdict = writer.judge(0)?;
     ensure!(verdict.ruling == Ruling::Pass, "{verdict}");
-    is_well(&suite, CLUSTER, from)
+    suite.await_well(CLUSTER, from)
 }
 
 /// A side that cannot be asked may be primary, and nothing is proved: only `--force` goes on, and tells the risk.
@@ -195,7 +195,7 @@ fn beside_a_side_that_cannot_be_asked_only_force_promotes() -> Result<()> {
     );
     let verdict = writer.judge_within(1, DEADLINE)?;
     ensure!(verdict.ruling == Ruling::Pass, "{verdict}");
-    is_well(&suite, CLUSTER, to)
+    suite.await_well(CLUSTER, to)
 }
 
 /// The standby no longer gets any log: its operator is held, and its Patroni asks nobody.
@@ -251,7 +251,7 @@ fn an_interrupted_demotion_is_taken_back() -> Result<()> {
     let verdict = writer.judge(0)?;
     ensure!(ended.code == Some(4), "ended with {ended:?}");
     ensure!(verdict.ruling == Ruling::Pass, "{verdict}");
-    is_well(&suite, CLUSTER, from)
+    suite.await_well(CLUSTER, from)
 }
 
 /// What is compared may take longer than Patroni's lock holds: the lock is judged by when it was read.
@@ -288,37 +288,4 @@ fn last(ended: &Ended) -> Result<Value> {
         // A result without events is one document of many lines.
         Err(_) => ended.json(),
     }
-}
-
-fn failing(ended: &Ended) -> Result<Vec<String>> {
-    let view = ended.json()?;
-    let findings = view["findings"].as_array().context("no findings")?;
-    let checks = findings.iter().filter_map(|one| one["check"].as_str());
-    Ok(checks.map(str::to_owned).collect())
-}
-
-/// This side is primary, the other one follows, and nothing is held.
-fn is_well(suite: &Suite, cluster: &str, primary: Site) -> Result<()> {
-    ensure!(
-        primary_site(cluster)? == primary,
-        "{primary} is not primary"
-    );
-    let args = [
-        "status",
-        cluster,
-        "--context",
-        "core1",
-        "--context",
-        "core2",
-    ];
-    wait::until("both sides well", DEADLINE, || {
-        let status = suite.run(&args)?;
-        ensure!(status.code == Some(0), "status says:\n{}", status.stdout);
-        ensure!(
-            !status.stdout.contains("paused"),
-            "something is held:\n{}",
-            status.stdout
-        );
-        Ok(())
-    })
 }

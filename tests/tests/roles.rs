@@ -14,7 +14,7 @@ use pgha_lab::kubectl::Kubectl;
 use pgha_lab::paths;
 use pgha_lab::site::{SERVICE_NAMESPACE, Site};
 use pgha_lab::wait;
-use pgha_tests::{Ended, Suite};
+use pgha_tests::{Ended, Suite, give_own_password};
 use serde_json::{Value, json};
 
 const CLUSTER: &str = "roles";
@@ -117,21 +117,7 @@ fn as_operator(suite: &Suite) -> Result<()> {
 fn as_secret_keeper(suite: &Suite) -> Result<()> {
     let keeper = Account::make("pgha-suite-keeper", &["operator.yaml", "secrets.yaml"])?;
     let (from, to) = sides()?;
-    let to_site = Kubectl::new(to);
-    let blank = r#"{"data":{"password":"","verifier":""}}"#;
-    to_site.run(&[
-        "patch", "secret", SECRET, "--type", "merge", "--patch", blank,
-    ])?;
-    to_site.wait_for(
-        "a password of its own",
-        &["secret", SECRET],
-        Duration::from_mins(1),
-        |secret| {
-            secret["data"]["verifier"]
-                .as_str()
-                .is_some_and(|it| !it.is_empty())
-        },
-    )?;
+    give_own_password(to, SECRET)?;
     let sync = [
         "sync-secrets",
         CLUSTER,

@@ -148,6 +148,10 @@ impl From<JournalError> for StepError {
     }
 }
 
+fn changed(what: impl Into<String>) -> StepError {
+    StepError::BasisChanged { what: what.into() }
+}
+
 /// A move that did not finish.
 #[derive(Debug, thiserror::Error)]
 #[error("the move stopped at `{}`", step.name())]

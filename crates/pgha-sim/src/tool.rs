@@ -182,7 +182,7 @@ impl Command<'_> {
         .await?;
         let mut report = |event: &Event| self.tell(event);
         let (_interrupter, interrupt) = interrupter();
-        let running = PromotionRun::new(plan, here, Some(peer), LIMITS).taking_over(epoch);
+        let running = PromotionRun::new(plan, here, Some(peer), LIMITS).taking_over(Some(epoch));
         let ended = Box::pin(running.run(interrupt, &mut report)).await;
         ended.map(drop).map_err(|error| failed(&error))
     }

@@ -18,7 +18,7 @@ use pgha_model::promotion::{PromotionPlan, plan_failover, plan_promotion, risk_o
 use pgha_model::record::Epoch;
 use pgha_model::site::{Part, Place};
 use pgha_model::standstill::{Doubt, Standstill};
-use pgha_model::unfinished::{Course, Unfinished, find_unfinished};
+use pgha_model::unfinished::{Course, Unfinished};
 
 use super::unfinished::refuse_alive;
 use super::{moving, one_side, promote};
@@ -59,7 +59,8 @@ async fn run(args: &FailoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit
     }
     let mut seen = unless_interrupted(Box::pin(look(args, session))).await?;
     let mut over = None;
-    if let Some(unfinished) = find(&seen) {
+    let sides = std::iter::once(&seen.target).chain(seen.source.iter());
+    if let Some(unfinished) = moving::unfinished_of(sides) {
         over = Some(unfinished.epoch);
         refuse_alive(&unfinished, args.take_over)?;
         if !args.dry_run {
@@ -153,14 +154,6 @@ async fn open_source(
     Ok(opened.map_err(|error| chain_of(&error)))
 }
 
-fn find(seen: &Seen) -> Option<Unfinished> {
-    let sides = std::iter::once(&seen.target).chain(seen.source.iter());
-    let journals: Vec<_> = sides
-        .filter_map(|side| side.journal.as_ref().ok())
-        .collect();
-    find_unfinished(&journals)
-}
-
 /// Where everything answers and nothing is lost, it is an ordinary promotion.
 fn plan(args: &FailoverArgs, seen: &Seen) -> Result<PromotionPlan, Refusal> {
     let consent = Consent {
@@ -241,34 +234,11 @@ async fn carry_out(
     ui: &Ui,
 ) -> Result<Exit, Failure> {
     let (source, target) = (seen.sight.place, plan.target.clone());
-    let mut running =
-        PromotionRun::new(plan, seen.target, seen.source.ok(), limits).supplied(seen.supply);
-    if let Some(epoch) = over {
-        running = running.taking_over(epoch);
-    }
-    let (interrupter, interrupt) = interrupter();
-    let mut report = |event: &Event| moving::tell("PromotionEvent", event, ui);
-    let report: &mut Reporter<'_> = &mut report;
-    let running = running.run(interrupt, report);
-    match Box::pin(moving::interruptible(running, &interrupter, ui)).await {
-        Ok(outcome) => {
-            moving::show_last(&PromotionView::of(&outcome), ui)?;
-            ui.note(&format!(
-                "When {} is back, run `{}`.",
-                source.context,
-                source.command_toward("rejoin", &target)
-            ));
-            if !outcome.logins.all_fail() {
-                return Ok(Exit::Done);
-            }
-            ui.complain(&moving::nobody_logs_in(&outcome.target));
-            Ok(Exit::Held)
-        }
-        Err(error) => {
-            let next = next(error.standing, &source, &target);
-            Err(moving::failure(&error, next))
-        }
-    }
+    let running = PromotionRun::new(plan, seen.target, seen.source.ok(), limits)
+        .supplied(seen.supply)
+        .taking_over(over);
+    let next = |standing| next(standing, &source, &target);
+    Box::pin(promote::see_through(running, next, ui)).await
 }
 
 /// The same command takes its own unfinished run over.

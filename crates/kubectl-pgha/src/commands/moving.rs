@@ -9,7 +9,7 @@ use pgha_model::effect::Effect;
 use pgha_model::event::{Event, Standing};
 use pgha_model::record::{Action, MoveRecord};
 use pgha_model::site::Place;
-use pgha_model::unfinished::find_unfinished;
+use pgha_model::unfinished::{Unfinished, find_unfinished};
 
 use crate::args::Format;
 use crate::exit::Exit;
@@ -113,13 +113,17 @@ pub(crate) fn failure(error: &MoveError, next: String) -> Failure {
         .hinting(next)
 }
 
+/// The unfinished move of a service, as far as the records of these sides can be read.
+pub(crate) fn unfinished_of<'a>(sides: impl IntoIterator<Item = &'a Side>) -> Option<Unfinished> {
+    let journals = sides
+        .into_iter()
+        .filter_map(|side| side.journal.as_ref().ok());
+    find_unfinished(&journals.collect::<Vec<_>>())
+}
+
 /// An unfinished move is in the way of the next one: it is gone on with, or taken back.
 pub(crate) fn refuse_unfinished(sides: &[&Side]) -> Result<(), Failure> {
-    let journals: Vec<_> = sides
-        .iter()
-        .filter_map(|side| side.journal.as_ref().ok())
-        .collect();
-    let Some(unfinished) = find_unfinished(&journals) else {
+    let Some(unfinished) = unfinished_of(sides.iter().copied()) else {
         return Ok(());
     };
     let hint = match unfinished.record.as_deref() {

@@ -12,7 +12,6 @@ use pgha_model::promotion::{PromotionPlan, plan_promotion};
 use pgha_model::record::Epoch;
 use pgha_model::site::{Part, Place};
 use pgha_model::standstill::{Doubt, Standstill};
-use pgha_model::unfinished::find_unfinished;
 
 use super::moving;
 use super::one_side::{self, Peer};
@@ -94,8 +93,7 @@ async fn run(args: &PromoteArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit,
     unless_interrupted(ask(args, &view, ui)).await?;
     let limits = moving::limits(args.step.timeout);
     // By force also past a move that nobody can finish: its other site may be gone.
-    let journals: Vec<_> = seen.here.journal.iter().collect();
-    let over = find_unfinished(&journals).filter(|_| args.force);
+    let over = moving::unfinished_of([&seen.here]).filter(|_| args.force);
     let over = over.map(|unfinished| unfinished.epoch);
     carry_out(plan, seen.here, seen.peer.ok(), limits, over, ui).await
 }
@@ -110,10 +108,17 @@ pub(super) async fn carry_out(
     ui: &Ui,
 ) -> Result<Exit, Failure> {
     let (place, peer_place) = (plan.target.clone(), plan.source.clone());
-    let mut running = PromotionRun::new(plan, here, peer, limits);
-    if let Some(epoch) = takes_over {
-        running = running.taking_over(epoch);
-    }
+    let running = PromotionRun::new(plan, here, peer, limits).taking_over(takes_over);
+    let next = |standing| next(standing, &place, peer_place.as_ref());
+    Box::pin(see_through(running, next, ui)).await
+}
+
+/// Sees a promotion to its end; `next` says where things stand when it fails, and the one next command.
+pub(super) async fn see_through(
+    running: PromotionRun,
+    next: impl FnOnce(Standing) -> String,
+    ui: &Ui,
+) -> Result<Exit, Failure> {
     let (interrupter, interrupt) = interrupter();
     let mut report = |event: &Event| moving::tell("PromotionEvent", event, ui);
     let report: &mut Reporter<'_> = &mut report;
@@ -121,6 +126,11 @@ pub(super) async fn carry_out(
     match Box::pin(moving::interruptible(running, &interrupter, ui)).await {
         Ok(outcome) => {
             moving::show_last(&PromotionView::of(&outcome), ui)?;
+            if let Some(failover) = &outcome.failover {
+                let rejoin = failover.source.command_toward("rejoin", &outcome.target);
+                let source = &failover.source.context;
+                ui.note(&format!("When {source} is back, run `{rejoin}`."));
+            }
             if !outcome.logins.all_fail() {
                 return Ok(Exit::Done);
             }
@@ -128,7 +138,7 @@ pub(super) async fn carry_out(
             Ok(Exit::Held)
         }
         Err(error) => {
-            let next = next(error.standing, &place, peer_place.as_ref());
+            let next = next(error.standing);
             Err(moving::failure(&error, next))
         }
     }

@@ -11,7 +11,7 @@ use pgha_model::event::{Event, Standing};
 use pgha_model::member::Role;
 use pgha_model::record::{Action, Epoch, MoveRecord};
 use pgha_model::site::Place;
-use pgha_model::unfinished::{Unfinished, find_unfinished};
+use pgha_model::unfinished::Unfinished;
 
 use super::unfinished::refuse_alive;
 use super::{moving, one_side, switchover};
@@ -105,11 +105,7 @@ fn refuse_other(source: &Side, target: &Side) -> Result<(), Failure> {
 
 /// A rejoin that was interrupted goes on; any other unfinished move is taken over when it is dead.
 fn take_over(args: &RejoinArgs, source: &Side, target: &Side) -> Result<Over, Failure> {
-    let journals = [source, target].into_iter();
-    let journals: Vec<_> = journals
-        .filter_map(|side| side.journal.as_ref().ok())
-        .collect();
-    let Some(unfinished) = find_unfinished(&journals) else {
+    let Some(unfinished) = moving::unfinished_of([source, target]) else {
         return Ok(None);
     };
     refuse_alive(&unfinished, args.take_over)?;

@@ -171,6 +171,17 @@ macro_rules! assert_said {
     }};
 }
 
+/// Nothing was written at any of these sites.
+pub(crate) fn assert_untouched(clusters: &[&FakeCluster]) {
+    for cluster in clusters {
+        let requests = cluster.requests();
+        let written = requests
+            .iter()
+            .find(|request| ["patch", "update", "delete"].contains(&request.verb));
+        assert!(written.is_none(), "{written:?}");
+    }
+}
+
 /// A cluster that holds a site and the namespace of every context.
 pub(crate) fn cluster(site: &PgoSite) -> FakeCluster {
     let cluster = empty_cluster();

@@ -2,10 +2,9 @@
 //!
 //! The fake API server has no `exec`, so no Postgres answers here: what is decided by Postgres' word is the lab's.
 
-use pgha_testkit::FakeCluster;
 use serde_json::Value;
 
-use crate::bench::{Bench, Ran, cluster, primary, standby};
+use crate::bench::{Bench, Ran, assert_untouched, cluster, primary, standby};
 
 const FAILOVER: [&str; 6] = ["failover", "zitadel", "--from", "core1", "--to", "core2"];
 const REJOIN: [&str; 6] = ["rejoin", "zitadel", "--from", "core1", "--to", "core2"];
@@ -22,16 +21,6 @@ const ALL: [&str; 7] = [
 fn assert_said(ran: &Ran, code: i32, text: &str) {
     assert_eq!(ran.code, Some(code), "{ran}");
     assert!(ran.stderr.contains(text), "{ran}");
-}
-
-fn assert_untouched(clusters: &[&FakeCluster]) {
-    for cluster in clusters {
-        let requests = cluster.requests();
-        let written = requests
-            .iter()
-            .find(|request| ["patch", "update", "delete"].contains(&request.verb));
-        assert!(written.is_none(), "{written:?}");
-    }
 }
 
 fn failing(ran: &Ran) -> Vec<String> {

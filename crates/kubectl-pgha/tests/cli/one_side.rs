@@ -7,20 +7,11 @@ use pgha_testkit::{Failure, FakeCluster, Fault};
 use serde_json::Value;
 
 use crate::assert_said;
-use crate::bench::{Bench, NAMESPACE, Ran, cluster, empty_cluster, now, primary, standby};
+use crate::bench::{
+    Bench, NAMESPACE, Ran, assert_untouched, cluster, empty_cluster, now, primary, standby,
+};
 
 const PROMOTE: [&str; 5] = ["promote", "zitadel", "--context", "core2", "--yes"];
-
-/// Nothing was written at any of these sites.
-fn assert_untouched(clusters: &[&FakeCluster]) {
-    for cluster in clusters {
-        let requests = cluster.requests();
-        let written = requests
-            .iter()
-            .find(|request| ["patch", "update", "delete"].contains(&request.verb));
-        assert!(written.is_none(), "{written:?}");
-    }
-}
 
 fn findings(ran: &Ran) -> Vec<(String, String)> {
     let view: Value = serde_json::from_str(&ran.stdout).unwrap_or_default();

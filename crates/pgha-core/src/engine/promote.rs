@@ -26,7 +26,7 @@ use super::standstill::compare_ends;
 use super::steps::{BACK, Steps, standing_of};
 use super::switchover::planned;
 use super::switchover::wait::{await_members, await_replay};
-use super::{Interrupt, Limits, MoveError, PlannedPatch, Reporter, Side, StepError};
+use super::{Interrupt, Limits, MoveError, PlannedPatch, Reporter, Side, StepError, changed};
 use crate::operator::pgo_v5::render;
 use crate::survey::{Depth, survey_site};
 
@@ -91,10 +91,10 @@ impl PromotionRun {
         }
     }
 
-    /// The same, which takes over an unfinished move.
+    /// The same, which takes over an unfinished move, where there is one.
     #[must_use]
-    pub const fn taking_over(mut self, epoch: Epoch) -> Self {
-        self.takes_over = Some(epoch);
+    pub const fn taking_over(mut self, unfinished: Option<Epoch>) -> Self {
+        self.takes_over = unfinished;
         self
     }
 
@@ -417,8 +417,4 @@ impl PromotionRun {
         self.release().await?;
         Ok(((), "This side was never told to become primary.".to_owned()))
     }
-}
-
-fn changed(what: impl Into<String>) -> StepError {
-    StepError::BasisChanged { what: what.into() }
 }

@@ -147,7 +147,8 @@ pub(super) async fn log_in(programs: Option<Programs>, limit: Duration) -> Login
     }
 }
 
-async fn timeline_of(psql: &mut Psql) -> Result<Timeline, StepError> {
+/// The timeline that a primary writes.
+pub(super) async fn timeline_of(psql: &mut Psql) -> Result<Timeline, StepError> {
     let query =
         "select ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int";
     let row = psql

@@ -8,7 +8,6 @@ use pgha_model::event::Standing;
 use pgha_model::plan::{Feed, Step};
 use pgha_model::record::{Action, Epoch, MoveRecord};
 use pgha_model::rejoin::{KeptTail, RejoinOutcome, Tail};
-use pgha_model::site::Part;
 use serde_json::{Map, Value};
 
 use self::tail::read_tail;
@@ -280,6 +279,3 @@ fn stopped((step, error): (Step, StepError), standing: Standing) -> RejoinError 
     let standing = standing_of(&error, standing);
     RejoinError::Stopped(MoveError::new(step, standing, error))
 }
-
-/// The part whose members are looked at here.
-const RETURNING: Part = Part::Source;

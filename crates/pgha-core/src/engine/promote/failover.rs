@@ -7,14 +7,14 @@ use pgha_model::site::Part;
 use pgha_model::standstill::at_rest;
 use pgha_model::timeline::Timeline;
 
+use super::PromotionRun;
 use super::sight::{look_at_source, look_at_supply};
-use super::{PromotionRun, changed};
 use crate::clock;
 use crate::engine::keep_down::{config_kept_down, keep_down, without_server};
 use crate::engine::side::settled;
 use crate::engine::standstill::read_side;
 use crate::engine::switchover::planned;
-use crate::engine::{PlannedPatch, Side, StepError};
+use crate::engine::{PlannedPatch, Side, StepError, changed};
 use crate::settle::{Look, await_until};
 
 /// Pause between two looks.

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use super::RejoinRun;
-use super::tail::changed;
 use crate::clock;
-use crate::engine::StepError;
 use crate::engine::side::{database, settled};
 use crate::engine::steps::Steps;
 use crate::engine::switchover::pause::pause_patroni;
+use crate::engine::{StepError, changed};
 use crate::exec::{self, Container};
 use crate::operator::pgo_v5::render;
 use crate::settle::{Look, await_until};

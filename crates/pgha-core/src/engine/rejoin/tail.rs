@@ -9,10 +9,10 @@ use pgha_model::rejoin::{KeptFile, Line, Stray, Tail, commits};
 use pgha_model::timeline::{History, Timeline};
 use sha2::{Digest as _, Sha256};
 
-use super::{Keep, RETURNING};
-use crate::engine::promotion::read_history;
+use super::Keep;
+use crate::engine::promotion::{read_history, timeline_of};
 use crate::engine::side::database;
-use crate::engine::{Side, StepError};
+use crate::engine::{Side, StepError, changed};
 use crate::exec::{self, Container, ExecError, Process};
 use crate::postgres::PRINT_CONTROL_DATA;
 
@@ -24,7 +24,7 @@ const COPY_TIME: Duration = Duration::from_mins(5);
 
 /// Reads where the source's line leaves the target's; `None` where it does not.
 ///
-/// Asked is the source's leader or, where there is none, the member that has come furthest.
+/// Every member of the source is asked; the one whose control data has come furthest counts.
 pub(super) async fn read_tail(
     source: &mut Side,
     target: &mut Side,
@@ -32,15 +32,7 @@ pub(super) async fn read_tail(
 ) -> Result<Option<Tail>, StepError> {
     target.await_primary(limit).await?;
     let primary = target.psql()?;
-    let row = primary
-        .query(
-            "select ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int",
-            limit,
-        )
-        .await;
-    let row = row.map_err(StepError::Sql)?;
-    let timeline = row.trim().parse().map(Timeline);
-    let timeline = timeline.map_err(|_| changed("the primary names no timeline"))?;
+    let timeline = timeline_of(primary).await?;
     let theirs = Line {
         timeline,
         history: read_history(primary, timeline).await?,
@@ -218,10 +210,4 @@ async fn run(
     output
         .and_then(|output| output.ok(at))
         .map_err(StepError::Exec)
-}
-
-pub(super) fn changed(what: impl Into<String>) -> StepError {
-    StepError::BasisChanged {
-        what: format!("{} ({RETURNING})", what.into()),
-    }
 }
