@@ -133,6 +133,16 @@ impl SourceSight {
         members.find_map(|(pod, sight)| (*sight == MemberSight::Writes).then_some(pod.as_str()))
     }
 
+    /// Who takes writes, as a fragment; `None` when nobody is seen to.
+    pub fn writer(&self) -> Option<String> {
+        self.primary().map(|pod| format!("{pod} takes writes"))
+    }
+
+    /// Why it cannot be said of every member that it takes no writes, as a sentence or a fragment; `None` when it can.
+    pub fn not_down(&self) -> Option<String> {
+        self.writer().or_else(|| self.silence())
+    }
+
     /// Who may write without being seen, and why, as a sentence; `None` when nobody can.
     pub fn silence(&self) -> Option<String> {
         if let Some(because) = &self.unseen {
@@ -488,13 +498,16 @@ mod tests {
             last_known: None,
             closure: None,
         };
-        assert_eq!((sight.silence(), sight.primary()), (None, None));
+        assert_eq!((sight.silence(), sight.writer()), (None, None));
+        assert_eq!(sight.not_down(), None);
         sight.members.push((
             "a-2".to_owned(),
             MemberSight::Silent("no answer".to_owned()),
         ));
         assert_eq!(sight.silence().unwrap(), "May run unseen: a-2 (no answer).");
+        assert_eq!(sight.not_down(), sight.silence());
         sight.members[0].1 = MemberSight::Writes;
         assert_eq!(sight.primary(), Some("a-0"));
+        assert_eq!(sight.not_down().unwrap(), "a-0 takes writes");
     }
 }

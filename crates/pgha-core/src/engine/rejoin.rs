@@ -5,6 +5,7 @@ mod rebuild;
 mod tail;
 
 use pgha_model::event::Standing;
+use pgha_model::failover::SourceSight;
 use pgha_model::plan::{Feed, Step};
 use pgha_model::record::{Action, Epoch, MoveRecord};
 use pgha_model::rejoin::{KeptTail, RejoinOutcome, Tail};
@@ -161,7 +162,8 @@ impl<'k> RejoinRun<'k> {
     /// At once, before anything is looked at: it may be a second primary.
     async fn fence(&mut self) -> Result<((), String), StepError> {
         let section = without_server(&self.section);
-        let sight = keep_down(&mut self.source, &section, self.limits.stop).await?;
+        let limit = self.limits.step;
+        let sight = keep_down(&mut self.source, &section, limit, SourceSight::not_down).await?;
         Ok(((), sight.sentences(clock::now()).join(" ")))
     }
 

@@ -39,7 +39,7 @@ impl PromotionRun {
         };
         self.fenced = true;
         let section = without_server(&source.standby_section(&self.target));
-        let sight = keep_down(source, &section, limit).await?;
+        let sight = keep_down(source, &section, limit, SourceSight::writer).await?;
         self.judge_silence(&sight)?;
         let seen = sight.sentences(clock::now()).join(" ");
         let evidence =

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use super::RejoinRun;
+use crate::client::SiteClient;
 use crate::clock;
 use crate::engine::side::{database, settled};
 use crate::engine::steps::Steps;
 use crate::engine::switchover::pause::pause_patroni;
 use crate::engine::{StepError, changed};
-use crate::exec::{self, Container};
+use crate::exec::{self, Container, ExecError};
 use crate::operator::pgo_v5::render;
 use crate::settle::{Look, await_until};
 use crate::survey::{Depth, survey_site};
@@ -25,26 +26,51 @@ const ASIDE: Duration = Duration::from_mins(2);
 
 /// Stops Postgres and renames its folders, the log's too where that is linked; says where they are. There must be room for
 /// the new copy beside them.
+///
+/// Patroni stands still meanwhile: of a standby cluster it starts Postgres again even while it is paused (Patroni `ha.py`,
+/// `recover`; measured on 4.1.5).
 fn set_aside(suffix: &str) -> String {
     format!(
         r#"set -e
 old="$PGDATA.{suffix}"
 if [ -d "$old" ]; then echo "$old"; exit 0; fi
-pg_ctl -D "$PGDATA" -s -m fast -w stop >/dev/null 2>&1 || true
-status=0; pg_ctl -D "$PGDATA" status >/dev/null 2>&1 || status=$?
-if [ "$status" != 3 ]; then echo "Postgres does not stop" >&2; exit 4; fi
-log=$(readlink -f "$PGDATA/pg_wal")
+stop() {{
+  pg_ctl -D "$1" -s -m fast -w stop >/dev/null 2>&1 || true
+  status=0; pg_ctl -D "$1" status >/dev/null 2>&1 || status=$?
+  if [ "$status" != 3 ]; then echo "Postgres does not stop" >&2; exit 4; fi
+}}
 size=$(du -skL "$PGDATA" | cut -f1)
 free=$(df -Pk "$PGDATA" | tail -n 1 | tr -s ' ' | cut -d' ' -f4)
 if [ "$free" -lt "$size" ]; then echo "$size KiB are needed beside the old data, $free KiB are free" >&2; exit 5; fi
+stop "$PGDATA"
+if ! patroni=$(pgrep -f '{PATRONI}'); then echo "Patroni does not run" >&2; exit 6; fi
+trap 'kill -CONT $patroni' EXIT
+kill -STOP $patroni
+stop "$PGDATA"
+log=$(readlink -f "$PGDATA/pg_wal")
 if [ -L "$PGDATA/pg_wal" ]; then
   mv "$log" "$log.{suffix}"
   ln -sfn "$log.{suffix}" "$PGDATA/pg_wal"
   mkdir -m 0700 "$log"
 fi
 mv "$PGDATA" "$old"
+if [ -e "$old/postmaster.pid" ]; then stop "$old"; fi
 mkdir -m 0700 "$PGDATA"
 echo "$old""#
+    )
+}
+
+/// Patroni's command line, as PGO starts it (its `database` container runs `patroni /etc/patroni`). The brackets keep the pattern
+/// from finding the command that it is part of.
+const PATRONI: &str = "patron[i] /etc/patroni";
+
+/// Removes Patroni's cache of its configuration where it is all that the new folder has: written at the end of a turn that
+/// began before the renaming, it keeps Patroni from making the copy (Patroni `ha.py`: "data dir for the cluster is not
+/// empty, but system ID is invalid").
+fn clear_cache(suffix: &str) -> String {
+    format!(
+        r#"cache=patroni.dynamic.json
+if [ -d "$PGDATA.{suffix}" ] && [ "$(ls -A "$PGDATA")" = "$cache" ]; then rm "$PGDATA/$cache"; fi"#
     )
 }
 
@@ -72,7 +98,7 @@ impl RejoinRun<'_> {
         let mut config = self.source.config();
         render::set_pause(&mut config, false);
         self.source.send_config(&config).await?;
-        self.await_copies(steps).await?;
+        self.await_copies(steps, &suffix).await?;
         let evidence = format!(
             "{} members have a new copy, and are in recovery.",
             aside.len()
@@ -81,15 +107,12 @@ impl RejoinRun<'_> {
     }
 
     async fn set_aside(&self, at: &Container, suffix: &str) -> Result<String, StepError> {
-        let script = set_aside(suffix);
-        let argv = ["bash", "--noprofile", "--norc", "-c", &script];
-        let said = exec::run(&self.source.site, at, &argv, ASIDE).await;
-        let said = said.and_then(|output| output.ok(at));
+        let said = run(&self.source.site, at, &set_aside(suffix)).await;
         Ok(said.map_err(StepError::Exec)?.trim().to_owned())
     }
 
     /// Patroni's own word of what each member does is told while it changes.
-    async fn await_copies(&mut self, steps: &Steps<'_>) -> Result<(), StepError> {
+    async fn await_copies(&mut self, steps: &Steps<'_>, suffix: &str) -> Result<(), StepError> {
         let (site, cluster) = (self.source.site.clone(), self.source.cluster.clone());
         let mut told = String::new();
         let settlement = await_until(clock::monotonic() + LONGEST, LOOK, async || {
@@ -107,6 +130,10 @@ impl RejoinRun<'_> {
                 steps.note(Step::Prepare, format!("{now}."));
                 told.clone_from(&now);
             }
+            for (pod, _) in members.iter().filter(|(_, state)| state != "running") {
+                // A container that cannot be asked now is asked at the next look.
+                let _asked = run(&site, &database(pod), &clear_cache(suffix)).await;
+            }
             let is_led = survey.lock_holder().is_some();
             let all_run = members.iter().all(|(_, state)| state == "running");
             Ok::<_, StepError>(if is_led && all_run {
@@ -118,5 +145,131 @@ impl RejoinRun<'_> {
         self.source.facts.survey =
             settled("a new copy of every member", LONGEST, settlement.await?)?;
         Ok(())
+    }
+}
+
+async fn run(site: &SiteClient, at: &Container, script: &str) -> Result<String, ExecError> {
+    let argv = ["bash", "--noprofile", "--norc", "-c", script];
+    exec::run(site, at, &argv, ASIDE)
+        .await
+        .and_then(|output| output.ok(at))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
+    use std::process::{Command, Output};
+
+    use super::*;
+
+    /// A volume with a data folder whose log is linked, and programs that stand for those of the container.
+    struct Volume {
+        folder: tempfile::TempDir,
+    }
+
+    impl Volume {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            for name in ["pg15", "pg15_wal", "bin"] {
+                fs::create_dir(folder.path().join(name)).unwrap();
+            }
+            std::os::unix::fs::symlink(
+                folder.path().join("pg15_wal"),
+                folder.path().join("pg15/pg_wal"),
+            )
+            .unwrap();
+            fs::write(folder.path().join("pg15/PG_VERSION"), "15").unwrap();
+            fs::write(folder.path().join("pg15_wal/segment"), "log").unwrap();
+            Self { folder }
+        }
+
+        fn at(&self, name: &str) -> std::path::PathBuf {
+            self.folder.path().join(name)
+        }
+
+        fn program(&self, name: &str, script: &str) {
+            let path = self.at("bin").join(name);
+            fs::write(&path, format!("#!/bin/bash\n{script}\n")).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+
+        fn run(&self, script: &str) -> Output {
+            let path = format!("{}:/usr/bin:/bin", self.at("bin").display());
+            let mut bash = Command::new("bash");
+            bash.args(["--noprofile", "--norc", "-c", script])
+                .env("PATH", path)
+                .env("PGDATA", self.at("pg15"));
+            bash.output().unwrap()
+        }
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// The state letter of a process (proc(5), `/proc/pid/stat`).
+    fn state(pid: u32) -> String {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        let (_, after) = stat.rsplit_once(") ").unwrap();
+        after[..1].to_owned()
+    }
+
+    #[test]
+    fn patroni_stands_still_while_the_old_data_is_renamed() {
+        let volume = Volume::new();
+        let mut patroni = Command::new("sleep").arg("600").spawn().unwrap();
+        let pid = patroni.id();
+        volume.program("pgrep", &format!("echo {pid}"));
+        let look = format!("cut -d' ' -f3 /proc/{pid}/stat >>\"$PGDATA/../seen\"");
+        volume.program(
+            "pg_ctl",
+            &format!("if [ \"$3\" = status ]; then {look}; exit 3; fi"),
+        );
+        let ended = volume.run(&set_aside("pgha-7"));
+        let still = state(pid);
+        patroni.kill().unwrap();
+        patroni.wait().unwrap();
+        assert!(ended.status.success(), "{ended:?}");
+        let seen = fs::read_to_string(volume.at("seen")).unwrap();
+        assert_eq!(seen.lines().last(), Some("T"), "{seen}");
+        assert_ne!(still, "T");
+        assert_eq!(names(&volume.at("pg15")), Vec::<String>::new());
+        assert_eq!(names(&volume.at("pg15_wal")), Vec::<String>::new());
+        assert_eq!(names(&volume.at("pg15.pgha-7")), ["PG_VERSION", "pg_wal"]);
+        let kept = volume.at("pg15.pgha-7/pg_wal/segment");
+        assert_eq!(fs::read_to_string(kept).unwrap(), "log");
+    }
+
+    #[test]
+    fn nothing_is_renamed_where_postgres_does_not_stop() {
+        let volume = Volume::new();
+        volume.program("pgrep", "exit 1");
+        volume.program("pg_ctl", "exit 0");
+        let ended = volume.run(&set_aside("pgha-7"));
+        assert_eq!(ended.status.code(), Some(4), "{ended:?}");
+        assert_eq!(names(&volume.at("pg15")), ["PG_VERSION", "pg_wal"]);
+    }
+
+    #[test]
+    fn only_a_cache_that_is_alone_in_a_new_folder_is_removed() {
+        let volume = Volume::new();
+        let cache = "patroni.dynamic.json";
+        volume.run(&format!("touch $PGDATA/{cache}; {}", clear_cache("pgha-7")));
+        assert!(volume.at("pg15").join(cache).exists());
+        fs::rename(volume.at("pg15"), volume.at("old")).unwrap();
+        fs::create_dir(volume.at("pg15")).unwrap();
+        volume.run(&format!("touch $PGDATA/{cache}; {}", clear_cache("pgha-7")));
+        assert!(volume.at("pg15").join(cache).exists());
+        fs::rename(volume.at("old"), volume.at("pg15.pgha-7")).unwrap();
+        volume.run(&clear_cache("pgha-7"));
+        assert_eq!(names(&volume.at("pg15")), Vec::<String>::new());
+        assert!(volume.at("pg15.pgha-7").join(cache).exists());
     }
 }

@@ -10,17 +10,25 @@ use pgha_model::timeline::{History, Timeline};
 use sha2::{Digest as _, Sha256};
 
 use super::Keep;
+use crate::clock;
 use crate::engine::promotion::{read_history, timeline_of};
-use crate::engine::side::database;
+use crate::engine::side::{database, settled};
 use crate::engine::{Side, StepError, changed};
 use crate::exec::{self, Container, ExecError, Process};
 use crate::postgres::PRINT_CONTROL_DATA;
+use crate::settle::{Look, await_until};
 
 /// How long the reading of one stretch of log may take.
 const READ_TIME: Duration = Duration::from_mins(10);
 
+/// Pause between two looks.
+const LOOK: Duration = Duration::from_millis(500);
+
 /// How long the copy of one segment may take.
 const COPY_TIME: Duration = Duration::from_mins(5);
+
+/// A member with its control data and its line.
+type Furthest = (Container, ControlData, Line);
 
 /// Reads where the source's line leaves the target's; `None` where it does not.
 ///
@@ -37,7 +45,34 @@ pub(super) async fn read_tail(
         timeline,
         history: read_history(primary, timeline).await?,
     };
-    let mut furthest: Option<(Container, ControlData, Line)> = None;
+    let (container, control, own) = await_furthest(source, limit).await?;
+    let strays = own.strays_from(&theirs);
+    if strays.is_empty() {
+        return Ok(None);
+    }
+    read_strays(source, &container, strays, control.segment_size)
+        .await
+        .map(Some)
+}
+
+/// The member that has come furthest. A container that starts may end once more, so each is asked until all have answered.
+async fn await_furthest(source: &Side, limit: Duration) -> Result<Furthest, StepError> {
+    let settlement = await_until(
+        clock::monotonic() + limit,
+        LOOK,
+        async || match find_furthest(source).await {
+            Ok(furthest) => Ok(Look::Settled(furthest)),
+            Err(StepError::Exec(lost @ (ExecError::Open { .. } | ExecError::Lost { .. }))) => {
+                Ok(Look::NotYet(lost.to_string()))
+            }
+            Err(error) => Err(error),
+        },
+    );
+    settled("the control data of every member", limit, settlement.await?)
+}
+
+async fn find_furthest(source: &Side) -> Result<Furthest, StepError> {
+    let mut furthest: Option<Furthest> = None;
     for member in &source.facts.survey.members {
         let container = database(&member.pod);
         let (control, line) = read_line(source, &container).await?;
@@ -48,16 +83,7 @@ pub(super) async fn read_tail(
             furthest = Some((container, control, line));
         }
     }
-    let Some((container, control, own)) = furthest else {
-        return Err(changed("the source has no members"));
-    };
-    let strays = own.strays_from(&theirs);
-    if strays.is_empty() {
-        return Ok(None);
-    }
-    read_strays(source, &container, strays, control.segment_size)
-        .await
-        .map(Some)
+    furthest.ok_or_else(|| changed("the source has no members"))
 }
 
 /// A member's timeline with its history, from its files: its Postgres need not run.
