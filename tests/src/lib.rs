@@ -94,10 +94,15 @@ impl Suite {
 
     /// The plugin with the lab's kubeconfig and nothing else of this process' environment.
     pub fn plugin(&self) -> Command {
+        self.plugin_under(&[])
+    }
+
+    fn plugin_under(&self, runner: &[&str]) -> Command {
         // Whoever runs the suite may have it ignore SIGHUP, as `nohup` does, and a child inherits that.
         let mut command = Command::new("/usr/bin/env");
         command
             .arg("--default-signal=HUP")
+            .args(runner)
             .arg(self.programs.join("kubectl-pgha"));
         command
             .env_clear()
@@ -107,10 +112,10 @@ impl Suite {
         command
     }
 
-    /// Runs the plugin to its end.
+    /// Runs the plugin to its end; one that would wait for ever is killed, and ends with 137.
     pub fn run(&self, args: &[&str]) -> Result<Ended> {
         let output = self
-            .plugin()
+            .plugin_under(&["/usr/bin/timeout", "--foreground", "--signal=KILL", "15m"])
             .args(args)
             .output()
             .context("kubectl-pgha does not start")?;
