@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
+use crate::guard::Guard;
 use crate::lsn::Lsn;
 use crate::proof::Closure;
 use crate::site::Place;
@@ -140,7 +141,9 @@ impl SourceSight {
 
     /// Why it cannot be said of every member that it takes no writes, as a sentence or a fragment; `None` when it can.
     pub fn not_down(&self) -> Option<String> {
-        self.writer().or_else(|| self.silence())
+        let silence = self.silence();
+        self.writer()
+            .or_else(|| silence.filter(|_| Guard::ReturningDown.stands()))
     }
 
     /// Who may write without being seen, and why, as a sentence; `None` when nobody can.

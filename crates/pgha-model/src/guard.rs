@@ -55,6 +55,8 @@ pub enum Guard {
     WholeSegments,
     /// A leader that was stopped while Patroni is paused comes back as a standby.
     StoppedStaysDown,
+    /// A side that returns after a failover is down only when every member of it was seen.
+    ReturningDown,
     /// A record of another version is kept, and stands in the way.
     RecordVersion,
     /// A living tool is not taken over by itself.

@@ -254,6 +254,17 @@ pub(super) const ENGINE: &[(Guard, Engine)] = &[
         },
     ),
     (
+        Guard::ReturningDown,
+        Engine {
+            id: "returning-down",
+            stops: "a side that comes back after a failover takes writes while its log is compared",
+            place: Place::Proof,
+            answers: &["F30"],
+            lifted_by: None,
+            missed_by: core("engine::keep_down::tests::a_member_that_does_not_answer_is_not_down"),
+        },
+    ),
+    (
         Guard::RecordVersion,
         Engine {
             id: "record-version",

@@ -24,6 +24,18 @@ pub(super) const SINGLE: &[(&str, &str)] = &[
         "peer-ready",
         "a primary is stopped while nobody can take over, and nobody says so",
     ),
+    (
+        "source-silent",
+        "a side is promoted after a dead one while somebody still writes the log that it replays",
+    ),
+    (
+        "source-fenced",
+        "a side is promoted beside one that does not answer, and that goes on taking writes",
+    ),
+    (
+        "loss-accepted",
+        "writes are lost that nobody has decided to lose",
+    ),
 ];
 
 /// The guard that this check is.
@@ -45,6 +57,8 @@ pub(super) fn of(id: &'static str, stops: &'static str) -> Entry {
 fn lifted_by(id: &str) -> Option<&'static str> {
     match id {
         "not-managed" => Some("--allow-managed"),
+        "source-fenced" => Some("failover --site-is-down"),
+        "loss-accepted" => Some("failover --accept-loss-of"),
         "peer-seen" | "peer-stays-standby" | "holds-everything" | "members-running"
         | "dead-branch" | "user-secrets" | "pgbouncer-secret" | "monitoring-secret" => {
             Some("promote --force")
@@ -75,6 +89,10 @@ fn test(id: &str) -> &'static str {
         "peer-seen" => "promotion::tests::without_consent_there_is_no_plan_without_a_peer",
         "holds-everything" => {
             "check::promotion::tests::a_peer_that_is_ahead_is_named_with_the_command_that_promotes_it"
+        }
+        "source-silent" => "check::failover::tests::no_word_stands_against_a_log_that_still_comes",
+        "source-fenced" | "loss-accepted" => {
+            "check::failover::tests::what_was_said_and_accepted_is_enough_and_each_of_both_is_needed"
         }
         "peer-ready" => "check::demotion::tests::a_peer_that_cannot_take_over_is_told",
         _ => "check::tests::each_check_can_fail_with_the_severity_of_the_list",

@@ -41,12 +41,19 @@ pub const WANTED: &[Wanted] = &[
             "promotion-decided",
             "peer-not-primary",
             "nobody-writes",
+            "source-fenced",
+            "source-silent",
         ]),
     ),
     wanted(
         "GitHub 2018",
         "refused where it is not known what was not replicated",
-        Guards(&["past-the-end", "holds-everything", "target-close"]),
+        Guards(&[
+            "past-the-end",
+            "holds-everything",
+            "target-close",
+            "loss-accepted",
+        ]),
     ),
     wanted(
         "GitHub 2018",
@@ -81,7 +88,12 @@ pub const WANTED: &[Wanted] = &[
     wanted(
         "GitLab geo 2018",
         "a primary that comes back starts fenced",
-        Guards(&["not-shut-down", "stopped-stays-down", "reverted-stays-held"]),
+        Guards(&[
+            "not-shut-down",
+            "stopped-stays-down",
+            "reverted-stays-held",
+            "returning-down",
+        ]),
     ),
     wanted(
         "GoCardless 2017",

@@ -46,6 +46,9 @@ stop "$PGDATA"
 if ! patroni=$(pgrep -f '{PATRONI}'); then echo "Patroni does not run" >&2; exit 6; fi
 trap 'kill -CONT $patroni' EXIT
 kill -STOP $patroni
+for one in $patroni; do
+  while [ -e "/proc/$one" ] && [ "$(cut -d' ' -f3 "/proc/$one/stat")" != T ]; do sleep 0.01; done
+done
 stop "$PGDATA"
 log=$(readlink -f "$PGDATA/pg_wal")
 if [ -L "$PGDATA/pg_wal" ]; then
@@ -158,13 +161,12 @@ async fn run(site: &SiteClient, at: &Container, script: &str) -> Result<String, 
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::PermissionsExt as _;
     use std::path::Path;
     use std::process::{Command, Output};
 
     use super::*;
 
-    /// A volume with a data folder whose log is linked, and programs that stand for those of the container.
+    /// A volume with a data folder whose log is linked, where bash functions stand for the container's programs.
     struct Volume {
         folder: tempfile::TempDir,
     }
@@ -172,7 +174,7 @@ mod tests {
     impl Volume {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
-            for name in ["pg15", "pg15_wal", "bin"] {
+            for name in ["pg15", "pg15_wal"] {
                 fs::create_dir(folder.path().join(name)).unwrap();
             }
             std::os::unix::fs::symlink(
@@ -189,17 +191,9 @@ mod tests {
             self.folder.path().join(name)
         }
 
-        fn program(&self, name: &str, script: &str) {
-            let path = self.at("bin").join(name);
-            fs::write(&path, format!("#!/bin/bash\n{script}\n")).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        }
-
         fn run(&self, script: &str) -> Output {
-            let path = format!("{}:/usr/bin:/bin", self.at("bin").display());
             let mut bash = Command::new("bash");
             bash.args(["--noprofile", "--norc", "-c", script])
-                .env("PATH", path)
                 .env("PGDATA", self.at("pg15"));
             bash.output().unwrap()
         }
@@ -226,13 +220,12 @@ mod tests {
         let volume = Volume::new();
         let mut patroni = Command::new("sleep").arg("600").spawn().unwrap();
         let pid = patroni.id();
-        volume.program("pgrep", &format!("echo {pid}"));
-        let look = format!("cut -d' ' -f3 /proc/{pid}/stat >>\"$PGDATA/../seen\"");
-        volume.program(
-            "pg_ctl",
-            &format!("if [ \"$3\" = status ]; then {look}; exit 3; fi"),
+        let programs = format!(
+            r#"pgrep() {{ echo {pid}; }}
+pg_ctl() {{ [ "$3" != status ] || {{ cut -d' ' -f3 /proc/{pid}/stat >>"$PGDATA/../seen"; return 3; }}; }}
+"#
         );
-        let ended = volume.run(&set_aside("pgha-7"));
+        let ended = volume.run(&(programs + &set_aside("pgha-7")));
         let still = state(pid);
         patroni.kill().unwrap();
         patroni.wait().unwrap();
@@ -250,9 +243,8 @@ mod tests {
     #[test]
     fn nothing_is_renamed_where_postgres_does_not_stop() {
         let volume = Volume::new();
-        volume.program("pgrep", "exit 1");
-        volume.program("pg_ctl", "exit 0");
-        let ended = volume.run(&set_aside("pgha-7"));
+        let programs = "pgrep() { return 1; }; pg_ctl() { return 0; }\n";
+        let ended = volume.run(&(programs.to_owned() + &set_aside("pgha-7")));
         assert_eq!(ended.status.code(), Some(4), "{ended:?}");
         assert_eq!(names(&volume.at("pg15")), ["PG_VERSION", "pg_wal"]);
     }
