@@ -28,6 +28,7 @@ Exit codes:
 Environment:
   KUBECONFIG            kubeconfig files, as for kubectl
   KUBERC                kubectl's preferences, for its policy on programs that bring credentials; off for none
+  HTTPS_PROXY           the proxy to API servers whose context names none; NO_PROXY excepts servers
   PGHA_REQUEST_TIMEOUT  what --request-timeout is when it is not given
   PGHA_COLOR            what --color is when it is not given
   PGHA_LOG              what to log on stderr, `pgha_core=debug`; wins over -v

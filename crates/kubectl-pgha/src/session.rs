@@ -18,7 +18,9 @@ impl<'a> Session<'a> {
             Kubeconfig::read(&settings.kubeconfig).map_err(|error| Failure::from(&error))?;
         Ok(Self {
             settings,
-            kubeconfig: kubeconfig.with_kuberc(settings.kuberc.clone()),
+            kubeconfig: kubeconfig
+                .with_kuberc(settings.kuberc.clone())
+                .with_proxy(settings.proxy.clone()),
         })
     }
 

@@ -11,7 +11,9 @@ use std::time::Duration;
 use clap::ValueEnum as _;
 #[cfg(debug_assertions)]
 use pgha_core::client::Failpoint;
-use pgha_core::client::{DEFAULT_REQUEST_TIMEOUT, KubeconfigSource, Kuberc, KubercSource};
+use pgha_core::client::{
+    DEFAULT_REQUEST_TIMEOUT, EnvironmentProxy, KubeconfigSource, Kuberc, KubercSource,
+};
 
 use crate::args::{ColorChoice, CommonArgs, Format};
 use crate::failure::Failure;
@@ -29,6 +31,8 @@ pub(crate) struct Environment {
     no_kuberc: bool,
     /// `PATH`, in which the programs of a kubeconfig are looked for.
     path: Option<OsString>,
+    /// `HTTPS_PROXY` and `NO_PROXY`, or the same in small letters (Go `net/http/httpproxy`, `FromEnvironment`).
+    proxy: EnvironmentProxy,
     /// `PGHA_REQUEST_TIMEOUT`.
     request_timeout: Option<String>,
     /// `PGHA_COLOR`.
@@ -60,6 +64,12 @@ impl Environment {
             kuberc: std::env::var_os("KUBERC").filter(|file| !file.is_empty()),
             no_kuberc: text("KUBECTL_KUBERC").as_deref() == Some("false"),
             path: std::env::var_os("PATH"),
+            proxy: EnvironmentProxy {
+                url: text("HTTPS_PROXY").or_else(|| text("https_proxy")),
+                exceptions: text("NO_PROXY")
+                    .or_else(|| text("no_proxy"))
+                    .unwrap_or_default(),
+            },
             request_timeout: text("PGHA_REQUEST_TIMEOUT"),
             color: text("PGHA_COLOR"),
             log: text("PGHA_LOG"),
@@ -79,6 +89,8 @@ pub(crate) struct Settings {
     pub(crate) kubeconfig: KubeconfigSource,
     /// Which programs a kubeconfig may start.
     pub(crate) kuberc: Kuberc,
+    /// The environment's proxy.
+    pub(crate) proxy: EnvironmentProxy,
     /// The namespace, when one was named.
     pub(crate) namespace: Option<String>,
     /// How long one request may take.
@@ -121,6 +133,7 @@ impl Settings {
         Ok(Self {
             kubeconfig: kubeconfig(site.kubeconfig.as_deref(), environment),
             kuberc: kuberc(environment),
+            proxy: environment.proxy.clone(),
             namespace: site.namespace.clone(),
             request_timeout: request_timeout(site.request_timeout, environment)?,
             format: output.output,

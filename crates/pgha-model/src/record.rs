@@ -165,17 +165,6 @@ pub struct SiteIdentity {
     pub object_uid: String,
 }
 
-impl SiteIdentity {
-    /// Whether both can be the same site: everything that both name is equal.
-    pub fn agrees_with(&self, other: &Self) -> bool {
-        let agree = |a: &Option<String>, b: &Option<String>| match (a, b) {
-            (Some(a), Some(b)) => a == b,
-            (None, _) | (_, None) => true,
-        };
-        self.object_uid == other.object_uid && agree(&self.kube_system_uid, &other.kube_system_uid)
-    }
-}
-
 /// One thing that happened, with its time by the writer's clock.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

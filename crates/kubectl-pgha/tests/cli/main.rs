@@ -36,6 +36,7 @@ mod output;
     reason = "a place for tests that cannot be made fails the test"
 )]
 mod plugin;
+mod proxy;
 mod refusal;
 mod status;
 mod switchover;

@@ -176,18 +176,3 @@ fn a_taker_over_that_changed_nothing_leaves_the_move_unfinished() {
     assert!(end(Some(Standing::Unchanged)));
     assert!(!end(None));
 }
-
-#[test]
-fn a_renamed_context_is_the_same_site_and_another_site_is_not() {
-    let (here, there) = (side("core1", false).identity, side("core2", false).identity);
-    let unread = SiteIdentity {
-        kube_system_uid: None,
-        ..here.clone()
-    };
-    assert!(here.agrees_with(&unread) && !here.agrees_with(&there));
-    let other = SiteIdentity {
-        kube_system_uid: Some("kube-core9".to_owned()),
-        ..here.clone()
-    };
-    assert!(!here.agrees_with(&other));
-}

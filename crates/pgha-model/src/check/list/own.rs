@@ -266,7 +266,9 @@ pub(super) const FAULTS: &[Item] = &[
     item(
         "F29",
         "the journal is lost",
-        Not("There is no journal yet; whatever a move rests on is read from the sites."),
+        Not(
+            "What a move rests on is read from the sites, and its epoch is on every object that it writes as well (`epoch-on-objects` in guards.md).",
+        ),
     ),
     item(
         "F30",
