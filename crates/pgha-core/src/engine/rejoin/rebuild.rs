@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::RejoinRun;
 use crate::client::SiteClient;
 use crate::clock;
+use crate::engine::StepError;
 use crate::engine::side::{database, settled};
 use crate::engine::steps::Steps;
 use crate::engine::switchover::pause::pause_patroni;
-use crate::engine::{StepError, changed};
 use crate::exec::{self, Container, ExecError};
 use crate::operator::pgo_v5::render;
 use crate::settle::{Look, await_until};
@@ -119,9 +119,11 @@ impl RejoinRun<'_> {
         let (site, cluster) = (self.source.site.clone(), self.source.cluster.clone());
         let mut told = String::new();
         let settlement = await_until(clock::monotonic() + LONGEST, LOOK, async || {
-            let survey = survey_site(&site, &cluster, Depth::Members).await;
-            let survey =
-                survey.map_err(|error| changed(format!("it cannot be surveyed: {error}")))?;
+            let survey = match survey_site(&site, &cluster, Depth::Members).await {
+                Ok(survey) => survey,
+                // A copy takes hours: one look that fails is not the end of it.
+                Err(error) => return Ok(Look::NotYet(format!("it cannot be surveyed: {error}"))),
+            };
             let members = survey.members.iter().map(|member| {
                 let state = member.freshest().map(|status| status.state.clone());
                 (member.pod.clone(), state.unwrap_or_default())
@@ -164,7 +166,14 @@ mod tests {
     use std::path::Path;
     use std::process::{Command, Output};
 
+    use pgha_model::event::Event;
+    use pgha_model::site::Part;
+    use pgha_testkit::pgo::{Kind, pair};
+    use pgha_testkit::{Failure, FakeCluster, Fault};
+
     use super::*;
+    use crate::engine::rejoin::Keep;
+    use crate::engine::{Limits, Reporter, Side, interrupter};
 
     /// A volume with a data folder whose log is linked, where bash functions stand for the container's programs.
     struct Volume {
@@ -263,5 +272,42 @@ pg_ctl() {{ [ "$3" != status ] || {{ cut -d' ' -f3 /proc/{pid}/stat >>"$PGDATA/.
         volume.run(&clear_cache("pgha-7"));
         assert_eq!(names(&volume.at("pg15")), Vec::<String>::new());
         assert!(volume.at("pg15.pgha-7").join(cache).exists());
+    }
+
+    struct Nowhere;
+
+    impl Keep for Nowhere {
+        fn file(&mut self, _name: &str, _content: &[u8]) -> std::io::Result<()> {
+            Ok(())
+        }
+
+        fn folder(&self) -> String {
+            String::new()
+        }
+    }
+
+    /// A copy takes hours, and a connection that breaks meanwhile is not the end of it.
+    #[tokio::test(start_paused = true)]
+    async fn a_look_that_fails_does_not_end_the_wait_for_the_copies() {
+        const NAMESPACE: &str = "prod-iam-zitadel";
+        let (primary, standby) = pair(Kind::StreamingStandby, "zitadel", NAMESPACE, clock::now());
+        let (here, there) = (standby.build(), primary.build());
+        let open = async |context: &str, cluster: &FakeCluster, part| {
+            let limit = Duration::from_secs(5);
+            let site = SiteClient::from_client(context, NAMESPACE, cluster.client(), limit);
+            Box::pin(Side::open(site, "zitadel", part)).await.unwrap()
+        };
+        let source = open("core1", &here, Part::Source).await;
+        let target = open("core2", &there, Part::Target).await;
+        here.fail(Fault::new(Failure::Forbidden).resource("pods").times(1));
+        let (_interrupter, interrupt) = interrupter();
+        let mut told = Vec::new();
+        let mut report = |event: &Event| told.push(format!("{event:?}"));
+        let report: &mut Reporter<'_> = &mut report;
+        let steps = Steps::new(interrupt, report);
+        let mut keep = Nowhere;
+        let mut run = RejoinRun::new((source, target), Limits::default(), true, &mut keep);
+        Box::pin(run.await_copies(&steps, "pgha-7")).await.unwrap();
+        assert_eq!(run.source.facts.survey.members.len(), 2);
     }
 }
