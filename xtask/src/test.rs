@@ -9,7 +9,7 @@ use pgha_lab::progress::Progress;
 use crate::lab;
 use crate::part::{self, Count};
 
-/// Run all tests: style, rules of the tree, units, the plugin's process tests, each guard, and the lab suite
+/// Run all tests: style, rules of the tree, units, the plugin's process tests, each guard, the simulation, and the lab suite
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Also run what takes long: more moves, and every standby and Patroni of the lab
@@ -67,6 +67,9 @@ fn run_parts(args: &Args, count: &mut Count) -> Result<()> {
     part::run(what, &mut units, count)?;
     part::say("== guards");
     crate::guards::run()?;
+    let seeds = crate::sim::SEEDS.to_string();
+    let mut sim = crate::sim::command();
+    part::run("sim", sim.args(["--seeds", &seeds]), count)?;
     if args.no_lab {
         part::say("== lab suite: left out");
         return Ok(());
