@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use super::RejoinRun;
-use crate::client::SiteClient;
+use super::tail::run;
 use crate::clock;
 use crate::engine::StepError;
 use crate::engine::side::{database, settled};
 use crate::engine::steps::Steps;
 use crate::engine::switchover::pause::pause_patroni;
-use crate::exec::{self, Container, ExecError};
+use crate::exec::Container;
 use crate::operator::pgo_v5::render;
 use crate::settle::{Look, await_until};
 use crate::survey::{Depth, survey_site};
@@ -84,7 +84,7 @@ impl RejoinRun<'_> {
         steps: &Steps<'_>,
     ) -> Result<(Vec<(String, String)>, String), StepError> {
         let limit = self.limits.step;
-        // A Patroni that is not paused would start Postgres again between its stop and the renaming.
+        // A Patroni that is not paused would make its copy, or elect a member, before the data of all is set aside.
         pause_patroni(&mut self.source, limit).await?;
         let epoch = steps.epoch().await.unwrap_or_default();
         let suffix = format!("pgha-{epoch}");
@@ -110,8 +110,8 @@ impl RejoinRun<'_> {
     }
 
     async fn set_aside(&self, at: &Container, suffix: &str) -> Result<String, StepError> {
-        let said = run(&self.source.site, at, &set_aside(suffix)).await;
-        Ok(said.map_err(StepError::Exec)?.trim().to_owned())
+        let said = run(&self.source.site, at, &set_aside(suffix), ASIDE).await?;
+        Ok(said.trim().to_owned())
     }
 
     /// Patroni's own word of what each member does is told while it changes.
@@ -137,7 +137,7 @@ impl RejoinRun<'_> {
             }
             for (pod, _) in members.iter().filter(|(_, state)| state != "running") {
                 // A container that cannot be asked now is asked at the next look.
-                let _asked = run(&site, &database(pod), &clear_cache(suffix)).await;
+                let _asked = run(&site, &database(pod), &clear_cache(suffix), ASIDE).await;
             }
             let is_led = survey.lock_holder().is_some();
             let all_run = members.iter().all(|(_, state)| state == "running");
@@ -153,13 +153,6 @@ impl RejoinRun<'_> {
     }
 }
 
-async fn run(site: &SiteClient, at: &Container, script: &str) -> Result<String, ExecError> {
-    let argv = ["bash", "--noprofile", "--norc", "-c", script];
-    exec::run(site, at, &argv, ASIDE)
-        .await
-        .and_then(|output| output.ok(at))
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -172,6 +165,7 @@ mod tests {
     use pgha_testkit::{Failure, FakeCluster, Fault};
 
     use super::*;
+    use crate::client::SiteClient;
     use crate::engine::rejoin::Keep;
     use crate::engine::{Limits, Reporter, Side, interrupter};
 

@@ -10,6 +10,7 @@ use pgha_model::timeline::{History, Timeline};
 use sha2::{Digest as _, Sha256};
 
 use super::Keep;
+use crate::client::SiteClient;
 use crate::clock;
 use crate::engine::promotion::{read_history, timeline_of};
 use crate::engine::side::{database, settled};
@@ -88,7 +89,7 @@ async fn find_furthest(source: &Side) -> Result<Furthest, StepError> {
 
 /// A member's timeline with its history, from its files: its Postgres need not run.
 async fn read_line(source: &Side, at: &Container) -> Result<(ControlData, Line), StepError> {
-    let said = run(source, at, PRINT_CONTROL_DATA, READ_TIME).await?;
+    let said = run(&source.site, at, PRINT_CONTROL_DATA, READ_TIME).await?;
     let control = ControlData::from_text(&said)
         .map_err(|_| changed(format!("the control data of {} cannot be read", at.pod)))?;
     let timeline = control.timeline;
@@ -97,7 +98,7 @@ async fn read_line(source: &Side, at: &Container) -> Result<(ControlData, Line),
     } else {
         let file = timeline.history_file_name();
         let said = run(
-            source,
+            &source.site,
             at,
             &format!("cat \"$PGDATA/pg_wal/{file}\""),
             READ_TIME,
@@ -119,7 +120,7 @@ async fn read_strays(
     for stray in &strays {
         let read = reader(stray);
         let first = run(
-            source,
+            &source.site,
             at,
             &format!("{read} --limit 1 2>/dev/null; true"),
             READ_TIME,
@@ -127,13 +128,13 @@ async fn read_strays(
         .await?;
         is_empty &= first.trim().is_empty();
         let said = format!("{read} --rmgr=Transaction 2>/dev/null; true");
-        committed.extend(commits(&run(source, at, &said, READ_TIME).await?));
+        committed.extend(commits(&run(&source.site, at, &said, READ_TIME).await?));
         let list = format!(
             "cd \"$PGDATA/pg_wal\" && for file in {:08X}*; do [ -f \"$file\" ] && echo \"$file\"; done; true",
             stray.timeline.0
         );
         let first = stray.first_segment(size);
-        let all = run(source, at, &list, READ_TIME).await?;
+        let all = run(&source.site, at, &list, READ_TIME).await?;
         let wanted = |name: &&str| {
             name.get(..24)
                 .is_none_or(|segment| segment >= first.as_str())
@@ -175,7 +176,7 @@ pub(super) async fn keep(
     let mut kept = Vec::new();
     for file in &tail.files {
         let path = format!("\"$PGDATA/pg_wal/{file}\"");
-        let sum = run(source, &at, &format!("sha256sum < {path}"), COPY_TIME).await?;
+        let sum = run(&source.site, &at, &format!("sha256sum < {path}"), COPY_TIME).await?;
         let content = fetch(source, &at, &format!("cat {path}")).await?;
         let sha256 = format!("{:x}", Sha256::digest(&content));
         if sum.split_whitespace().next() != Some(sha256.as_str()) {
@@ -225,14 +226,15 @@ async fn fetch(source: &Side, at: &Container, script: &str) -> Result<Vec<u8>, S
     Err(changed(format!("a file of {} cannot be read", at.pod)))
 }
 
-async fn run(
-    source: &Side,
+/// What a script printed in a container of this site.
+pub(super) async fn run(
+    site: &SiteClient,
     at: &Container,
     script: &str,
     limit: Duration,
 ) -> Result<String, StepError> {
     let argv = ["bash", "--noprofile", "--norc", "-c", script];
-    let output = exec::run(&source.site, at, &argv, limit).await;
+    let output = exec::run(site, at, &argv, limit).await;
     output
         .and_then(|output| output.ok(at))
         .map_err(StepError::Exec)
