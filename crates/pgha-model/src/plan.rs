@@ -183,8 +183,8 @@ pub fn plan_switchover(
     })
 }
 
-/// The checks have seen that every member has the same version.
-pub(crate) fn demotion_of(side: &SideFacts) -> Demotion {
+/// How a side's Patroni wants to be stopped. The checks have seen that every member has the same version.
+pub fn demotion_of(side: &SideFacts) -> Demotion {
     let versions = side
         .survey
         .members
@@ -201,7 +201,8 @@ pub(crate) fn demotion_of(side: &SideFacts) -> Demotion {
     }
 }
 
-pub(crate) fn leader_of(side: &SideFacts) -> Option<LeaderIdentity> {
+/// The member that holds a side's lock, by name and pod.
+pub fn leader_of(side: &SideFacts) -> Option<LeaderIdentity> {
     let member = side.survey.lock_holder()?;
     Some(LeaderIdentity {
         pod: member.pod.clone(),

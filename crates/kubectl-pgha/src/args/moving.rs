@@ -93,7 +93,11 @@ the segments, each compared by its SHA-256, and the list of the transactions tha
 there. Without --rebuild it stops there, with 4; the side stays a standby that does not follow.
 
 --rebuild renames the old data on its own volume and lets Patroni make a new copy beside it, so
-there must be room for both; nothing is deleted. A side that follows already is left alone.";
+there must be room for both; nothing is deleted. A side that follows already is left alone.
+
+A side that came back as a second primary has left the history of a timeline of its own in the
+repository, and whoever asks that for the latest timeline is lost, a new copy first of all. With
+--rebuild the primary is then stopped and promoted past it: some seconds without writes.";
 
 const RESUME_EXAMPLES: &str = "\
 Examples:

@@ -122,7 +122,8 @@ fn summary(args: &RejoinArgs, source: &Side, target: &Side) -> Page {
         folder(args).display()
     ))]);
     page.line([Span::plain(if args.rebuild {
-        "Where it has left the service's history, its data is set aside and made anew."
+        "Where it has left the service's history, its data is set aside and made anew; where it has left a timeline of its own \
+         in the repository, the primary is stopped and promoted past it, some seconds without writes."
     } else {
         "Where it has left the service's history, it stays down until --rebuild is given."
     })]);
@@ -187,9 +188,14 @@ fn next(standing: Standing, (source, target): &(Place, Place)) -> String {
     match standing {
         Standing::Unchanged => one_side::again(),
         Standing::Superseded => moving::taken_over(source, &source.status_command(Some(target))),
+        Standing::Fenced => format!(
+            "{target} was stopped to be promoted past a dead branch, and is not seen to take writes. Look with `{}`; where it \
+             stays a standby, `{} --force` makes it primary.",
+            source.status_command(Some(target)),
+            target.command("promote")
+        ),
         Standing::Held
         | Standing::BackAtSource
-        | Standing::Fenced
         | Standing::PromotionUnknown
         | Standing::Promoted
         | Standing::Released => format!(

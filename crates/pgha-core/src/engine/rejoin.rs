@@ -1,6 +1,7 @@
 //! A side that was failed over from becomes a standby again: kept down, compared, what only it holds is kept, and its data is
 //! set aside and made anew where it has left the service's history. Nothing is ever deleted.
 
+mod branch;
 mod rebuild;
 mod tail;
 
@@ -49,6 +50,8 @@ pub struct RejoinRun<'k> {
     keep: &'k mut dyn Keep,
     /// What the source's object says, or said before a failover, of how to be a standby.
     section: Map<String, Value>,
+    /// The primary was told to stop, and does not take writes again yet.
+    primary_stopped: bool,
 }
 
 /// Whether the source replays what the target writes: on the same timeline, and in recovery.
@@ -80,6 +83,7 @@ impl<'k> RejoinRun<'k> {
             rebuilds,
             keep,
             section,
+            primary_stopped: false,
         }
     }
 
@@ -120,6 +124,20 @@ impl<'k> RejoinRun<'k> {
         steps.stops(Step::Hold, self.hold()).await.map_err(late)?;
         let kept = steps.stops(Step::Prove, self.keep_tail()).await;
         let kept = kept.map_err(late)?;
+        let passed = steps
+            .gives_up(Step::Verify, self.pass_dead_branch(steps))
+            .await;
+        passed.map_err(|failed| {
+            let nobody = self.primary_stopped;
+            stopped(
+                failed,
+                if nobody {
+                    Standing::Fenced
+                } else {
+                    Standing::Promoted
+                },
+            )
+        })?;
         let mut rebuilt = Vec::new();
         if let Some(tail) = kept.as_ref().filter(|kept| !kept.tail.is_empty) {
             if !self.rebuilds {

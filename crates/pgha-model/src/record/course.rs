@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::MoveRecord;
+use super::{Action, MoveRecord};
 use crate::event::Event;
 use crate::plan::Step;
 
@@ -121,6 +121,10 @@ pub fn course(record: &MoveRecord) -> Vec<Stretch> {
 
 /// When nobody took writes; `None` for a move that never told the source to stop.
 pub fn no_writes(record: &MoveRecord) -> Option<NoWrites> {
+    // Its fence is around the side that returns: the primary goes on writing.
+    if record.action == Action::Rejoin {
+        return None;
+    }
     let stretches = course(record);
     let of = |what| stretches.iter().rfind(|stretch| stretch.what == what);
     let promoted = of(What::Step(Step::Promote)).filter(|stretch| stretch.fate == Fate::Settled);

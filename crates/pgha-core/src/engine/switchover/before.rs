@@ -6,6 +6,7 @@ use super::Switchover;
 use super::pause::pause_patroni;
 use super::wait::{await_archived, await_replay, await_setting, emit_canary, switch_segment};
 use crate::engine::StepError;
+use crate::engine::branch::holds_history;
 use crate::engine::push::push_archived;
 use crate::operator::pgo_v5::render;
 
@@ -86,32 +87,16 @@ impl Switchover<'_> {
 
     /// A history of the next timeline in the repository belongs to a dead branch: whoever follows it is lost.
     async fn refuse_dead_branch(&mut self) -> Result<(), StepError> {
-        let facts = self
-            .source
-            .facts
-            .postgres
-            .as_ref()
-            .zip(self.target.facts.postgres.as_ref());
-        let Some((source, target)) = facts else {
+        let Some(source) = &self.source.facts.postgres else {
             return Ok(());
         };
-        let history = Timeline(source.checkpoint_timeline + 1).history_file_name();
-        let probe = "/tmp/pgha-history-probe";
-        let Some(fetch) = render::fetch_command(&target.restore_command, &history, probe) else {
-            return Ok(());
-        };
-        let script = format!("{fetch}; code=$?; rm -f {probe}; exit $code");
-        let limit = self.limits.step;
-        let shell = self.target.shell()?;
-        let container = shell.container().clone();
-        let output = shell.run(&script, limit).await.map_err(StepError::Exec)?;
-        match output.exit_code {
-            // pgBackRest ends with 1 when the archive does not hold the file (its documentation, `archive-get`).
-            1 => Ok(()),
-            0 => Err(StepError::BasisChanged {
+        let next = Timeline(source.checkpoint_timeline + 1);
+        if holds_history(&mut self.target, next, self.limits.step).await? {
+            let history = next.history_file_name();
+            return Err(StepError::BasisChanged {
                 what: format!("the repository already holds {history}, of a branch that is dead"),
-            }),
-            _ => output.ok(&container).map_err(StepError::Exec).map(drop),
+            });
         }
+        Ok(())
     }
 }
