@@ -3,7 +3,7 @@
 //! The suite links no product code. It runs `kubectl-pgha` as a process, as a user does, and has `pgha-judge` decide from
 //! the records of a writer that shares no code with it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -90,6 +90,11 @@ impl Suite {
             .split_once('-')
             .context("PGHA_KILL_POINTS is not 1-9")?;
         Ok(Some((first.parse()?, last.parse()?)))
+    }
+
+    /// One of the programs under test.
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.programs.join(name)
     }
 
     /// The plugin with the lab's kubeconfig and nothing else of this process' environment.
@@ -204,6 +209,27 @@ impl Suite {
             cluster: cluster.to_owned(),
         })
     }
+}
+
+/// A published manifest of `manifests/rbac` with the names of a cluster and of the lab's namespace.
+///
+/// # Errors
+/// There is no such file.
+pub fn manifest(file: &str, cluster: &str) -> Result<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../manifests/rbac");
+    let text = std::fs::read_to_string(folder.join(file));
+    let text = text.with_context(|| format!("reading {file}"))?;
+    let secret = format!("{cluster}-pguser-zitadel");
+    Ok(text
+        .replace("zitadel-pguser-zitadel", &secret)
+        .replace("-zitadel\n", &format!("-{cluster}\n"))
+        .replace("[zitadel]", &format!("[{cluster}]"))
+        .replace("[zitadel-", &format!("[{cluster}-"))
+        .replace(" zitadel-", &format!(" {cluster}-"))
+        .replace(
+            "namespace: postgres\n",
+            &format!("namespace: {SERVICE_NAMESPACE}\n"),
+        ))
 }
 
 /// A writer that runs.

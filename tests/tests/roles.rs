@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -14,7 +14,7 @@ use pgha_lab::kubectl::Kubectl;
 use pgha_lab::paths;
 use pgha_lab::site::{SERVICE_NAMESPACE, Site};
 use pgha_lab::wait;
-use pgha_tests::{Ended, Suite, give_own_password};
+use pgha_tests::{Ended, Suite, give_own_password, manifest};
 use serde_json::{Value, json};
 
 const CLUSTER: &str = "roles";
@@ -148,7 +148,7 @@ impl Account {
                 json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata});
             kubectl.apply(&account.to_string())?;
             for file in manifests {
-                kubectl.apply(&manifest(file)?)?;
+                kubectl.apply(&manifest(file, CLUSTER)?)?;
             }
         }
         for file in manifests {
@@ -299,25 +299,9 @@ fn is_for_later(rule: &Rule) -> bool {
     rule.resource == "pods/exec" && rule.verb == "create"
 }
 
-/// A published manifest with the names of this cluster.
-fn manifest(file: &str) -> Result<String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../manifests/rbac");
-    let text = fs::read_to_string(folder.join(file)).with_context(|| format!("reading {file}"))?;
-    let text = text
-        .replace("zitadel-pguser-zitadel", SECRET)
-        .replace("-zitadel\n", &format!("-{CLUSTER}\n"))
-        .replace("[zitadel", &format!("[{CLUSTER}"))
-        .replace(" zitadel-", &format!(" {CLUSTER}-"))
-        .replace(
-            "namespace: postgres\n",
-            &format!("namespace: {SERVICE_NAMESPACE}\n"),
-        );
-    Ok(text)
-}
-
 /// The Roles of a manifest as the API server keeps them.
 fn roles(file: &str) -> Result<Vec<Value>> {
-    let text = manifest(file)?;
+    let text = manifest(file, CLUSTER)?;
     let mut roles = Vec::new();
     for document in text
         .split("\n---\n")
@@ -451,7 +435,7 @@ fn forget_accounts() -> Result<()> {
             kubectl.run(&["delete", "serviceaccount", account, "--ignore-not-found"])?;
         }
         for file in ["viewer.yaml", "operator.yaml", "secrets.yaml"] {
-            for document in manifest(file)?.split("\n---\n") {
+            for document in manifest(file, CLUSTER)?.split("\n---\n") {
                 let lines = document.lines().map(str::trim);
                 let field = |name: &str| {
                     lines

@@ -1,6 +1,7 @@
 //! The command line. What is written here and below is the help.
 
 mod common;
+mod deadline;
 mod keep;
 mod look;
 mod moving;
@@ -8,6 +9,7 @@ mod moving;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::common::{ColorChoice, CommonArgs, Format, OutputArgs, SiteArgs};
+pub(crate) use self::deadline::{DeadlineArgs, DeadlineJobArgs};
 pub(crate) use self::keep::{BackupArgs, SyncSecretsArgs};
 pub(crate) use self::look::{HistoryArgs, LeaderArgs, StatusArgs, ValidateArgs};
 pub(crate) use self::moving::{
@@ -77,6 +79,8 @@ pub(crate) enum Command {
     Backup(BackupArgs),
     SyncSecrets(SyncSecretsArgs),
     Completion(CompletionArgs),
+    #[command(hide = true)]
+    Deadline(DeadlineArgs),
     #[command(name = "__complete", hide = true)]
     Complete(CompleteArgs),
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod backup;
 pub(crate) mod completion;
+pub(crate) mod deadline;
 pub(crate) mod demote;
 pub(crate) mod failover;
 pub(crate) mod history;

@@ -57,11 +57,12 @@ fn dispatch(cli: Cli, environment: &Environment) -> Exit {
         Command::Promote(args) => commands::promote::main(&args, environment),
         Command::Failover(args) => commands::failover::main(&args, environment),
         Command::Rejoin(args) => commands::rejoin::main(&args, environment),
-        Command::Resume(args) => commands::unfinished::resume(&args.over, environment),
+        Command::Resume(args) => commands::unfinished::resume(&args, environment),
         Command::Abort(args) => commands::unfinished::abort(&args.over, environment),
         Command::History(args) => commands::history::main(&args, environment),
         Command::Backup(args) => commands::backup::main(&args, environment),
         Command::SyncSecrets(args) => commands::sync_secrets::main(&args, environment),
+        Command::Deadline(args) => commands::deadline::main(&args, environment),
         Command::Completion(args) => commands::completion::main(&args),
         Command::Complete(args) => complete::answer_kubectl(args.words, environment),
     }

@@ -23,6 +23,8 @@ use crate::failure::Failure;
 pub(crate) struct Environment {
     /// `KUBECONFIG`: kubeconfig files, separated as in `PATH`.
     kubeconfig: Option<OsString>,
+    /// `KUBERNETES_SERVICE_HOST` and `KUBERNETES_SERVICE_PORT`, which Kubernetes gives to every pod.
+    pod_server: Option<(String, String)>,
     /// The home folder, for `.kube/config` and `.kube/kuberc` in it.
     home: Option<PathBuf>,
     /// `KUBERC`: the file with kubectl's preferences, or `off`.
@@ -60,6 +62,7 @@ impl Environment {
         let text = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
         Self {
             kubeconfig: std::env::var_os("KUBECONFIG").filter(|list| !list.is_empty()),
+            pod_server: text("KUBERNETES_SERVICE_HOST").zip(text("KUBERNETES_SERVICE_PORT")),
             home: std::env::home_dir(),
             kuberc: std::env::var_os("KUBERC").filter(|file| !file.is_empty()),
             no_kuberc: text("KUBECTL_KUBERC").as_deref() == Some("false"),
@@ -131,7 +134,11 @@ impl Settings {
             ColorChoice::Never => false,
         };
         Ok(Self {
-            kubeconfig: kubeconfig(site.kubeconfig.as_deref(), environment),
+            kubeconfig: kubeconfig(
+                site.kubeconfig.as_deref(),
+                environment,
+                Path::new(POD_FOLDER),
+            ),
             kuberc: kuberc(environment),
             proxy: environment.proxy.clone(),
             namespace: site.namespace.clone(),
@@ -157,7 +164,11 @@ fn die_at(environment: &Environment) -> Result<Option<Failpoint>, Failure> {
     Ok(Some(point))
 }
 
-fn kubeconfig(flag: Option<&Path>, environment: &Environment) -> KubeconfigSource {
+/// Where a pod finds its account (client-go `rest/config.go`, `InClusterConfig`).
+const POD_FOLDER: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+/// As kubectl finds it: the flag, the variable, the file in the home folder; in a pod without any of them, the pod's account.
+fn kubeconfig(flag: Option<&Path>, environment: &Environment, pod: &Path) -> KubeconfigSource {
     if let Some(path) = flag {
         return KubeconfigSource::Flag(path.to_owned());
     }
@@ -166,7 +177,21 @@ fn kubeconfig(flag: Option<&Path>, environment: &Environment) -> KubeconfigSourc
         return KubeconfigSource::List(paths.collect());
     }
     let home = environment.home.clone().unwrap_or_default();
-    KubeconfigSource::Home(home.join(".kube").join("config"))
+    let file = home.join(".kube").join("config");
+    match &environment.pod_server {
+        Some((host, port)) if !file.exists() && pod.join("token").exists() => {
+            let host = if host.contains(':') {
+                format!("[{host}]")
+            } else {
+                host.clone()
+            };
+            KubeconfigSource::Pod {
+                server: format!("https://{host}:{port}"),
+                folder: pod.to_owned(),
+            }
+        }
+        _ => KubeconfigSource::Home(file),
+    }
 }
 
 /// As kubectl finds it (`kubectl/pkg/kuberc`); it has a flag for it too, which its plugins do not see.
@@ -301,10 +326,11 @@ mod tests {
             home: Some("/home/jane".into()),
             ..Environment::default()
         };
-        let flag = kubeconfig(Some(Path::new("/c")), &environment);
+        let nowhere = Path::new("/nowhere");
+        let flag = kubeconfig(Some(Path::new("/c")), &environment, nowhere);
         assert_eq!(flag, KubeconfigSource::Flag("/c".into()));
         assert_eq!(
-            kubeconfig(None, &environment),
+            kubeconfig(None, &environment, nowhere),
             KubeconfigSource::List(vec!["/a".into(), "/b".into()])
         );
         let home = Environment {
@@ -312,9 +338,35 @@ mod tests {
             ..environment
         };
         assert_eq!(
-            kubeconfig(None, &home),
+            kubeconfig(None, &home, nowhere),
             KubeconfigSource::Home("/home/jane/.kube/config".into())
         );
+    }
+
+    #[test]
+    fn a_pod_without_a_kubeconfig_uses_its_account() {
+        let folder = tempfile::tempdir().unwrap();
+        let environment = Environment {
+            pod_server: Some(("fd00::1".to_owned(), "443".to_owned())),
+            home: Some(folder.path().to_owned()),
+            ..Environment::default()
+        };
+        let home = KubeconfigSource::Home(folder.path().join(".kube/config"));
+        assert_eq!(kubeconfig(None, &environment, folder.path()), home);
+        for (file, text) in [("token", "t"), ("namespace", "prod\n")] {
+            std::fs::write(folder.path().join(file), text).unwrap();
+        }
+        let source = kubeconfig(None, &environment, folder.path());
+        let pod = KubeconfigSource::Pod {
+            server: "https://[fd00::1]:443".to_owned(),
+            folder: folder.path().to_owned(),
+        };
+        assert_eq!(source, pod);
+        let read = pgha_core::client::Kubeconfig::read(&source).unwrap();
+        assert_eq!(read.current_context(), Some("in-cluster"));
+        std::fs::create_dir(folder.path().join(".kube")).unwrap();
+        std::fs::write(folder.path().join(".kube/config"), "").unwrap();
+        assert_eq!(kubeconfig(None, &environment, folder.path()), home);
     }
 
     #[test]

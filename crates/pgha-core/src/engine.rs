@@ -2,6 +2,7 @@
 
 mod branch;
 mod claim;
+mod deadline;
 mod demote;
 mod fence;
 mod interrupt;
@@ -25,6 +26,7 @@ use pgha_model::plan::Step;
 use pgha_model::proof::NotProved;
 use pgha_model::site::Part;
 
+pub use self::deadline::{DeadlineJob, GoingBack, Verdict, Watched, await_silence};
 pub use self::demote::{DemotionRun, demotion_patches};
 pub use self::interrupt::{Interrupt, Interrupter, interrupter};
 pub use self::promote::{PromotionRun, look_at_source, look_at_supply, promotion_patches};
@@ -52,6 +54,15 @@ pub struct Limits {
     pub proof: Duration,
     /// For the target to take writes, after it was told.
     pub promotion: Duration,
+}
+
+impl Limits {
+    /// How long a writer of a record may be silent: the longest step waits for a few things in turn.
+    pub fn patience(self) -> Duration {
+        let longest = [self.step, self.stop, self.proof, self.promotion];
+        let longest = longest.into_iter().max().unwrap_or_default();
+        longest.saturating_mul(3).min(Duration::from_hours(24))
+    }
 }
 
 impl Default for Limits {

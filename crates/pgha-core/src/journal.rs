@@ -90,6 +90,17 @@ impl Claim {
         &self.record
     }
 
+    /// The record of an earlier move as it was when this one was claimed where it is decided, at the source: since then
+    /// nobody can change it.
+    pub fn earlier(&self, epoch: Epoch) -> Option<&MoveRecord> {
+        self.copies.first()?.journal().readable(epoch)
+    }
+
+    /// Names the Job that goes back when this move falls silent; it is durable with the next write.
+    pub fn watched_by(&mut self, job: String) {
+        self.record.deadline_job = Some(job);
+    }
+
     /// Notes what happened; it is durable with the next write.
     pub fn note(&mut self, event: &Event) {
         self.record.events.push(RecordedEvent {

@@ -12,6 +12,9 @@ pub enum Role {
     Viewer,
     /// Move: everything but `sync-secrets`. Opens containers, which is as much as the database's superuser.
     Operator,
+    /// What `switchover --deadline-image` needs beside the operator's: whoever may create a Job runs any image as any account
+    /// of the namespace. The Job itself is an operator.
+    DeadlinePlacer,
     /// What `sync-secrets` needs beside the operator's: the list of Secrets returns what is in them.
     SecretKeeper,
 }
@@ -73,6 +76,7 @@ pub fn permissions(role: Role, cluster: &str) -> Vec<Permission> {
             all.dedup();
             all
         }
+        Role::DeadlinePlacer => vec![Permission::on("create", "batch", "jobs")],
         Role::SecretKeeper => keeping_secrets(cluster),
     }
 }

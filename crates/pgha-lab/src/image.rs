@@ -12,10 +12,11 @@ use crate::host;
 use crate::paths::Cache;
 use crate::program;
 use crate::progress::Part;
-use crate::site::{IMAGE_PATRONI_3_3, IMAGE_PATRONI_4_1, IMAGE_PAUSE};
+use crate::site::{IMAGE_PATRONI_3_3, IMAGE_PATRONI_4_1, IMAGE_PAUSE, Site};
 
 mod archive;
 mod mirror;
+mod plugin;
 mod rootfs;
 
 pub use archive::Image;
@@ -77,6 +78,21 @@ pub fn ensure_postgres(cache: &Cache, part: &Part) -> Result<PathBuf> {
     })?;
     part.note(interesting(&folder.join("versions.txt"))?);
     Ok(folder.join("image.tar"))
+}
+
+/// Makes an image of this `kubectl-pgha` and gives it to both sites, as [`crate::site::IMAGE_PLUGIN`]; what they had under
+/// that name goes.
+///
+/// # Errors
+/// The lab is not up, or the program is not there.
+pub fn give_plugin(program: &Path) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let archive = folder.path().join("image.tar");
+    plugin::write(program, &archive)?;
+    for site in Site::ALL {
+        crate::node::load(site, &archive)?;
+    }
+    Ok(())
 }
 
 /// A source file without its tests and its layout, which do not change what it makes.

@@ -178,6 +178,14 @@ fn ctr(site: Site, args: &[&str]) -> Result<String> {
     program::output(command.args(args))
 }
 
+/// Gives a site the images of an archive.
+pub(crate) fn load(site: Site, archive: &Path) -> Result<()> {
+    let path = archive.display().to_string();
+    ctr(site, &["images", "import", &path])
+        .with_context(|| format!("cannot import {path} in {site}"))?;
+    Ok(())
+}
+
 /// An archive's path holds the key of what it was made from, so its name alone tells whether it was imported.
 fn import(site: Site, root: &Path, archive: &Path) -> Result<()> {
     let list = root.join("imported");
@@ -186,8 +194,7 @@ fn import(site: Site, root: &Path, archive: &Path) -> Result<()> {
     if imported.lines().any(|known| known == line) {
         return Ok(());
     }
-    ctr(site, &["images", "import", &line])
-        .with_context(|| format!("cannot import {line} in {site}"))?;
+    load(site, archive)?;
     let mut text = imported;
     writeln!(text, "{line}")?;
     Ok(fs::write(list, text)?)

@@ -31,6 +31,8 @@ pub const IMAGE_PATRONI_4_1: &str = "lab.local/postgres:15-patroni4.1";
 pub const IMAGE_PATRONI_3_3: &str = "lab.local/postgres:15-patroni3.3";
 /// The image of a pod's first process.
 pub const IMAGE_PAUSE: &str = "lab.local/pause:1";
+/// The plugin, for what runs in a site.
+pub const IMAGE_PLUGIN: &str = "lab.local/kubectl-pgha:1";
 /// The storage class whose volumes are folders of this machine.
 pub const STORAGE_CLASS: &str = "manual";
 

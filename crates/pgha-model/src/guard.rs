@@ -35,6 +35,8 @@ pub enum Guard {
     PromotionDecided,
     /// A stopped source comes back only once that is decided.
     ReturnDecided,
+    /// Nobody goes back by itself where the target may have been told.
+    UntoldTarget,
     /// A promotion that was sent is never taken back.
     ForwardOnly,
     /// Whoever was superseded stops.

@@ -6,6 +6,7 @@
 pub mod backup;
 pub mod check;
 pub mod control;
+pub mod deadline;
 pub mod demotion;
 pub mod effect;
 pub mod event;

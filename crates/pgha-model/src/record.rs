@@ -247,6 +247,10 @@ pub struct MoveRecord {
     /// What a failover adds: what was known of the source, said and accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failover: Option<Failover>,
+    /// The name of the Job at the source that goes back to it when the writer says nothing any more; without one nobody does
+    /// so by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_job: Option<String>,
     /// What is decided.
     pub stage: Stage,
     /// Until when the writer means to have written again; after it nobody need wait for it.
@@ -284,4 +288,4 @@ impl MoveRecord {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -35,6 +35,9 @@ pub(crate) struct Faults {
     pub(crate) at: Vec<(u64, Trouble)>,
     /// Whether whoever looks after it runs `abort`.
     pub(crate) aborts: bool,
+    /// For how many milliseconds the record of the move may stay as it is before a Job at the source goes back to it;
+    /// `None` without a Job. Often less than a living tool needs: whom it takes the move from must not matter.
+    pub(crate) job_after: Option<u64>,
     /// The fence of epochs is taken out of the world: a control that shows that the search finds something.
     pub(crate) ignores_tests: bool,
 }
@@ -51,6 +54,7 @@ impl Faults {
         Self {
             at,
             aborts: rng.percent(40),
+            job_after: None,
             ignores_tests: false,
         }
     }

@@ -8,8 +8,11 @@ use crate::rng::Rng;
 use crate::server::{Shared, Tool};
 use crate::site::{Site, State};
 use crate::time::pass;
-use crate::tool::{Command, live};
+use crate::tool::{Command, WentBack, live};
 use crate::world::{TICK_MS, World};
+
+/// How often the kubelet starts the Job's container.
+const STARTS: u32 = 5;
 
 /// How often somebody runs the command again that the last one named.
 const ROUNDS: u32 = 4;
@@ -29,6 +32,10 @@ pub(crate) fn run(seed: u64, ignores_tests: bool) -> Verdict {
     let mut rng = Rng::new(seed);
     let faults = Faults {
         ignores_tests,
+        // Not drawn: what a seed without a Job does stays as it is.
+        job_after: seed
+            .is_multiple_of(3)
+            .then_some(1_000 + 1_000 * (seed % 19)),
         ..Faults::draw(&mut rng)
     };
     let runtime = Builder::new_current_thread()
@@ -77,7 +84,11 @@ async fn play(shared: &Shared, rng: &mut Rng) {
         ended
     };
     let looking_after = Box::pin(look_after(shared, rng, &first));
-    let (ended, ()) = tokio::join!(Box::pin(moving), looking_after);
+    let (ended, (), ()) = tokio::join!(
+        Box::pin(moving),
+        looking_after,
+        Box::pin(watch(shared, &first))
+    );
     let mut action = if shared.world().faults.aborts {
         Action::Abort
     } else {
@@ -140,6 +151,36 @@ async fn look_after(shared: &Shared, rng: &mut Rng, first: &Tool) {
     let command = Command { shared, tool };
     let done = Box::pin(command.take_over(action)).await;
     note(shared, "beside it", Some(&done.map(drop)));
+}
+
+/// The Job at the source, which the kubelet starts again when it fails.
+async fn watch(shared: &Shared, first: &Tool) {
+    let Some(after) = shared.world().faults.job_after else {
+        return;
+    };
+    while !shared.world().sites[0].has_record() {
+        if first.is_dead() {
+            return;
+        }
+        pass(100).await;
+    }
+    for _ in 0..STARTS {
+        let tool = Tool::new(false);
+        let command = Command { shared, tool };
+        let done = Box::pin(command.deadline(after)).await;
+        note(shared, "the Job", Some(&done.clone().map(drop)));
+        if done == Ok(WentBack::Yes) && shared.world().sites[0].leader().state != State::Primary {
+            shared
+                .world()
+                .violate("the Job has gone back, and the source is not primary");
+        }
+        if done.is_ok() {
+            return;
+        }
+        pass(5_000).await;
+        heal(shared);
+    }
+    shared.world().violate("the Job never came to its end");
 }
 
 fn note(shared: &Shared, what: &str, ended: Option<&Result<(), String>>) {

@@ -102,6 +102,14 @@ pub(crate) struct Site {
 }
 
 impl Site {
+    /// Whether a move has claimed the site's cluster.
+    pub(crate) fn has_record(&self) -> bool {
+        let name = format!("{CLUSTER}-pgha");
+        self.cluster
+            .object("configmaps", NAMESPACE, &name)
+            .is_some()
+    }
+
     pub(crate) fn leader(&self) -> &Member {
         &self.members[0]
     }

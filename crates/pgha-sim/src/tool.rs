@@ -8,11 +8,12 @@ use std::time::Duration;
 use pgha_core::clock;
 use pgha_core::diagnose::chain_of;
 use pgha_core::engine::{
-    Limits, MoveError, PromotionRun, Restoration, Side, Switchover, compare_ends, interrupter,
+    GoingBack, Limits, MoveError, PromotionRun, Restoration, Side, Switchover, Verdict, Watched,
+    await_silence, compare_ends, interrupter,
 };
 use pgha_core::settle::{Look, Settlement, await_until};
 use pgha_model::check::{Consent, DataLoss, PromotionFacts};
-use pgha_model::event::Event;
+use pgha_model::event::{Event, Standing};
 use pgha_model::plan::{Refusal, plan_switchover};
 use pgha_model::promotion::plan_promotion;
 use pgha_model::record::{Action, Epoch};
@@ -35,6 +36,13 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// How a command ended; an error is what it told, which names the state and leaves a next command.
 pub(crate) type Ended = Result<(), String>;
+
+/// Whether a Job has gone back to the source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WentBack {
+    Yes,
+    No,
+}
 
 /// One command of one tool.
 pub(crate) struct Command<'a> {
@@ -140,6 +148,38 @@ impl Command<'_> {
             (_, _) => {}
         }
         Ok(true)
+    }
+
+    /// What the Job of `switchover --deadline-image` runs, at the first site alone.
+    pub(crate) async fn deadline(&self, after_ms: u64) -> Result<WentBack, String> {
+        let site = self.shared.client(0, &self.tool);
+        let watched = Watched {
+            epoch: Epoch(1),
+            job: "db-pgha-1".to_owned(),
+            patience: Duration::from_millis(after_ms),
+        };
+        let record = match await_silence(&site, CLUSTER, &watched).await {
+            Verdict::Over(_) => return Ok(WentBack::No),
+            Verdict::GoBack(record) => record,
+        };
+        let source = Box::pin(Side::open(site, CLUSTER, Part::Source)).await;
+        let source = source.map_err(|error| chain_of(&error))?;
+        let mut report = |event: &Event| self.tell(event);
+        let (_interrupter, interrupt) = interrupter();
+        let going = GoingBack::new(source, watched, record, LIMITS);
+        match Box::pin(going.run(interrupt, &mut report)).await {
+            Ok(_) => Ok(WentBack::Yes),
+            // Its next life finds that nothing is left to do.
+            Err(error)
+                if matches!(
+                    error.standing,
+                    Standing::PromotionUnknown | Standing::Superseded
+                ) =>
+            {
+                Ok(WentBack::No)
+            }
+            Err(error) => Err(failed(&error)),
+        }
     }
 
     async fn move_again(&self) -> Ended {

@@ -4,7 +4,7 @@ use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 use pgha_model::failover::AcceptedLoss;
 
-use super::CommonArgs;
+use super::{CommonArgs, DeadlineJobArgs};
 use crate::settings::RequestTimeout;
 
 const SWITCHOVER_EXAMPLES: &str = "\
@@ -19,7 +19,11 @@ Examples:
   kubectl pgha switchover zitadel --from core1 --to core2 --yes -o json
 
 Ctrl-C before the source is stopped puts everything back and ends with 130; until the promotion is sent it goes back to
-the source and ends with 4; after that the move goes on. A second Ctrl-C gives up waiting and ends with 5.";
+the source and ends with 4; after that the move goes on. A second Ctrl-C gives up waiting and ends with 5.
+
+A command that dies between the fence and the promotion leaves nobody primary until `resume` or `abort` is run. With
+--deadline-image a Job in the source's namespace watches the record of the move, and goes back to the source when that
+has not changed for three times --timeout; nothing else is left to it once the promotion is decided.";
 
 const DEMOTE_EXAMPLES: &str = "\
 Examples:
@@ -130,6 +134,9 @@ unfinished move there is nothing to do, and it ends with 0.";
 #[command(after_help = RESUME_EXAMPLES)]
 pub(crate) struct ResumeArgs {
     #[command(flatten)]
+    pub(crate) deadline: DeadlineJobArgs,
+
+    #[command(flatten)]
     pub(crate) over: TakeOverArgs,
 }
 
@@ -209,6 +216,9 @@ pub(crate) struct SwitchoverArgs {
     /// How long each step may take before the move is taken back
     #[arg(long, value_name = "DURATION", default_value = "1m")]
     pub(crate) timeout: RequestTimeout,
+
+    #[command(flatten)]
+    pub(crate) deadline: DeadlineJobArgs,
 
     /// Change objects that GitOps or Helm owns, although the owner will revert it
     #[arg(long)]

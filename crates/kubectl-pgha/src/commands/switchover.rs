@@ -1,7 +1,9 @@
 //! `kubectl pgha switchover`.
 
 use pgha_core::clock;
-use pgha_core::engine::{Limits, Reporter, Side, StepError, Switchover, interrupter, patches};
+use pgha_core::engine::{
+    DeadlineJob, Limits, Reporter, Side, StepError, Switchover, interrupter, patches,
+};
 use pgha_core::journal::JournalError;
 use pgha_model::check::Consent;
 use pgha_model::event::{Event, Standing};
@@ -45,7 +47,9 @@ async fn run(args: &SwitchoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Ex
         }
     };
     let planned = patches(&source, &target);
-    let view = PlanView::new(&plan, &planned);
+    let limits = moving::limits(args.timeout);
+    let deadline = args.deadline.job();
+    let view = PlanView::new(&plan, &planned, deadline.as_ref(), limits.patience());
     if args.dry_run {
         ui.show(&view)?;
         return Ok(Exit::Done);
@@ -54,15 +58,14 @@ async fn run(args: &SwitchoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Ex
         let question = format!("Move {} now?", plan.source.cluster);
         unless_interrupted(consent::ask(&view.summary(), &question, ui)).await?;
     }
-    let limits = moving::limits(args.timeout);
-    carry_out(plan, source, target, limits, ui).await
+    carry_out(plan, (source, target), deadline, limits, ui).await
 }
 
 /// Carries a plan out, from its first event to its exit code.
 pub(super) async fn carry_out(
     plan: Plan,
-    source: Side,
-    target: Side,
+    (source, target): (Side, Side),
+    deadline: Option<DeadlineJob>,
     limits: Limits,
     ui: &Ui,
 ) -> Result<Exit, Failure> {
@@ -70,7 +73,8 @@ pub(super) async fn carry_out(
     let (interrupter, interrupt) = interrupter();
     let mut report = |event: &Event| moving::tell("SwitchoverEvent", event, ui);
     let report: &mut Reporter<'_> = &mut report;
-    let moving = Switchover::new(plan, source, target, limits, interrupt, report).run();
+    let moving = Switchover::new(plan, source, target, limits, interrupt, report);
+    let moving = moving.with_deadline(deadline).run();
     match Box::pin(moving::interruptible(moving, &interrupter, ui)).await {
         Ok(outcome) => {
             moving::show_last(&OutcomeView::new(&outcome), ui)?;

@@ -6,7 +6,9 @@
 use std::time::Duration;
 
 use pgha_core::clock;
-use pgha_core::engine::{Limits, Reporter, Restoration, Side, compare_ends, interrupter};
+use pgha_core::engine::{
+    DeadlineJob, Limits, Reporter, Restoration, Side, compare_ends, interrupter,
+};
 use pgha_core::settle::{Look, Settlement, await_until};
 use pgha_model::check::{Consent, DataLoss, PromotionFacts};
 use pgha_model::effect::Effect;
@@ -19,7 +21,7 @@ use pgha_model::site::{Part, Place};
 use pgha_model::unfinished::{Unfinished, Whereabouts, find_unfinished};
 
 use super::{moving, one_side, promote, switchover};
-use crate::args::TakeOverArgs;
+use crate::args::{ResumeArgs, TakeOverArgs};
 use crate::consent;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -36,22 +38,24 @@ const LOOK: Duration = Duration::from_secs(1);
 const COMPARISON: Duration = Duration::from_secs(15);
 
 /// Runs `resume`.
-pub(crate) fn resume(args: &TakeOverArgs, environment: &Environment) -> Exit {
-    super::change(&args.common, environment, async |session, ui| {
-        Box::pin(run(args, Action::Resume, session, ui)).await
+pub(crate) fn resume(args: &ResumeArgs, environment: &Environment) -> Exit {
+    super::change(&args.over.common, environment, async |session, ui| {
+        let deadline = args.deadline.job();
+        Box::pin(run(&args.over, Action::Resume, deadline, session, ui)).await
     })
 }
 
 /// Runs `abort`.
 pub(crate) fn abort(args: &TakeOverArgs, environment: &Environment) -> Exit {
     super::change(&args.common, environment, async |session, ui| {
-        Box::pin(run(args, Action::Abort, session, ui)).await
+        Box::pin(run(args, Action::Abort, None, session, ui)).await
     })
 }
 
 async fn run(
     args: &TakeOverArgs,
     action: Action,
+    deadline: Option<DeadlineJob>,
     session: &Session<'_>,
     ui: &Ui,
 ) -> Result<Exit, Failure> {
@@ -102,6 +106,7 @@ async fn run(
         session,
         limits,
         epoch,
+        deadline,
         ui,
     };
     service
@@ -241,6 +246,8 @@ struct Service<'a> {
     limits: Limits,
     /// In which both sides were put in order.
     epoch: Epoch,
+    /// What is left at the source of a move that is carried out again.
+    deadline: Option<DeadlineJob>,
     ui: &'a Ui,
 }
 
@@ -304,7 +311,8 @@ impl Service<'_> {
         });
         match unless_interrupted(planned).await? {
             Ok((plan, source, target)) => {
-                switchover::carry_out(plan, source, target, self.limits, self.ui).await
+                let deadline = self.deadline.clone();
+                switchover::carry_out(plan, (source, target), deadline, self.limits, self.ui).await
             }
             Err(refusal) => {
                 let text = format!(

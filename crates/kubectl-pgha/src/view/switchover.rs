@@ -1,6 +1,8 @@
 //! A move: its plan, what happens, and how it ended.
 
-use pgha_core::engine::PlannedPatch;
+use std::time::Duration;
+
+use pgha_core::engine::{DeadlineJob, PlannedPatch};
 use pgha_model::event::{Event, Outcome};
 use pgha_model::finding::Finding;
 use pgha_model::plan::{Feed, Plan, Step};
@@ -19,15 +21,51 @@ pub(crate) struct PlanView<'a> {
     #[serde(flatten)]
     plan: &'a Plan,
     patches: &'a [PlannedPatch],
+    /// Who goes back to the source if the tool dies; `None` for nobody.
+    deadline_job: Option<DeadlineView<'a>>,
+}
+
+/// The Job that a move leaves at its source.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DeadlineView<'a> {
+    image: &'a str,
+    service_account: &'a str,
+    /// How long the record of the move may stay as it is.
+    after_seconds: u64,
 }
 
 impl<'a> PlanView<'a> {
-    pub(crate) fn new(plan: &'a Plan, patches: &'a [PlannedPatch]) -> Self {
+    pub(crate) fn new(
+        plan: &'a Plan,
+        patches: &'a [PlannedPatch],
+        job: Option<&'a DeadlineJob>,
+        patience: Duration,
+    ) -> Self {
         Self {
             api_version: API_VERSION,
             kind: "SwitchoverPlan",
             plan,
             patches,
+            deadline_job: job.map(|job| DeadlineView {
+                image: &job.image,
+                service_account: &job.account,
+                after_seconds: patience.as_secs(),
+            }),
+        }
+    }
+
+    /// Who goes back if the tool dies, as a full sentence.
+    fn deadline(&self) -> String {
+        let source = &self.plan.source;
+        match &self.deadline_job {
+            Some(job) => format!(
+                "If this command dies, a Job of {} at {source} goes back to it after {} s.",
+                job.image, job.after_seconds
+            ),
+            None => "If this command dies between fence and promotion, nobody takes writes until `resume` or `abort` is run: \
+                     there is no --deadline-image."
+                .to_owned(),
         }
     }
 
@@ -49,6 +87,7 @@ impl<'a> PlanView<'a> {
         ]);
         page.blank();
         add_steps(&mut page, &plan.steps, Step::purpose);
+        page.line([Span::plain(self.deadline())]);
         add_warnings(&mut page, &plan.warnings);
         page
     }

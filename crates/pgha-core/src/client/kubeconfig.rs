@@ -22,6 +22,13 @@ pub enum KubeconfigSource {
     List(Vec<PathBuf>),
     /// The file in the home folder.
     Home(PathBuf),
+    /// No file: what Kubernetes gives to a pod.
+    Pod {
+        /// The API server's address.
+        server: String,
+        /// The folder with the account's token, namespace and certificate authority.
+        folder: PathBuf,
+    },
 }
 
 impl KubeconfigSource {
@@ -29,6 +36,7 @@ impl KubeconfigSource {
         match self {
             Self::Flag(path) | Self::Home(path) => std::slice::from_ref(path),
             Self::List(paths) => paths,
+            Self::Pod { .. } => &[],
         }
     }
 }
@@ -184,7 +192,12 @@ impl Diagnose for OpenError {
 impl Kubeconfig {
     /// Reads and merges the files.
     pub fn read(source: &KubeconfigSource) -> Result<Self, OpenError> {
-        let mut merged: Option<Parsed> = None;
+        let mut merged: Option<Parsed> = match source {
+            KubeconfigSource::Pod { server, folder } => Some(of_pod(server, folder)?),
+            KubeconfigSource::Flag(_) | KubeconfigSource::List(_) | KubeconfigSource::Home(_) => {
+                None
+            }
+        };
         for path in source.paths() {
             let Some(next) = read_file(path)? else {
                 continue;
@@ -302,6 +315,31 @@ fn program_of(user: &AuthInfo) -> String {
     let provider = user.auth_provider.as_ref();
     exec.or_else(|| provider?.config.get("cmd-path").cloned())
         .unwrap_or_default()
+}
+
+/// The context of a pod is called so.
+const POD_CONTEXT: &str = "in-cluster";
+
+/// A kubeconfig of what a pod was given (Kubernetes documentation, "Accessing the Kubernetes API from a Pod"). The token is
+/// read anew while it is used: it is short-lived.
+fn of_pod(server: &str, folder: &Path) -> Result<Parsed, OpenError> {
+    let path = folder.join("namespace");
+    let namespace = std::fs::read_to_string(&path).map_err(|source| OpenError::Unreadable {
+        path: path.clone(),
+        source,
+    })?;
+    let name = POD_CONTEXT;
+    let config = serde_json::json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": name,
+        "clusters": [{"name": name, "cluster": {
+            "server": server, "certificate-authority": folder.join("ca.crt"),
+        }}],
+        "users": [{"name": name, "user": {"tokenFile": folder.join("token")}}],
+        "contexts": [{"name": name, "context": {
+            "cluster": name, "user": name, "namespace": namespace.trim(),
+        }}],
+    });
+    serde_json::from_value(config).map_err(|error| not_kubeconfig(folder, &error))
 }
 
 /// Reads one file; `None` when there is none.

@@ -1,7 +1,5 @@
 //! The first step: the record of the move at each site, and its epoch on each object.
 
-use std::time::Duration;
-
 use pgha_model::failover::Failover;
 use pgha_model::plan::{Demotion, Feed, Step};
 use pgha_model::record::{Action, Epoch, MoveRecord, RecordedSide};
@@ -24,6 +22,8 @@ pub(super) struct Intent<'a> {
     pub(super) feed: Option<Feed>,
     pub(super) demotion: Option<Demotion>,
     pub(super) failover: Option<&'a Failover>,
+    /// The Job that claims, where it is one.
+    pub(super) deadline_job: Option<&'a str>,
     /// What the user has lifted, as full sentences.
     pub(super) lifted: &'a [String],
 }
@@ -37,6 +37,7 @@ impl Intent<'_> {
             feed: None,
             demotion: None,
             failover: None,
+            deadline_job: None,
             lifted: &[],
         }
     }
@@ -65,9 +66,10 @@ pub(super) async fn claim(
     }
     let of = |part: Part| {
         let mut all = recorded.iter();
-        let (_, now) = all.find(|(side, _)| *side == part)?;
+        let now = all.find(|(side, _)| *side == part).map(|(_, now)| now);
+        // A side that takes no part is what the move before knew of it.
         let before = intent.before.and_then(|record| record.side(part));
-        Some(before.unwrap_or(now).clone())
+        before.or(now).cloned()
     };
     let identifier = sides
         .iter()
@@ -81,8 +83,9 @@ pub(super) async fn claim(
         feed: intent.feed,
         demotion: intent.demotion,
         failover: intent.failover.cloned(),
+        deadline_job: intent.deadline_job.map(str::to_owned),
         stamped,
-        patience: patience(limits),
+        patience: limits.patience(),
     };
     let claim = journal::claim(claiming, places).await?;
     let epoch = claim.epoch();
@@ -100,13 +103,6 @@ pub(super) async fn claim(
     };
     let evidence = format!("Epoch {epoch} is at {at}, in the record and on every object.");
     Ok(((), evidence))
-}
-
-/// How long a writer may be silent: the longest step waits for a few things in turn.
-fn patience(limits: Limits) -> Duration {
-    let longest = [limits.step, limits.stop, limits.proof, limits.promotion];
-    let longest = longest.into_iter().max().unwrap_or_default();
-    longest.saturating_mul(3).min(Duration::from_hours(24))
 }
 
 /// The side as it is before the move.
@@ -133,6 +129,8 @@ async fn record_of(side: &Side) -> RecordedSide {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use pgha_testkit::pgo::PgoSite;
 
     use super::*;

@@ -294,13 +294,13 @@ fn living(record: &MoveRecord) -> String {
     sentence("living-tool", "--take-over", &seen)
 }
 
-fn left((step, error): (Step, StepError), standing: Standing) -> MoveError {
+pub(super) fn left((step, error): (Step, StepError), standing: Standing) -> MoveError {
     let standing = standing_of(&error, standing);
     MoveError::new(step, standing, error)
 }
 
 /// What a side is, read from the API server and from Postgres.
-async fn state_of(side: &mut Side) -> Result<SideState, StepError> {
+pub(super) async fn state_of(side: &mut Side) -> Result<SideState, StepError> {
     side.refresh().await?;
     let pause = side.config().get("pause").and_then(Value::as_bool);
     Ok(SideState {
@@ -312,7 +312,7 @@ async fn state_of(side: &mut Side) -> Result<SideState, StepError> {
 }
 
 /// Makes the object, Patroni's configuration and the hold agree with what the side is.
-async fn restore(
+pub(super) async fn restore(
     side: &mut Side,
     state: SideState,
     section: &Map<String, Value>,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use pgha_model::event::{Event, Standing};
 use pgha_model::plan::Step;
-use pgha_model::record::{Ending, Epoch, MoveResult, Stage};
+use pgha_model::record::{Ending, Epoch, MoveRecord, MoveResult, Stage};
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::{Interrupt, Reporter, StepError};
@@ -15,6 +15,10 @@ use crate::journal::Claim;
 
 /// What is told of the way back, where there is no other side to go back to.
 pub(super) const BACK: &str = "taking back what was done";
+
+/// What the record says of a move that no Job watches.
+const NOBODY_WATCHES: &str =
+    "No Job goes back to the source if this command dies: it was given no --deadline-image.";
 
 /// Tells and records what happens, and stops where it is told to. A clone tells the same reader, so that a step that is told
 /// can tell something itself.
@@ -44,6 +48,26 @@ impl<'a> Steps<'a> {
     /// The epoch of the record, once there is one.
     pub(super) async fn epoch(&self) -> Option<Epoch> {
         self.claim.lock().await.as_ref().map(Claim::epoch)
+    }
+
+    /// The record of an earlier move as it was when this one was claimed.
+    pub(super) async fn earlier(&self, epoch: Epoch) -> Option<MoveRecord> {
+        self.claim.lock().await.as_ref()?.earlier(epoch).cloned()
+    }
+
+    /// Names the Job that goes back when this move falls silent; without one, why there is none is recorded.
+    pub(super) async fn watched_by(&self, job: Option<String>) {
+        let mut claim = self.claim.lock().await;
+        let Some(claim) = claim.as_mut() else {
+            return;
+        };
+        match job {
+            Some(job) => claim.watched_by(job),
+            None => claim.note(&Event::Noted {
+                step: Step::Claim,
+                text: NOBODY_WATCHES.to_owned(),
+            }),
+        }
     }
 
     /// Whether what happens is recorded.

@@ -24,6 +24,7 @@ use pgha_model::site::Part;
 use serde::Serialize;
 use tokio::task::JoinSet;
 
+use super::deadline::DeadlineJob;
 use super::fence::Fence;
 use super::promotion::NewPrimary;
 use super::steps::Steps;
@@ -50,6 +51,10 @@ pub struct Switchover<'a> {
     /// The waiting ends of the direct way from the source's log to the target's.
     handover: Option<Handover>,
     parts: GapParts,
+    /// What goes back to the source if this tool dies.
+    deadline: Option<DeadlineJob>,
+    /// The name of the Job, once its container runs.
+    deadline_job: Option<String>,
 }
 
 /// What a step has found out and a later one needs.
@@ -140,7 +145,16 @@ impl<'a> Switchover<'a> {
             pushing,
             handover: None,
             parts: GapParts::default(),
+            deadline: None,
+            deadline_job: None,
         }
+    }
+
+    /// The same, with a Job at the source that goes back to it if this tool dies.
+    #[must_use]
+    pub fn with_deadline(mut self, job: Option<DeadlineJob>) -> Self {
+        self.deadline = job;
+        self
     }
 
     pub(super) fn note(&self, step: Step, text: String) {

@@ -35,6 +35,8 @@ pub struct Claiming {
     pub demotion: Option<Demotion>,
     /// What a failover adds.
     pub failover: Option<Failover>,
+    /// The Job that claims, where it is one.
+    pub deadline_job: Option<String>,
     /// The highest epoch that the objects carry: a journal may be lost.
     pub stamped: Epoch,
     /// For how long the writer may be silent.
@@ -144,6 +146,7 @@ fn record(claiming: Claiming, epoch: Epoch, operator: Option<String>) -> MoveRec
         feed: claiming.feed,
         demotion: claiming.demotion,
         failover: claiming.failover,
+        deadline_job: claiming.deadline_job,
         stage: Stage::Preparing,
         deadline: deadline(claiming.patience),
         events: Vec::new(),

@@ -82,6 +82,7 @@ fn claiming(takes_over: Option<Epoch>) -> Claiming {
         feed: None,
         demotion: None,
         failover: None,
+        deadline_job: None,
         stamped: Epoch(0),
         patience: Duration::from_mins(1),
     }

@@ -84,6 +84,7 @@ fn the_manifests_permit_what_the_code_needs_and_nothing_else() {
     for (file, role) in [
         ("viewer.yaml", Role::Viewer),
         ("operator.yaml", Role::Operator),
+        ("deadline.yaml", Role::DeadlinePlacer),
         ("secrets.yaml", Role::SecretKeeper),
     ] {
         assert_eq!(permitted(file), needed(role), "{file}");

@@ -138,6 +138,19 @@ pub(super) const ENGINE: &[(Guard, Engine)] = &[
         },
     ),
     (
+        Guard::UntoldTarget,
+        Engine {
+            id: "untold-target",
+            stops: "the Job at the source makes it primary at the deadline although the target may have been told to become so",
+            place: Place::Decision,
+            answers: &["F1", "F6", "EDB, CNPG"],
+            lifted_by: None,
+            missed_by: unit(
+                "deadline::tests::a_source_whose_target_may_be_told_to_become_primary_stays_fenced",
+            ),
+        },
+    ),
+    (
         Guard::ForwardOnly,
         Engine {
             id: "forward-only",

@@ -40,6 +40,7 @@ pub(crate) fn record(epoch: u64) -> MoveRecord {
         feed: Some(Feed::Archive),
         demotion: Some(Demotion::InPlace),
         failover: None,
+        deadline_job: None,
         stage: Stage::Preparing,
         deadline: at(60),
         events: vec![RecordedEvent {

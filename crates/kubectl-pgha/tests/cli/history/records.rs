@@ -220,6 +220,7 @@ impl Tape {
             feed: Some(Feed::Archive),
             demotion: Some(Demotion::InPlace),
             failover: None,
+            deadline_job: None,
             stage: Stage::Preparing,
             deadline: claimed_at + Duration::from_mins(2),
             events: Vec::new(),

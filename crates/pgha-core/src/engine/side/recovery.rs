@@ -48,6 +48,16 @@ impl Side {
         Ok(self.await_recovery("t", &leader, limit).await?.is_some())
     }
 
+    /// Waits until this member's Postgres answers and is in recovery; `false` when the time is over.
+    pub(in crate::engine) async fn in_recovery(
+        &self,
+        member: &Container,
+        limit: Duration,
+    ) -> Result<bool, StepError> {
+        let only = std::slice::from_ref(member);
+        Ok(self.await_recovery("t", only, limit).await?.is_some())
+    }
+
     /// Whether some member answers now and takes writes.
     pub(in crate::engine) async fn takes_writes(&self) -> bool {
         self.first_that_says("f", &self.containers())

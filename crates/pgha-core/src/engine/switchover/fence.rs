@@ -5,11 +5,15 @@ use pgha_model::proof::Closure;
 
 use super::Switchover;
 use crate::engine::StepError;
+use crate::engine::deadline::await_watching;
 use crate::engine::fence::check_leader;
 
 impl Switchover<'_> {
     /// The leader of the source stops cleanly; its own control data says where.
     pub(super) async fn fence(&mut self) -> Result<(Closure, String), StepError> {
+        if let Some(job) = &self.deadline_job {
+            await_watching(&self.source, job, self.limits.step).await?;
+        }
         tokio::try_join!(
             check_leader(&self.source, &self.plan.source_leader),
             check_leader(&self.target, &self.plan.target_leader)

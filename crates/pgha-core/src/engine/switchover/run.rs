@@ -8,6 +8,7 @@ use pgha_model::record::{Action, MoveResult as RecordedResult, Stage};
 
 use super::Switchover;
 use crate::engine::claim::{Intent, claim};
+use crate::engine::deadline::place;
 use crate::engine::{MoveError, MoveResult, StepError};
 
 /// What came of a command, or at which step it failed and why.
@@ -94,7 +95,25 @@ impl Switchover<'_> {
         let sides = (Some(&mut self.source), Some(&mut self.target));
         let claimed = claim(&steps, intent, sides.0, sides.1, limits).await;
         self.reached.claimed = steps.is_recorded().await;
-        claimed
+        let ((), evidence) = claimed?;
+        self.place_deadline_job(evidence).await
+    }
+
+    /// From now on a Job at the source watches the record, where there is an image for it.
+    async fn place_deadline_job(&mut self, evidence: String) -> Result<((), String), StepError> {
+        let Some(job) = &self.deadline else {
+            self.steps.watched_by(None).await;
+            return Ok(((), evidence));
+        };
+        let epoch = self.steps.epoch().await.unwrap_or_default();
+        let name = place(job, &self.source, epoch, self.limits).await?;
+        self.steps.watched_by(Some(name.clone())).await;
+        let after = self.limits.patience().as_secs();
+        let evidence = format!(
+            "{evidence} Job {name} goes back to the source after {after} s without a word."
+        );
+        self.deadline_job = Some(name);
+        Ok(((), evidence))
     }
 
     async fn decide(&self, decision: Decision) -> Done {

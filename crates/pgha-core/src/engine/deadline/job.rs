@@ -1,0 +1,170 @@
+//! The Job that watches a move at its source.
+
+use std::time::Duration;
+
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::api::{ListParams, PostParams};
+use pgha_model::record::Epoch;
+use serde_json::{Value, json};
+
+use crate::client::FIELD_MANAGER;
+use crate::clock;
+use crate::diagnose::sanitised;
+use crate::engine::side::{Side, settled};
+use crate::engine::{Limits, StepError};
+use crate::settle::{Look, await_until};
+
+/// Pause between two looks at its pod.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// On the Job's pod: its Job. The label of Kubernetes itself has changed its name (1.27).
+const LABEL: &str = "pgha.dev/deadline-job";
+
+/// How long a Job that has ended stays, with its log.
+const KEPT: Duration = Duration::from_hours(1);
+
+/// How often its container may start again: the kubelet waits longer each time, up to five minutes.
+const RESTARTS: u32 = 1_000;
+
+/// The user and group of its process, which needs none of its own in the image.
+const USER: u32 = 65_532;
+
+/// What is run at the source, and as whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadlineJob {
+    /// An image that has `kubectl-pgha` on its `PATH`.
+    pub image: String,
+    /// A `ServiceAccount` of the cluster's namespace that is permitted what the operator's role permits.
+    pub account: String,
+}
+
+impl DeadlineJob {
+    /// Its name for a move of this epoch.
+    pub fn name(cluster: &str, epoch: Epoch) -> String {
+        format!("{cluster}-pgha-{epoch}")
+    }
+
+    fn manifest(&self, at: &Side, epoch: Epoch, limits: Limits) -> Value {
+        let (cluster, namespace) = (&at.cluster, &at.site.namespace);
+        let name = Self::name(cluster, epoch);
+        let labels = json!({
+            "app.kubernetes.io/managed-by": FIELD_MANAGER,
+            "pgha.dev/cluster": cluster,
+            LABEL: &name,
+        });
+        let seconds = |duration: Duration| format!("{}s", duration.as_secs().max(1));
+        let command = [
+            "kubectl-pgha".to_owned(),
+            "deadline".to_owned(),
+            cluster.clone(),
+            format!("--namespace={namespace}"),
+            format!("--epoch={epoch}"),
+            format!("--job={name}"),
+            format!("--after={}", seconds(limits.patience())),
+            format!("--timeout={}", seconds(limits.step)),
+        ];
+        json!({
+            "apiVersion": "batch/v1", "kind": "Job",
+            "metadata": {"name": name, "namespace": namespace, "labels": labels},
+            "spec": {
+                "backoffLimit": RESTARTS,
+                "ttlSecondsAfterFinished": KEPT.as_secs(),
+                "template": {
+                    "metadata": {"labels": labels},
+                    "spec": {
+                        "restartPolicy": "OnFailure",
+                        "serviceAccountName": self.account,
+                        "securityContext": {
+                            "runAsNonRoot": true, "runAsUser": USER, "runAsGroup": USER,
+                            "seccompProfile": {"type": "RuntimeDefault"},
+                        },
+                        "containers": [{
+                            "name": "deadline",
+                            "image": self.image,
+                            "command": command,
+                            "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
+                            "securityContext": {
+                                "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
+                                "capabilities": {"drop": ["ALL"]},
+                            },
+                        }],
+                    },
+                },
+            },
+        })
+    }
+}
+
+/// Creates the Job at a side and waits until its container runs. Its name.
+pub(in crate::engine) async fn place(
+    job: &DeadlineJob,
+    at: &Side,
+    epoch: Epoch,
+    limits: Limits,
+) -> Result<String, StepError> {
+    let name = DeadlineJob::name(&at.cluster, epoch);
+    let manifest = job.manifest(at, epoch, limits);
+    let object: Job =
+        serde_json::from_value(manifest).map_err(|error| StepError::BasisChanged {
+            what: format!("the Job {name} cannot be written: {error}"),
+        })?;
+    let api: Api<Job> = Api::namespaced(at.site.client.clone(), &at.site.namespace);
+    let params = PostParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PostParams::default()
+    };
+    let what = format!("job {name}");
+    at.site
+        .call("create", &what, api.create(&params, &object))
+        .await?;
+    await_watching(at, &name, limits.step).await?;
+    Ok(name)
+}
+
+/// Waits until the container of a side's Job runs.
+pub(in crate::engine) async fn await_watching(
+    at: &Side,
+    job: &str,
+    limit: Duration,
+) -> Result<(), StepError> {
+    let pods: Api<Pod> = Api::namespaced(at.site.client.clone(), &at.site.namespace);
+    let params = ListParams::default().labels(&format!("{LABEL}={job}"));
+    let settlement = await_until(clock::monotonic() + limit, LOOK, async || {
+        let listed = at.site.call("list", "pods", pods.list(&params)).await?;
+        let mut states = listed.items.iter().map(state);
+        Ok::<_, StepError>(match states.find(Result::is_ok) {
+            Some(_) => Look::Settled(()),
+            None => Look::NotYet(match listed.items.iter().find_map(|pod| state(pod).err()) {
+                Some(why) => format!("the pod of {job} does not run: {why}"),
+                None => format!("{job} has no pod"),
+            }),
+        })
+    });
+    settled(
+        "the Job that goes back at the deadline",
+        limit,
+        settlement.await?,
+    )
+}
+
+/// Whether a pod's container runs; why not, as the kubelet says.
+fn state(pod: &Pod) -> Result<(), String> {
+    let status = pod.status.as_ref();
+    let container = status.and_then(|status| status.container_statuses.as_ref()?.first());
+    if container.is_some_and(|container| container.ready) {
+        return Ok(());
+    }
+    let state = container.and_then(|container| container.state.as_ref());
+    let waiting = state.and_then(|state| state.waiting.as_ref());
+    let ended = state.and_then(|state| state.terminated.as_ref());
+    let phase = || status.and_then(|status| status.phase.clone());
+    let why = waiting
+        .and_then(|waiting| waiting.reason.clone())
+        .or_else(|| ended.map(|ended| format!("it ended with {}", ended.exit_code)))
+        .or_else(phase);
+    Err(sanitised(
+        &why.unwrap_or_else(|| "it has no state".to_owned()),
+    ))
+}
