@@ -122,7 +122,7 @@ impl<'k> RejoinRun<'k> {
         let fenced = steps.gives_up(Step::Fence, self.fence()).await;
         fenced.map_err(late)?;
         steps.stops(Step::Hold, self.hold()).await.map_err(late)?;
-        let kept = steps.stops(Step::Prove, self.keep_tail()).await;
+        let kept = steps.stops(Step::Prove, self.keep_tail(steps)).await;
         let kept = kept.map_err(late)?;
         let passed = steps
             .gives_up(Step::Verify, self.pass_dead_branch(steps))
@@ -192,8 +192,12 @@ impl<'k> RejoinRun<'k> {
     }
 
     /// Where the source has left the service's history, and what only it holds, copied to this machine.
-    async fn keep_tail(&mut self) -> Result<(Option<KeptTail>, String), StepError> {
+    async fn keep_tail(
+        &mut self,
+        steps: &Steps<'_>,
+    ) -> Result<(Option<KeptTail>, String), StepError> {
         let limit = self.limits.step;
+        self.await_begun_copies(steps).await?;
         let tail = read_tail(&mut self.source, &mut self.target, limit).await?;
         let Some(tail) = tail else {
             let evidence =

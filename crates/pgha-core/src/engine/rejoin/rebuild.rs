@@ -77,7 +77,45 @@ if [ -d "$PGDATA.{suffix}" ] && [ "$(ls -A "$PGDATA")" = "$cache" ]; then rm "$P
     )
 }
 
+/// Says where the old data is of a member whose new copy is not finished: pgBackRest restores the control file last (its
+/// documentation, `restore`), and `pg_basebackup` too (PostgreSQL source, `basebackup.c`).
+const UNFINISHED_COPY: &str = r#"if [ ! -f "$PGDATA/global/pg_control" ]; then ls -d "$PGDATA".pgha-* 2>/dev/null | tail -n 1; fi; true"#;
+
 impl RejoinRun<'_> {
+    /// Waits for the copies that an earlier rejoin has begun and that are not finished: before that nothing can be compared.
+    pub(super) async fn await_begun_copies(&self, steps: &Steps<'_>) -> Result<(), StepError> {
+        let site = &self.source.site;
+        for member in &self.source.facts.survey.members {
+            let container = database(&member.pod);
+            let mut told = false;
+            let settlement = await_until(clock::monotonic() + LONGEST, LOOK, async || {
+                let old = match run(site, &container, UNFINISHED_COPY, ASIDE).await {
+                    Ok(old) => old.trim().to_owned(),
+                    // A container that starts is asked again by whoever compares.
+                    Err(_) if !told => return Ok(Look::Settled(())),
+                    Err(error) => return Ok(Look::NotYet(error.to_string())),
+                };
+                if old.is_empty() {
+                    return Ok::<_, StepError>(Look::Settled(()));
+                }
+                if !told {
+                    told = true;
+                    let text = format!(
+                        "{} has its old data in {old} and gets a new copy.",
+                        member.pod
+                    );
+                    steps.note(Step::Prove, text);
+                }
+                Ok(Look::NotYet(format!(
+                    "the copy of {} is not finished",
+                    member.pod
+                )))
+            });
+            settled("a new copy of every member", LONGEST, settlement.await?)?;
+        }
+        Ok(())
+    }
+
     /// Sets aside the data of every member and waits until each has a new copy.
     pub(super) async fn rebuild(
         &mut self,
@@ -266,6 +304,20 @@ pg_ctl() {{ [ "$3" != status ] || {{ cut -d' ' -f3 /proc/{pid}/stat >>"$PGDATA/.
         volume.run(&clear_cache("pgha-7"));
         assert_eq!(names(&volume.at("pg15")), Vec::<String>::new());
         assert!(volume.at("pg15.pgha-7").join(cache).exists());
+    }
+
+    #[test]
+    fn a_copy_without_its_control_file_is_not_finished() {
+        let volume = Volume::new();
+        let said = |volume: &Volume| String::from_utf8(volume.run(UNFINISHED_COPY).stdout).unwrap();
+        // A folder that was never renamed is no copy.
+        assert_eq!(said(&volume), "");
+        fs::create_dir(volume.at("pg15.pgha-7")).unwrap();
+        let old = format!("{}\n", volume.at("pg15.pgha-7").display());
+        assert_eq!(said(&volume), old);
+        fs::create_dir(volume.at("pg15/global")).unwrap();
+        fs::write(volume.at("pg15/global/pg_control"), "").unwrap();
+        assert_eq!(said(&volume), "");
     }
 
     struct Nowhere;
