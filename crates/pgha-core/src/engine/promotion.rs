@@ -55,7 +55,11 @@ pub(super) async fn send(
     if let Err(error) = side.send_object(&object).await {
         let refused = matches!(&error, StepError::Call(call) if call.effect() == Effect::None);
         *sent = !refused && !error.is_superseded();
-        return Err(error);
+        // Where only the answer was lost, the object says so; it is never sent a second time.
+        let is_there = *sent && side.refresh().await.is_ok() && !side.object_says_standby();
+        if !is_there {
+            return Err(error);
+        }
     }
     let Err(repeated) = side.send_config(&config).await else {
         return Ok(None);
