@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 
 use crate::lab;
 
@@ -11,6 +11,10 @@ pub(crate) const SEEDS: u64 = 10_000;
 
 /// Run moves in a simulated world, each with the faults that its seed draws, and judge what is left of each
 #[derive(Debug, clap::Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "flags, each with its own name"
+)]
 pub(crate) struct Args {
     /// How many schedules
     #[arg(long, default_value_t = SEEDS)]
@@ -27,10 +31,41 @@ pub(crate) struct Args {
     /// Take the tests out of every patch: shows that the search finds what they are for
     #[arg(long)]
     ignore_tests: bool,
+
+    /// Compare docs/testing.md with each fault at each write, and judge what each ends in
+    #[arg(long)]
+    page: bool,
+
+    /// Write docs/testing.md
+    #[arg(long, requires = "page")]
+    write: bool,
+
+    /// Show one schedule of docs/testing.md: the fault's place in the table and the number of the write
+    #[arg(long, value_name = "FAULT-WRITE")]
+    strike: Option<String>,
 }
+
+/// The page that is made of the matrix.
+pub(crate) const PAGE: &str = "docs/testing.md";
 
 /// Runs the schedules and fails when one of them does.
 pub(crate) fn run(args: &Args) -> Result<()> {
+    if args.page {
+        let mut words = vec!["--page", PAGE];
+        words.extend(args.write.then_some("--write"));
+        ensure!(
+            command().args(words).status()?.success(),
+            "a fault does not end as it should, or {PAGE} is stale"
+        );
+        return Ok(());
+    }
+    if let Some(strike) = &args.strike {
+        ensure!(
+            command().args(["--strike", strike]).status()?.success(),
+            "the schedule failed"
+        );
+        return Ok(());
+    }
     let mut words = vec![
         "--seeds".to_owned(),
         args.seeds.to_string(),

@@ -70,6 +70,9 @@ fn run_parts(args: &Args, count: &mut Count) -> Result<()> {
     let seeds = crate::sim::SEEDS.to_string();
     let mut sim = crate::sim::command();
     part::run("sim", sim.args(["--seeds", &seeds]), count)?;
+    let mut page = crate::sim::command();
+    let page = page.args(["--page", crate::sim::PAGE]);
+    part::run("each fault at each write", page, count)?;
     if args.no_lab {
         part::say("== lab suite: left out");
         return Ok(());

@@ -15,6 +15,8 @@ mod replay;
 mod replication;
 mod report;
 #[cfg(test)]
+mod rivals;
+#[cfg(test)]
 pub(crate) mod samples;
 #[cfg(test)]
 mod tests;

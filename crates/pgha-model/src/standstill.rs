@@ -450,7 +450,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_that_could_be_elected_must_hold_it_too() {
+    fn cnpg_4284_a_member_that_could_be_elected_must_hold_it_too() {
         let source = side(1, &["0/50000A0"], &[]);
         let doubt = judge(&source, &side(1, &["0/50000A0", "0/5000000"], &[])).unwrap_err();
         assert!(matches!(doubt, Doubt::ReplicaBehind { .. }), "{doubt}");

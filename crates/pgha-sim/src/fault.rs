@@ -21,10 +21,16 @@ pub(crate) enum Trouble {
     Conflict,
     /// The API server of the request's site is not reached for so many milliseconds.
     Outage(u64),
+    /// The API server of this site is not reached for so many milliseconds.
+    Down(usize, u64),
     /// The leader of a site crashes.
     Crash(usize),
     /// The leader's pod of a site is replaced by one of the same name.
     Replace(usize),
+    /// Somebody wipes the conditions of a site's object.
+    WipeConditions(usize),
+    /// The leader of a site stops now or does not start again.
+    NeverUp(usize),
     /// The repository takes and gives nothing for so many milliseconds.
     Archive(u64),
 }
@@ -38,6 +44,8 @@ pub(crate) struct Faults {
     /// For how many milliseconds the record of the move may stay as it is before a Job at the source goes back to it;
     /// `None` without a Job. Often less than a living tool needs: whom it takes the move from must not matter.
     pub(crate) job_after: Option<u64>,
+    /// The repository holds the history of a timeline that nobody is on.
+    pub(crate) orphan_history: bool,
     /// The fence of epochs is taken out of the world: a control that shows that the search finds something.
     pub(crate) ignores_tests: bool,
 }
@@ -55,6 +63,7 @@ impl Faults {
             at,
             aborts: rng.percent(40),
             job_after: None,
+            orphan_history: false,
             ignores_tests: false,
         }
     }

@@ -1,4 +1,4 @@
-//! `pgha-sim --seeds N [--seed S] [--ignore-tests]`: moves in a simulated world, each with the faults of its seed.
+//! `pgha-sim --seeds N [--seed S] [--ignore-tests]`, or `--page FILE [--write]`: moves in a simulated world, each with the faults of its seed.
 //!
 //! The real client, core and engine run here under paused time. The two API servers, operators, Patronis, servers and the
 //! repository around them are simulated, and an auditor looks at that world alone. `cargo xtask sim` builds it with
@@ -8,6 +8,12 @@
 mod exec;
 #[cfg(debug_assertions)]
 mod fault;
+#[cfg(debug_assertions)]
+mod matrix;
+#[cfg(debug_assertions)]
+mod page;
+#[cfg(all(test, debug_assertions))]
+mod rivals;
 #[cfg(debug_assertions)]
 mod rng;
 #[cfg(debug_assertions)]

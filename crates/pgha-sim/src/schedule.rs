@@ -17,14 +17,68 @@ const STARTS: u32 = 5;
 /// How often somebody runs the command again that the last one named.
 const ROUNDS: u32 = 4;
 
+/// How the move itself ended, before anybody came after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum First {
+    /// As planned.
+    Done,
+    /// Everything is as before, or the source is primary again; also a refusal.
+    Back,
+    /// With something left behind, and a next command.
+    Held,
+    /// Its tool is dead, or another one has taken over.
+    Left,
+}
+
+impl First {
+    /// What the command told begins with where it has left things.
+    fn of(ended: Option<&Result<(), String>>) -> Self {
+        match ended {
+            None => Self::Left,
+            Some(Ok(())) => Self::Done,
+            Some(Err(text)) if text.starts_with("Superseded") => Self::Left,
+            Some(Err(text)) => {
+                let is_back = ["Unchanged", "BackAtSource", "refused"];
+                if is_back.iter().any(|word| text.starts_with(word)) {
+                    Self::Back
+                } else {
+                    Self::Held
+                }
+            }
+        }
+    }
+}
+
 /// What came of a schedule.
 pub(crate) struct Verdict {
+    pub(crate) first: First,
     /// What must never be, in the order in which it was seen.
     pub(crate) violations: Vec<String>,
     pub(crate) trace: Vec<String>,
     pub(crate) faults: Faults,
     /// Whether the primary has changed sides.
     pub(crate) moved: bool,
+    /// The records at the source, by key.
+    #[cfg(test)]
+    pub(crate) journal: serde_json::Value,
+}
+
+#[cfg(test)]
+impl Verdict {
+    /// The number of the first write that was sent in this step.
+    pub(crate) fn write_of(&self, step: &str) -> Option<u64> {
+        let started = format!("first tool: Started {{ step: {step} }}");
+        let begun = self.trace.iter().position(|line| line.contains(&started))?;
+        let mut lines = self.trace.iter().skip(begun);
+        lines.find_map(|line| {
+            line.split_once(" write ")?
+                .1
+                .split(' ')
+                .next()?
+                .parse()
+                .ok()
+        })
+    }
 }
 
 /// Runs the schedule of a seed; `ignores_tests` takes the fence of epochs out of the world.
@@ -38,46 +92,95 @@ pub(crate) fn run(seed: u64, ignores_tests: bool) -> Verdict {
             .then_some(1_000 + 1_000 * (seed % 19)),
         ..Faults::draw(&mut rng)
     };
+    run_in(rng, faults)
+}
+
+/// Runs a schedule with these faults, in the world of a seed.
+pub(crate) fn run_with(seed: u64, faults: Faults) -> Verdict {
+    run_in(Rng::new(seed), faults)
+}
+
+fn run_in(mut rng: Rng, faults: Faults) -> Verdict {
     let runtime = Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build();
     let Ok(runtime) = runtime else {
         return Verdict {
+            first: First::Left,
             violations: vec!["no runtime".to_owned()],
             trace: Vec::new(),
             faults,
             moved: false,
+            #[cfg(test)]
+            journal: serde_json::Value::Null,
         };
     };
     runtime.block_on(async {
-        let shared = Shared::new(World::new(rng.split(), faults.clone()));
-        let beat = shared.clone();
-        shared.spawn(async move {
-            loop {
-                pass(TICK_MS).await;
-                let now = beat.now();
-                beat.world().tick(now);
-            }
-        });
-        Box::pin(play(&shared, &mut rng)).await;
+        let shared = begin(rng.split(), faults.clone());
+        let first = Box::pin(play(&shared, &mut rng)).await;
         let mut world = shared.world();
         Verdict {
+            first,
             violations: std::mem::take(&mut world.violations),
             trace: std::mem::take(&mut world.trace),
             faults,
             moved: world.sites[1].leader().state == State::Primary,
+            #[cfg(test)]
+            journal: world.sites[0].journal(),
         }
     })
 }
 
+/// A world that lives.
+fn begin(rng: Rng, faults: Faults) -> Shared {
+    let shared = Shared::new(World::new(rng, faults));
+    let beat = shared.clone();
+    shared.spawn(async move {
+        loop {
+            pass(TICK_MS).await;
+            let now = beat.now();
+            beat.world().tick(now);
+        }
+    });
+    shared
+}
+
+/// Moves back and forth, one after the other, in the world of a seed; what must never be.
+#[cfg(test)]
+pub(crate) fn ping_pong(seed: u64, moves: usize) -> Vec<String> {
+    let runtime = Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let shared = begin(Rng::new(seed).split(), Faults::default());
+        for number in 0..moves {
+            let from = number % 2;
+            let tool = Tool::new(true);
+            let command = Command {
+                shared: &shared,
+                tool,
+                sides: (from, 1 - from),
+            };
+            let ended = Box::pin(command.switchover()).await;
+            if let Err(error) = ended {
+                shared.world().violate(&format!("move {number}: {error}"));
+                break;
+            }
+            pass(10_000).await;
+        }
+        pass(25_000).await;
+        judge(&shared, None);
+        std::mem::take(&mut shared.world().violations)
+    })
+}
+
 /// The move, beside it whoever takes it over, and afterwards whatever the last command said.
-async fn play(shared: &Shared, rng: &mut Rng) {
+async fn play(shared: &Shared, rng: &mut Rng) -> First {
     let first = Tool::new(true);
-    let command = Command {
-        shared,
-        tool: first.clone(),
-    };
+    let command = Command::forward(shared, first.clone());
     let moving = async {
         let ended = live(shared, &first, command.switchover()).await;
         first.leave();
@@ -95,15 +198,14 @@ async fn play(shared: &Shared, rng: &mut Rng) {
         Action::Resume
     };
     note(shared, "the move", ended.as_ref());
+    let first = First::of(ended.as_ref());
+    see_that_somebody_writes(shared);
     let mut last = None;
     for round in 0..ROUNDS {
         pass(3_000).await;
         heal(shared);
         let tool = Tool::new(false);
-        let command = Command {
-            shared,
-            tool: tool.clone(),
-        };
+        let command = Command::forward(shared, tool);
         let done = Box::pin(command.take_over(action)).await;
         note(
             shared,
@@ -122,6 +224,7 @@ async fn play(shared: &Shared, rng: &mut Rng) {
     // The slowest standby asks the archive every five seconds, and a segment is full after as many.
     pass(25_000).await;
     judge(shared, last);
+    first
 }
 
 fn heal(shared: &Shared) {
@@ -129,6 +232,7 @@ fn heal(shared: &Shared) {
     world.archive.broken_until = 0;
     for site in &mut world.sites {
         site.down_until = 0;
+        site.never_up = false;
     }
 }
 
@@ -148,9 +252,24 @@ async fn look_after(shared: &Shared, rng: &mut Rng, first: &Tool) {
         Action::Resume
     };
     let tool = Tool::new(false);
-    let command = Command { shared, tool };
+    let command = Command::forward(shared, tool);
     let done = Box::pin(command.take_over(action)).await;
     note(shared, "beside it", Some(&done.map(drop)));
+}
+
+/// Whom a Job watches, he leaves nobody without a primary, unless he died between the decision and the promotion.
+fn see_that_somebody_writes(shared: &Shared) {
+    let mut world = shared.world();
+    let somebody = world.sites.iter().any(|site| {
+        matches!(
+            site.leader().state,
+            State::Primary | State::Promoting { .. }
+        )
+    });
+    let is_excused = somebody || world.sites[0].says_promoting();
+    if world.faults.job_after.is_some() && !is_excused {
+        world.violate("I4: nobody is primary after the Job's end");
+    }
 }
 
 /// The Job at the source, which the kubelet starts again when it fails.
@@ -166,7 +285,7 @@ async fn watch(shared: &Shared, first: &Tool) {
     }
     for _ in 0..STARTS {
         let tool = Tool::new(false);
-        let command = Command { shared, tool };
+        let command = Command::forward(shared, tool);
         let done = Box::pin(command.deadline(after)).await;
         note(shared, "the Job", Some(&done.clone().map(drop)));
         if done == Ok(WentBack::Yes) && shared.world().sites[0].leader().state != State::Primary {

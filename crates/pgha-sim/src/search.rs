@@ -6,6 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
+use crate::matrix;
+use crate::page;
 use crate::schedule::{self, Verdict};
 
 /// Seeds that are told with their trace.
@@ -16,13 +18,25 @@ struct Asked {
     first: u64,
     ignores_tests: bool,
     shows_trace: bool,
+    /// The page that is made of the matrix, and whether it is written or compared.
+    page: Option<(String, bool)>,
+    /// A fault of the matrix, by its place, and the number of a write.
+    strike: Option<(usize, u64)>,
 }
 
 pub(crate) fn main() -> ExitCode {
     let Some(asked) = read(std::env::args().skip(1)) else {
-        say("usage: pgha-sim [--seeds N] [--seed S] [--ignore-tests] [--trace]");
+        say(
+            "usage: pgha-sim [--seeds N] [--seed S] [--ignore-tests] [--trace] [--page FILE [--write]] [--strike FAULT-WRITE]",
+        );
         return ExitCode::from(2);
     };
+    if let Some((file, writes)) = &asked.page {
+        return make_page(file, *writes);
+    }
+    if let Some((place, write)) = asked.strike {
+        return strike(place, write);
+    }
     let began = Instant::now();
     let (next, failed) = (AtomicU64::new(0), Mutex::new(Vec::new()));
     let moved = AtomicU64::new(0);
@@ -83,6 +97,47 @@ fn conclude(asked: &Asked, mut failed: Vec<(u64, Verdict)>, moved: u64, seconds:
     }
 }
 
+/// Makes the page of what is tested; compared with the file, it must be the same.
+fn make_page(file: &str, writes: bool) -> ExitCode {
+    let (text, wrong) = page::make();
+    for line in &wrong {
+        say(line);
+    }
+    let stored = std::fs::read_to_string(file).unwrap_or_default();
+    if writes && let Err(error) = std::fs::write(file, &text) {
+        say(&format!("{file} cannot be written: {error}"));
+        return ExitCode::FAILURE;
+    }
+    let is_stale = !writes && stored != text;
+    if is_stale {
+        say(&format!("{file} is stale: cargo xtask sim --page --write"));
+    }
+    say(&format!(
+        "{file}: {} rows, {} wrong",
+        text.lines().filter(|line| line.starts_with("| ")).count(),
+        wrong.len()
+    ));
+    if is_stale || !wrong.is_empty() {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+/// One schedule of the matrix, with what happened.
+fn strike(place: usize, write: u64) -> ExitCode {
+    let Some(verdict) = matrix::again(place, write) else {
+        say("there is no such fault");
+        return ExitCode::from(2);
+    };
+    tell(1, &verdict);
+    if verdict.violations.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
 fn tell(seed: u64, verdict: &Verdict) {
     say(&format!("seed {seed}: {:?}", verdict.faults));
     for line in verdict.trace.iter().chain(&verdict.violations) {
@@ -96,6 +151,8 @@ fn read(mut words: impl Iterator<Item = String>) -> Option<Asked> {
         first: 1,
         ignores_tests: false,
         shows_trace: false,
+        page: None,
+        strike: None,
     };
     while let Some(word) = words.next() {
         match word.as_str() {
@@ -103,6 +160,13 @@ fn read(mut words: impl Iterator<Item = String>) -> Option<Asked> {
             "--seed" => asked.first = words.next()?.parse().ok()?,
             "--ignore-tests" => asked.ignores_tests = true,
             "--trace" => asked.shows_trace = true,
+            "--page" => asked.page = Some((words.next()?, false)),
+            "--write" => asked.page.as_mut()?.1 = true,
+            "--strike" => {
+                let text = words.next()?;
+                let (place, write) = text.split_once('-')?;
+                asked.strike = Some((place.parse().ok()?, write.parse().ok()?));
+            }
             _ => return None,
         }
     }
@@ -142,6 +206,15 @@ mod tests {
     #[test]
     fn a_claim_that_fails_half_way_takes_nothing_back_of_a_later_move() {
         assert_eq!(schedule::run(5144, false).violations, [""; 0]);
+    }
+
+    /// A Job takes a move over that died between the fence and the promotion.
+    #[test]
+    fn a_job_goes_back_from_a_fence() {
+        let verdict = schedule::run(720, false);
+        assert_eq!(verdict.violations, [""; 0]);
+        let told = |line: &String| line.contains("on a new timeline") && line.contains("Promote");
+        assert!(verdict.trace.iter().any(told), "{:?}", verdict.trace);
     }
 
     #[test]

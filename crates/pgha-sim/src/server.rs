@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::exec;
 use crate::fault::Trouble;
-use crate::site::{NAMESPACE, State};
+use crate::site::{CLUSTER, NAMESPACE, State};
 use crate::time::pass;
 use crate::world::World;
 
@@ -210,8 +210,16 @@ impl Shared {
         ));
         match trouble? {
             Trouble::Outage(time) => world.sites[site].down_until = now + time,
+            Trouble::Down(at, time) => world.sites[at].down_until = now + time,
             Trouble::Archive(time) => world.archive.broken_until = now + time,
             Trouble::Crash(at) => world.crash(at, now),
+            Trouble::NeverUp(at) => world.sites[at].never_up = true,
+            Trouble::WipeConditions(at) => {
+                let cluster = world.sites[at].cluster.clone();
+                cluster.change("postgresclusters", NAMESPACE, CLUSTER, |object| {
+                    object["status"]["conditions"] = Value::Array(Vec::new());
+                });
+            }
             Trouble::Replace(at) => {
                 world.crash(at, now);
                 world.sites[at].members[0].uid.push('x');

@@ -95,6 +95,8 @@ pub(crate) struct Site {
     pub(crate) resync_at: u64,
     /// Until when its API server is not reached.
     pub(crate) down_until: u64,
+    /// Whether its leader does not start any more once it is down.
+    pub(crate) never_up: bool,
     pub(crate) archive_at: u64,
     pub(crate) fetch_at: u64,
     /// The segment that the archiver could not push.
@@ -102,12 +104,25 @@ pub(crate) struct Site {
 }
 
 impl Site {
+    /// The records of moves that the site keeps, by key; nothing before the first.
+    pub(crate) fn journal(&self) -> Value {
+        let name = format!("{CLUSTER}-pgha");
+        let journal = self.cluster.object("configmaps", NAMESPACE, &name);
+        journal.map_or(Value::Null, |journal| journal["data"].clone())
+    }
+
     /// Whether a move has claimed the site's cluster.
     pub(crate) fn has_record(&self) -> bool {
-        let name = format!("{CLUSTER}-pgha");
-        self.cluster
-            .object("configmaps", NAMESPACE, &name)
-            .is_some()
+        !self.journal().is_null()
+    }
+
+    /// Whether the first move's record says that the target may be told to become primary.
+    pub(crate) fn says_promoting(&self) -> bool {
+        let journal = self.journal();
+        let record = journal["move-1"]
+            .as_str()
+            .and_then(|text| serde_json::from_str::<Value>(text).ok());
+        record.is_some_and(|record| record["stage"] == "promoting")
     }
 
     pub(crate) fn leader(&self) -> &Member {

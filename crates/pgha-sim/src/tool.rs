@@ -48,6 +48,8 @@ pub(crate) enum WentBack {
 pub(crate) struct Command<'a> {
     pub(crate) shared: &'a Shared,
     pub(crate) tool: Tool,
+    /// From which site to which.
+    pub(crate) sides: (usize, usize),
 }
 
 /// Runs a command until it ends or its tool is killed: `None`. A tool that stands still does nothing meanwhile.
@@ -83,11 +85,22 @@ pub(crate) async fn live(
     }
 }
 
-impl Command<'_> {
+impl<'a> Command<'a> {
+    /// From the first site to the second.
+    pub(crate) const fn forward(shared: &'a Shared, tool: Tool) -> Self {
+        Self {
+            shared,
+            tool,
+            sides: (0, 1),
+        }
+    }
+
     async fn open(&self) -> Result<(Side, Side), String> {
         let open = |site, part| Side::open(self.shared.client(site, &self.tool), CLUSTER, part);
+        let (from, to) = self.sides;
         let (source, target) =
-            Box::pin(async { tokio::join!(open(0, Part::Source), open(1, Part::Target)) }).await;
+            Box::pin(async { tokio::join!(open(from, Part::Source), open(to, Part::Target)) })
+                .await;
         Ok((
             source.map_err(|error| chain_of(&error))?,
             target.map_err(|error| chain_of(&error))?,
@@ -135,10 +148,15 @@ impl Command<'_> {
         let mut report = |event: &Event| self.tell(event);
         let (_interrupter, interrupt) = interrupter();
         let restored = Box::pin(restoration.run(interrupt, &mut report)).await;
+        let (from, to) = self.sides;
         let (place, epoch) = restored.map_err(|error| failed(&error))?;
         match (action, place) {
-            (Action::Abort, Whereabouts::Nowhere) => Box::pin(self.promote((0, 1), epoch)).await?,
-            (Action::Resume, Whereabouts::Nowhere) => Box::pin(self.promote((1, 0), epoch)).await?,
+            (Action::Abort, Whereabouts::Nowhere) => {
+                Box::pin(self.promote((from, to), epoch)).await?;
+            }
+            (Action::Resume, Whereabouts::Nowhere) => {
+                Box::pin(self.promote((to, from), epoch)).await?;
+            }
             (Action::Resume, Whereabouts::Source)
                 if unfinished.began_as == Some(Action::Switchover) =>
             {

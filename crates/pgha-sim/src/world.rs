@@ -86,6 +86,7 @@ impl World {
                 at_work: None,
                 resync_at: 4_000,
                 down_until: 0,
+                never_up: false,
                 archive_at: 0,
                 fetch_at: 0,
                 failing: None,
@@ -120,6 +121,11 @@ impl World {
             site.shown = site.config["postgresql"]["parameters"].clone();
             site.dirty = false;
             world.publish(index);
+        }
+        if world.faults.orphan_history {
+            let orphan = world.branches.fork(2, Some(replayed), 0);
+            // A new repository refuses nothing.
+            let _ = world.archive.push_history(2, orphan);
         }
         world
     }
@@ -252,7 +258,9 @@ impl World {
                     self.say(&format!("{name}: shut down at {checkpoint:x}"));
                     self.publish(index);
                 }
-                State::Down { until } if now >= until => {
+                State::Down { until }
+                    if now >= until && !(member == 0 && self.sites[index].never_up) =>
+                {
                     // Patroni 4.1 starts what it has stopped as a standby; what crashed it starts as what it was.
                     let site = &mut self.sites[index];
                     let standby = member > 0

@@ -35,8 +35,9 @@ pub(super) fn judge_repository(
         "dead-branch",
         part,
         dead_branch(timeline, side),
-        "Have the dead branch's history and segments taken out of the repository, or give the service another \
-         repository path and a new backup, before anything is promoted or restored.",
+        "Where the other side is to be made anew, `kubectl pgha rejoin … --rebuild` promotes the primary past it. Else have the \
+         dead branch's history and segments taken out of the repository, or give the service another repository path and a \
+         new backup, before anything is promoted or restored.",
     );
 }
 

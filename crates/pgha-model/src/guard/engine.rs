@@ -143,7 +143,7 @@ pub(super) const ENGINE: &[(Guard, Engine)] = &[
             id: "untold-target",
             stops: "the Job at the source makes it primary at the deadline although the target may have been told to become so",
             place: Place::Decision,
-            answers: &["F1", "F6", "EDB, CNPG"],
+            answers: &["F1", "F6", "EDB, documentdb, CNPG"],
             lifted_by: None,
             missed_by: unit(
                 "deadline::tests::a_source_whose_target_may_be_told_to_become_primary_stays_fenced",
@@ -228,7 +228,9 @@ pub(super) const ENGINE: &[(Guard, Engine)] = &[
             place: Place::Proof,
             answers: &["F15"],
             lifted_by: None,
-            missed_by: unit("standstill::tests::a_member_that_could_be_elected_must_hold_it_too"),
+            missed_by: unit(
+                "standstill::tests::cnpg_4284_a_member_that_could_be_elected_must_hold_it_too",
+            ),
         },
     ),
     (
