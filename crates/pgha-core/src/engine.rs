@@ -121,8 +121,8 @@ pub enum StepError {
         what: String,
     },
     /// The record of the move could not be written, or says what forbids to go on.
-    #[error("the record of the move forbids it")]
-    Journal(#[source] Box<JournalError>),
+    #[error(transparent)]
+    Journal(Box<JournalError>),
     /// Another move has taken over: nothing may be written any more.
     #[error("{by}")]
     Superseded {
@@ -147,6 +147,24 @@ impl StepError {
     /// Whether another move has taken over: then nothing may be written any more.
     pub const fn is_superseded(&self) -> bool {
         matches!(self, Self::Superseded { .. })
+    }
+
+    /// Whether the same may be answered in a moment: a site or a container was not reached.
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Call(error) => error.may_pass(),
+            Self::Exec(error) => matches!(error, ExecError::Open { .. } | ExecError::Lost { .. }),
+            Self::Sql(_)
+            | Self::Control(_)
+            | Self::NotProved(_)
+            | Self::OperatorSilent { .. }
+            | Self::NotSettled { .. }
+            | Self::BasisChanged { .. }
+            | Self::Journal(_)
+            | Self::Superseded { .. }
+            | Self::Interrupted
+            | Self::GivenUp => false,
+        }
     }
 }
 

@@ -17,7 +17,7 @@ pub use self::claim::{Claiming, claim};
 pub use self::identity::identify;
 use self::store::Copy;
 pub use self::store::{Kept, name_of, read_journal};
-use crate::client::{CallError, CallKind};
+use crate::client::CallError;
 use crate::clock;
 use crate::settle::{Look, Settlement, await_until};
 
@@ -161,7 +161,7 @@ impl Claim {
         let settlement = await_until(clock::monotonic() + limit, LOOK, async || {
             match first.write(record).await {
                 Ok(()) => Ok(Look::Settled(())),
-                Err(JournalError::Call(error)) if is_passing(&error) => Ok(Look::NotYet(error)),
+                Err(JournalError::Call(error)) if error.may_pass() => Ok(Look::NotYet(error)),
                 Err(error) => Err(error),
             }
         });
@@ -194,12 +194,4 @@ impl Claim {
 fn deadline(patience: Duration) -> jiff::Timestamp {
     let now = clock::now();
     now.checked_add(patience).unwrap_or(now)
-}
-
-/// Whether the same request may be answered in a moment.
-fn is_passing(error: &CallError) -> bool {
-    matches!(
-        error.kind,
-        CallKind::Unreachable | CallKind::Timeout | CallKind::Conflict | CallKind::Other
-    )
 }

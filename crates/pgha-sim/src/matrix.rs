@@ -151,12 +151,7 @@ const FAULTS: &[Fault] = &[
         trouble: Trouble::Down(0, LONG),
         aborts: false,
         has_job: false,
-        expected: [
-            BACK_OR_HELD,
-            &[End::Back, End::Through, End::HeldThenThrough],
-            LATE,
-            LATE,
-        ],
+        expected: [BACK, BACK_OR_HELD, LATE, LATE],
     },
     Fault {
         number: "F5",
@@ -164,7 +159,12 @@ const FAULTS: &[Fault] = &[
         trouble: Trouble::Down(1, LONG),
         aborts: false,
         has_job: false,
-        expected: [BACK_OR_HELD, BACK_OR_HELD, LATE, LATE],
+        expected: [
+            BACK,
+            BACK,
+            &[End::Back, End::Through, End::HeldThenThrough],
+            LATE,
+        ],
     },
     Fault {
         number: "F6",

@@ -260,12 +260,8 @@ async fn look_after(shared: &Shared, rng: &mut Rng, first: &Tool) {
 /// Whom a Job watches, he leaves nobody without a primary, unless he died between the decision and the promotion.
 fn see_that_somebody_writes(shared: &Shared) {
     let mut world = shared.world();
-    let somebody = world.sites.iter().any(|site| {
-        matches!(
-            site.leader().state,
-            State::Primary | State::Promoting { .. }
-        )
-    });
+    // One that has crashed starts again as what its configuration says.
+    let somebody = world.sites.iter().any(|site| !site.wants_standby());
     let is_excused = somebody || world.sites[0].says_promoting();
     if world.faults.job_after.is_some() && !is_excused {
         world.violate("I4: nobody is primary after the Job's end");

@@ -86,6 +86,14 @@ enum Reached {
 }
 
 impl CallError {
+    /// Whether the same request may be answered in a moment.
+    pub(crate) const fn may_pass(&self) -> bool {
+        matches!(
+            self.kind,
+            CallKind::Unreachable | CallKind::Timeout | CallKind::Conflict | CallKind::Other
+        )
+    }
+
     /// Wraps the client's error; `verb` and `object` say what was attempted.
     pub fn new(
         site: &SiteClient,

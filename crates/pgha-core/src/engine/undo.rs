@@ -1,13 +1,47 @@
 //! The way back to the source, open until the promotion was sent.
 
+use std::time::Duration;
+
 use pgha_model::plan::Step;
 
 use super::StepError;
 use super::switchover::Switchover;
+use crate::clock;
+use crate::diagnose::chain_of;
+use crate::settle::{Look, Settlement, await_until};
+
+/// Pause between two tries.
+const LOOK: Duration = Duration::from_secs(1);
 
 impl Switchover<'_> {
-    /// Takes everything back; whether the source had been told to stop.
+    /// Takes everything back; whether the source had been told to stop. A site that does not answer is asked again: what is
+    /// given up here leaves holds, or nobody primary.
     pub(super) async fn undo(&mut self) -> Result<(bool, String), StepError> {
+        let deadline = clock::monotonic() + self.limits.patience();
+        let mut told = false;
+        let settlement = await_until(deadline, LOOK, async || match self.undo_once().await {
+            Ok(undone) => Ok(Look::Settled(undone)),
+            Err(error) if error.may_pass() => {
+                if !told {
+                    told = true;
+                    let text = format!("The way back is tried again: {}.", chain_of(&error));
+                    self.note(Step::Fence, text);
+                }
+                Ok(Look::NotYet(error))
+            }
+            Err(error) => Err(error),
+        });
+        match settlement.await? {
+            Settlement::Settled(undone) => Ok(undone),
+            Settlement::TimedOut { last_seen } => Err(last_seen.unwrap_or(StepError::NotSettled {
+                what: "the way back",
+                limit: self.limits.patience(),
+                seen: "it was not seen to its end".to_owned(),
+            })),
+        }
+    }
+
+    async fn undo_once(&mut self) -> Result<(bool, String), StepError> {
         self.source.refresh().await?;
         self.target.refresh().await?;
         // What was sent and refused has fenced nothing; what was sent and not answered may have.
