@@ -3,6 +3,8 @@
 //! The suite links no product code. It runs `kubectl-pgha` as a process, as a user does, and has `pgha-judge` decide from
 //! the records of a writer that shares no code with it.
 
+pub mod pair;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;

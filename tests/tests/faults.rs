@@ -1,0 +1,245 @@
+//! A move that meets a fault of the world around it: it goes on, or back, or says what to run; nothing is lost, and never two
+//! sides take writes.
+
+use std::io::{BufRead as _, BufReader};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use pgha_judge::Ruling;
+use pgha_lab::cluster::primary_site;
+use pgha_lab::fault::archive::{self, Break};
+use pgha_lab::fault::link::{self, End};
+use pgha_lab::fault::process::{Act, act_in_pod, act_on_daemon};
+use pgha_lab::kubectl::Kubectl;
+use pgha_lab::site::Site;
+use pgha_lab::wait;
+use pgha_tests::pair::{ARCHIVE, Kind, Pair, STREAMING, event};
+use pgha_tests::{Suite, finish, signal_go_on, signal_stop};
+
+/// How long each wait of these moves may last: shorter than the faults.
+const TIMEOUT: &str = "20s";
+
+/// How long both sides may take to be well after a fault.
+const SETTLES: Duration = Duration::from_mins(4);
+
+const API_SERVER: &str = "kube-apiserver";
+
+/// What happens in the middle of a move.
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    /// The API server of the source answers nobody until the command has ended.
+    SourceApiAway,
+    /// The same of the target.
+    TargetApiAway,
+    /// Nothing passes between the sites.
+    LinkCut,
+    /// The source's archive answers nobody.
+    ArchiveSilent,
+    /// The source's leader loses its pod.
+    SourceLeaderGone,
+    /// The target's leader loses its Postgres.
+    TargetLeaderDies,
+}
+
+/// What a representative part of the matrix is, for every run.
+#[test]
+fn the_api_server_of_the_source_is_away_at_the_fence() -> Result<()> {
+    meets(STREAMING, Fault::SourceApiAway, event::FENCING)
+}
+
+#[test]
+fn the_leader_of_the_target_dies_between_proof_and_promotion() -> Result<()> {
+    meets(STREAMING, Fault::TargetLeaderDies, event::FENCED)
+}
+
+#[test]
+fn every_other_fault_at_every_step_that_differs() -> Result<()> {
+    if Suite::open_for_full()?.is_none() {
+        return Ok(());
+    }
+    let steps = [
+        event::PREPARING,
+        event::FENCING,
+        event::FENCED,
+        event::PROMOTED,
+    ];
+    for at in steps {
+        for fault in [
+            Fault::SourceApiAway,
+            Fault::TargetApiAway,
+            Fault::LinkCut,
+            Fault::SourceLeaderGone,
+            Fault::TargetLeaderDies,
+        ] {
+            meets(STREAMING, fault, at)?;
+        }
+        meets(ARCHIVE, Fault::ArchiveSilent, at)?;
+    }
+    Ok(())
+}
+
+/// Fifty moves there and back without a hand on them.
+#[test]
+fn cnpg_9273_fifty_moves_there_and_back() -> Result<()> {
+    if Suite::open_for_full()?.is_none() {
+        return Ok(());
+    }
+    let Some(pair) = Pair::open(STREAMING)? else {
+        return Ok(());
+    };
+    let writer = pair.suite.writer(pair.kind.cluster, 2)?;
+    for number in 0..50 {
+        let from = pair.primary()?;
+        let ended = pair.suite.switchover(pair.kind.cluster, from)?;
+        ensure!(ended.code == Some(0), "move {number} ended with {ended:?}");
+        pair.suite.await_well(pair.kind.cluster, from.other())?;
+        say(&format!("move {number} to {}", from.other().name()));
+    }
+    let verdict = writer.judge_within(50, SETTLES)?;
+    ensure!(verdict.ruling == Ruling::Pass, "{verdict}");
+    Ok(())
+}
+
+fn meets(kind: Kind, fault: Fault, at: &str) -> Result<()> {
+    let Some(pair) = Pair::open(kind)? else {
+        return Ok(());
+    };
+    // What an earlier test that failed has left behind.
+    let from = pair.primary()?;
+    pair.take_over("abort", from)?;
+    pair.suite.await_well(kind.cluster, from)?;
+    let writer = pair.suite.writer(kind.cluster, 0)?;
+    let ended = move_into(&pair, from, fault, at);
+    heal(fault, from)?;
+    let ended = ended?;
+    // Whatever it says, it does not claim what is not so, and the command that it names brings an end.
+    ensure!(
+        matches!(ended.code, Some(0 | 3..=5)),
+        "{fault:?} at {at}: ended with {ended:?}"
+    );
+    if ended.code == Some(0) {
+        ensure!(primary_site(kind.cluster)? == from.other(), "{ended:?}");
+    } else {
+        let told = ["`kubectl pgha ", "The same command"];
+        let said = ended.stdout.as_str();
+        ensure!(
+            told.iter().any(|word| said.contains(word)),
+            "{fault:?} at {at}: it named no next command: {ended:?}"
+        );
+        resume(&pair, from)?;
+    }
+    let primary = settled(&pair)?;
+    let verdict = writer.judge_within(usize::from(primary != from), SETTLES)?;
+    ensure!(
+        verdict.ruling == Ruling::Pass,
+        "{fault:?} at {at}, primary in {primary}: {verdict}"
+    );
+    say(&format!(
+        "{fault:?} at {at}: exit {:?}, primary in {} in the end",
+        ended.code,
+        if primary == from {
+            "the source"
+        } else {
+            "the target"
+        }
+    ));
+    Ok(())
+}
+
+/// Runs a move and lets the fault happen when it says this; the tool stands still meanwhile.
+fn move_into(pair: &Pair, from: Site, fault: Fault, at: &str) -> Result<pgha_tests::Ended> {
+    let sides = ["--from", from.name(), "--to", from.other().name()];
+    let how = ["--yes", "-o", "json", "--timeout", TIMEOUT];
+    let args = [&["switchover", pair.kind.cluster][..], &sides, &how].concat();
+    let mut moving = pair.suite.start(&args)?;
+    let stdout = moving.stdout.take().context("no stdout")?;
+    let mut seen = String::new();
+    let mut happened = false;
+    for line in BufReader::new(stdout).lines() {
+        let line = line?;
+        seen.push_str(&line);
+        seen.push('\n');
+        if !happened && line.contains(at) {
+            happened = true;
+            signal_stop(&moving)?;
+            let begun = begin(pair, from, fault);
+            signal_go_on(&moving)?;
+            begun?;
+        }
+    }
+    let ended = finish(moving)?;
+    ensure!(happened, "it never came to {at}: {seen}");
+    Ok(pgha_tests::Ended {
+        stdout: seen,
+        ..ended
+    })
+}
+
+fn begin(pair: &Pair, from: Site, fault: Fault) -> Result<()> {
+    let to = from.other();
+    match fault {
+        Fault::SourceApiAway => act_on_daemon(from.place(), API_SERVER, Act::Pause),
+        Fault::TargetApiAway => act_on_daemon(to.place(), API_SERVER, Act::Pause),
+        Fault::LinkCut => {
+            link::cut(End::Place(from.place()), End::Place(to.place()))?;
+            link::cut(End::Place(to.place()), End::Place(from.place()))
+        }
+        Fault::ArchiveSilent => archive::cut(from, Break::Silent),
+        Fault::SourceLeaderGone => {
+            let pod = leader(pair.kind.cluster, from)?;
+            let args = [
+                "delete",
+                "pod",
+                &pod,
+                "--force",
+                "--grace-period=0",
+                "--wait=false",
+            ];
+            Kubectl::new(from).run(&args).map(drop)
+        }
+        Fault::TargetLeaderDies => {
+            let pod = leader(pair.kind.cluster, to)?;
+            act_in_pod(to, &pod, "database", "postgres", Act::Kill)
+        }
+    }
+}
+
+fn heal(fault: Fault, from: Site) -> Result<()> {
+    match fault {
+        Fault::SourceApiAway => act_on_daemon(from.place(), API_SERVER, Act::Resume),
+        Fault::TargetApiAway => act_on_daemon(from.other().place(), API_SERVER, Act::Resume),
+        Fault::LinkCut => link::heal_all(),
+        Fault::ArchiveSilent => archive::heal(from),
+        Fault::SourceLeaderGone | Fault::TargetLeaderDies => Ok(()),
+    }
+}
+
+/// The pod that holds Patroni's lock.
+fn leader(cluster: &str, site: Site) -> Result<String> {
+    let lock = Kubectl::new(site).get(&["endpoints", &format!("{cluster}-ha")])?;
+    let holder = lock["metadata"]["annotations"]["leader"].as_str();
+    Ok(holder.context("nobody holds the lock")?.to_owned())
+}
+
+/// What was left is gone on with, as soon as both sites answer again.
+fn resume(pair: &Pair, from: Site) -> Result<()> {
+    wait::until("an end of what was left", SETTLES, || {
+        let ended = pair.take_over("resume", from)?;
+        ensure!(ended.code == Some(0), "resume ended with {ended:?}");
+        Ok(())
+    })
+}
+
+/// Where the primary is once both sides are well.
+fn settled(pair: &Pair) -> Result<Site> {
+    wait::until("both sides well", SETTLES, || {
+        let now = pair.primary()?;
+        pair.suite.await_well(pair.kind.cluster, now)?;
+        Ok(now)
+    })
+}
+
+#[expect(clippy::print_stdout, reason = "what a long test has done")]
+fn say(text: &str) {
+    println!("{text}");
+}
