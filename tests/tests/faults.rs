@@ -41,12 +41,7 @@ enum Fault {
     TargetLeaderDies,
 }
 
-/// What a representative part of the matrix is, for every run.
-#[test]
-fn the_api_server_of_the_source_is_away_at_the_fence() -> Result<()> {
-    meets(STREAMING, Fault::SourceApiAway, event::FENCING)
-}
-
+/// The one that every run has.
 #[test]
 fn the_leader_of_the_target_dies_between_proof_and_promotion() -> Result<()> {
     meets(STREAMING, Fault::TargetLeaderDies, event::FENCED)

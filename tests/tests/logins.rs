@@ -22,7 +22,7 @@ fn a_move_after_which_nobody_logs_in_ends_with_5() -> Result<()> {
     let moved = moved?;
     ensure!(moved.code == Some(5), "the move ended with {moved:?}");
     ensure!(
-        moved.stdout.contains("SwitchoverOutcome") && moved.stdout.contains("no user can log in"),
+        moved.stdout.contains("SwitchoverOutcome") && moved.stderr.contains("no user can log in"),
         "it said {moved:?}"
     );
     pair.suite.await_well(pair.kind.cluster, from.other())?;

@@ -85,6 +85,12 @@ fn a_move_that_is_aborted() {
     holds(beside(Kind::Abort, Guards::ALL, faults(2, 3)));
 }
 
+/// A Job at the source that sees nothing else, and that may take a living move over.
+#[test]
+fn a_move_that_a_job_at_the_source_watches() {
+    holds(beside(Kind::Deadline, Guards::ALL, faults(2, 3)));
+}
+
 /// With this guard off, the search finds this broken.
 #[track_caller]
 fn finds(what: Search, broken: &'static str) {
@@ -123,6 +129,26 @@ fn without_the_decision_the_epoch_alone_suffices() {
         ..Guards::ALL
     };
     holds(beside(Kind::Abort, guards, 1));
+}
+
+/// The Job puts its epoch on the source alone: only the decision, in the one record that both sides of it write, keeps the
+/// tool's promotion out.
+#[test]
+fn without_the_decision_a_job_at_the_source_makes_a_second_primary() {
+    let guards = Guards {
+        decision: false,
+        ..Guards::ALL
+    };
+    finds(beside(Kind::Deadline, guards, 1), WRITABLE);
+}
+
+#[test]
+fn a_job_that_goes_back_from_a_promotion_makes_a_second_primary() {
+    let guards = Guards {
+        untold: false,
+        ..Guards::ALL
+    };
+    finds(beside(Kind::Deadline, guards, 1), WRITABLE);
 }
 
 #[test]

@@ -128,14 +128,6 @@ const LAB: &[OnLab] = &[
         is_full: false,
     },
     OnLab {
-        faults: "F4",
-        what: "the source's API server does not answer",
-        at: "fence, begun",
-        ends: "one primary, whichever the command it names brings",
-        test: test(FAULTS, "the_api_server_of_the_source_is_away_at_the_fence"),
-        is_full: false,
-    },
-    OnLab {
         faults: "F15",
         what: "the target's leader dies",
         at: "between proof and promotion",

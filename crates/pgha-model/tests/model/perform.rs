@@ -5,7 +5,7 @@ use pgha_model::record::Stage;
 
 use crate::request::{Fate, awaited, copy, is_write, may_fail, site_of};
 use crate::script::{Job, Todo};
-use crate::tool::Tool;
+use crate::tool::{Kind, Tool};
 use crate::world::{A, B, Ended, Guards, Object, What, World, Write};
 
 /// What a tool learns.
@@ -78,6 +78,14 @@ impl Sender<'_> {
             Todo::Read => self
                 .tool
                 .read(self.world)
+                .map_or_else(Learned::Failed, done),
+            Todo::ReadSource => self
+                .tool
+                .read_source(self.world)
+                .map_or_else(Learned::Failed, done),
+            Todo::JudgeUntold => self
+                .tool
+                .judge_untold(self.guards)
                 .map_or_else(Learned::Failed, done),
             Todo::Work => Learned::Done,
             Todo::Look(at) => self.look(at),
@@ -205,6 +213,10 @@ impl Sender<'_> {
         if found == record {
             return Learned::Done;
         }
+        // A claim that lost the race has read the record that it will take over now.
+        if found.epoch < record.epoch {
+            self.tool.over_stage = found.stage;
+        }
         let is_other = found.epoch == record.epoch && found.by != record.by;
         if found.epoch > record.epoch || is_other {
             return Learned::Failed(Cause::Superseded);
@@ -218,7 +230,12 @@ impl Sender<'_> {
     fn claim(&mut self, at: usize) -> Learned {
         let site = copy(at, self.tool.target);
         let learned = self.write_record(site, self.tool.stage, Ended::Not);
-        if at == B && matches!(learned, Learned::Done) {
+        let last = if self.tool.kind == Kind::Deadline {
+            A
+        } else {
+            B
+        };
+        if at == last && matches!(learned, Learned::Done) {
             self.tool.reached.claimed = true;
         }
         learned

@@ -32,7 +32,8 @@ pub(crate) const fn site_of(todo: Todo, target: usize) -> Option<usize> {
         | Todo::OrderConfig(at)
         | Todo::OrderUnhold(at)
         | Todo::AwaitOrder(at) => Some(at),
-        Todo::CheckLeader
+        Todo::ReadSource
+        | Todo::CheckLeader
         | Todo::FenceObject
         | Todo::FenceConfig
         | Todo::AwaitClosure
@@ -48,6 +49,7 @@ pub(crate) const fn site_of(todo: Todo, target: usize) -> Option<usize> {
         | Todo::Stamped
         | Todo::Work
         | Todo::AwaitStandstill
+        | Todo::JudgeUntold
         | Todo::JudgeUndo
         | Todo::JudgeOrder => None,
     }
@@ -85,7 +87,10 @@ pub(crate) const fn is_write(todo: Todo) -> bool {
 
 /// What is judged from what was read cannot fail for want of an answer.
 pub(crate) const fn may_fail(todo: Todo) -> bool {
-    !matches!(todo, Todo::JudgeUndo | Todo::JudgeOrder | Todo::Stamped)
+    !matches!(
+        todo,
+        Todo::JudgeUntold | Todo::JudgeUndo | Todo::JudgeOrder | Todo::Stamped
+    )
 }
 
 /// What a wait is for, as it stands; `None` for what is no wait.
@@ -105,6 +110,8 @@ pub(crate) fn awaited(todo: Todo, tool: &Tool, world: &World, guards: Guards) ->
         Todo::AwaitUnfenced => !tool.was_fenced || sites[A].writes(),
         Todo::AwaitOrder(at) => sites[at].writes() != tool.standby[at],
         Todo::Read
+        | Todo::ReadSource
+        | Todo::JudgeUntold
         | Todo::Claim(_)
         | Todo::StampObject(_)
         | Todo::StampConfig(_)

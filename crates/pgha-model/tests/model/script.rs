@@ -12,6 +12,10 @@ use crate::world::{A, B};
 pub(crate) enum Todo {
     /// Reads both records and both sides.
     Read,
+    /// Reads the source's record alone.
+    ReadSource,
+    /// The target cannot have been told to become primary.
+    JudgeUntold,
     /// Writes the record for the first time.
     Claim(usize),
     StampObject(usize),
@@ -75,6 +79,8 @@ pub(crate) enum Leg {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Then {
     Stop,
+    /// The same, where only the source has a record.
+    StopAtSource,
     /// This failure is told.
     Fail(Cause),
     /// This side is promoted.
@@ -93,6 +99,10 @@ pub(crate) enum Job {
     /// It puts both sides in order.
     Order,
     Promotion(Leg),
+    /// The Job at the source takes a move over there.
+    TakeSource,
+    /// It makes the source primary again.
+    GoBack,
     /// The end is written.
     Ending(Option<Standing>, Then),
 }
@@ -154,6 +164,23 @@ const ORDER: &[Todo] = &[
     Todo::AwaitOrder(A),
     Todo::AwaitOrder(B),
 ];
+const TAKE_SOURCE: &[Todo] = &[
+    Todo::ReadSource,
+    Todo::Claim(A),
+    Todo::StampObject(A),
+    Todo::StampConfig(A),
+    Todo::Look(A),
+    Todo::JudgeUntold,
+];
+const GO_BACK: &[Todo] = &[
+    Todo::Decide(Stage::Undone),
+    Todo::AwaitUnfenceable,
+    Todo::UnfenceObject,
+    Todo::UnfenceConfig,
+    Todo::AwaitUnfenced,
+    Todo::Config(A, false),
+    Todo::Unhold(A, false),
+];
 const SEND: &[Todo] = &[
     Todo::AwaitStandstill,
     Todo::Decide(Stage::Promoting),
@@ -182,7 +209,9 @@ impl Job {
             Self::Promotion(Leg::Release | Leg::Back) => {
                 &[Todo::OrderUnhold(A), Todo::OrderUnhold(B)]
             }
-            Self::Ending(_, Then::Fail(_)) => &[Todo::End(A)],
+            Self::TakeSource => TAKE_SOURCE,
+            Self::GoBack => GO_BACK,
+            Self::Ending(_, Then::Fail(_) | Then::StopAtSource) => &[Todo::End(A)],
             Self::Ending(..) => END,
         }
     }

@@ -6,7 +6,7 @@ use pgha_model::record::Stage;
 use pgha_model::unfinished::{Course, Whereabouts, whereabouts};
 
 use crate::script::{Job, Leg, Then, Todo};
-use crate::world::{A, B, Ended, Object, Record, Site, World, Write};
+use crate::world::{A, B, Ended, Guards, Object, Record, Site, World, Write};
 
 /// Which command it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -14,6 +14,8 @@ pub(crate) enum Kind {
     Switchover,
     Resume,
     Abort,
+    /// The Job at the source, which takes a move over there alone.
+    Deadline,
 }
 
 /// Whether it runs.
@@ -57,6 +59,8 @@ pub(crate) struct Tool {
     pub(crate) epoch: u8,
     /// The unfinished move that it takes over.
     over: u8,
+    /// What the record of that move said when it was taken over.
+    pub(crate) over_stage: Stage,
     /// What its record says.
     pub(crate) stage: Stage,
     /// Whether nobody has written the record of a site since this tool saw it.
@@ -77,6 +81,7 @@ impl Tool {
         let job = match kind {
             Kind::Switchover => Job::Command(command),
             Kind::Resume | Kind::Abort => Job::TakeOver,
+            Kind::Deadline => Job::TakeSource,
         };
         Self {
             id,
@@ -88,6 +93,7 @@ impl Tool {
             reached: NOTHING,
             epoch: 0,
             over: 0,
+            over_stage: Stage::Preparing,
             stage: Stage::Preparing,
             fresh: [false; 2],
             seen: [None; 2],
@@ -107,7 +113,12 @@ impl Tool {
         let is_past = match self.job {
             Job::Command(Command::Undo) => self.at > write.site,
             Job::Promotion(Leg::Back) | Job::Ending(..) => true,
-            Job::Command(_) | Job::TakeOver | Job::Order | Job::Promotion(_) => false,
+            Job::Command(_)
+            | Job::TakeOver
+            | Job::TakeSource
+            | Job::GoBack
+            | Job::Order
+            | Job::Promotion(_) => false,
         };
         is_past && self.epoch == write.epoch
     }
@@ -175,6 +186,35 @@ impl Tool {
         self.epoch = epochs.max().unwrap_or_default() + 1;
         self.stage = Stage::Preparing;
         self.fresh = [true; 2];
+        Ok(())
+    }
+
+    /// Reads the source's record, where a move is under way; the other site is not seen.
+    pub(crate) fn read_source(&mut self, world: &World) -> Result<(), Cause> {
+        let source = &world.sites[A];
+        let open = source.record.filter(|record| record.ended == Ended::Not);
+        let record = open.ok_or(Cause::Trouble)?;
+        (self.over, self.over_stage) = (record.epoch, record.stage);
+        let epochs = [
+            source.record_epoch(),
+            source.object_epoch,
+            source.config_epoch,
+        ];
+        self.epoch = epochs.into_iter().max().unwrap_or_default() + 1;
+        self.stage = Stage::Preparing;
+        self.fresh = [true, false];
+        Ok(())
+    }
+
+    /// Whether the target cannot have been told, by the record as it was at the moment of the take-over.
+    pub(crate) fn judge_untold(&mut self, guards: Guards) -> Result<(), Cause> {
+        let source = self.seen[A].map(state).ok_or(Cause::Trouble)?;
+        self.was_fenced = source.config_standby || source.object_standby;
+        // It may have ended, at the target too, since it was read.
+        let is_untold = !matches!(self.over_stage, Stage::Promoting | Stage::Ended);
+        if guards.untold && !is_untold {
+            return Err(Cause::Trouble);
+        }
         Ok(())
     }
 
@@ -256,6 +296,9 @@ impl Tool {
             Job::Command(_) => self.tell(Observation::Settled),
             Job::TakeOver => self.begin(Job::Order),
             Job::Order => self.go_on(),
+            Job::TakeSource => self.begin(Job::GoBack),
+            // What the move has left at the target is still to be put back.
+            Job::GoBack => self.begin(Job::Ending(Some(Standing::Held), Then::StopAtSource)),
             Job::Promotion(Leg::Claim) => self.begin(Job::Promotion(Leg::Hold)),
             Job::Promotion(Leg::Hold) => self.begin(Job::Promotion(Leg::Send)),
             Job::Promotion(Leg::Send) => self.begin(Job::Promotion(Leg::Verify)),
@@ -283,7 +326,7 @@ impl Tool {
 
     fn after_end(&mut self, standing: Option<Standing>, then: Then) {
         match then {
-            Then::Stop => self.stop(standing),
+            Then::Stop | Then::StopAtSource => self.stop(standing),
             Then::Fail(cause) => self.fail(cause),
             Then::Promote(target) => {
                 self.over = self.epoch;
@@ -310,9 +353,19 @@ impl Tool {
             _ if is_half_claimed => {
                 self.begin(Job::Ending(Some(Standing::Unchanged), Then::Fail(cause)));
             }
+            Job::TakeSource | Job::GoBack => self.fail_at_source(cause),
             Job::Command(_) | Job::TakeOver | Job::Order | Job::Promotion(_) => {
                 self.after_claim(cause);
             }
+        }
+    }
+
+    /// Its record, where there is one, stays open: the source may be as it was, or half made primary.
+    fn fail_at_source(&mut self, cause: Cause) {
+        if cause == Cause::Superseded || !self.reached.claimed {
+            self.stop(Some(Standing::Superseded));
+        } else {
+            self.begin(Job::Ending(Some(Standing::Fenced), Then::StopAtSource));
         }
     }
 
@@ -328,7 +381,9 @@ impl Tool {
                 self.tell(Observation::Failed(cause));
             }
             Job::Ending(..) => self.stop(Some(or(Standing::Unchanged))),
-            Job::TakeOver | Job::Order => self.end(or(Standing::Held)),
+            Job::TakeOver | Job::Order | Job::TakeSource | Job::GoBack => {
+                self.end(or(Standing::Held));
+            }
             Job::Promotion(Leg::Claim) => self.end(or(Standing::Unchanged)),
             Job::Promotion(_) if cause == Cause::Superseded => self.end(Standing::Superseded),
             Job::Promotion(Leg::Send) if self.reached.promotion_sent => {

@@ -21,6 +21,8 @@ pub(crate) struct Guards {
     pub(crate) swap: bool,
     /// A decision is written to the record.
     pub(crate) decision: bool,
+    /// Whoever sees the source alone goes back only where the target cannot have been told.
+    pub(crate) untold: bool,
     /// The promotion waits for the proof.
     pub(crate) proof: bool,
     /// A hold is only taken back from an object that says what its side is.
@@ -32,6 +34,7 @@ impl Guards {
         epoch: true,
         swap: true,
         decision: true,
+        untold: true,
         proof: true,
         release: true,
     };
