@@ -317,6 +317,22 @@ pub async fn run(
     })
 }
 
+/// The arguments that have bash run a script, and nothing of its user's.
+pub(crate) const fn bash(script: &str) -> [&str; 5] {
+    ["bash", "--noprofile", "--norc", "-c", script]
+}
+
+/// What a bash script prints in a container; a script that does not end with 0 is an error.
+pub(crate) async fn run_script(
+    site: &SiteClient,
+    container: &Container,
+    script: &str,
+    limit: Duration,
+) -> Result<String, ExecError> {
+    let output = run(site, container, &bash(script), limit).await?;
+    output.ok(container)
+}
+
 /// A bash that stays open in a container. A command that was not seen to end spoils it: open another.
 pub struct Shell {
     process: Process,

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use crate::client::{CallKind, SiteClient};
 use crate::diagnose::{chain_of, sanitised};
-use crate::exec::{Container, ExecError, Output, Process};
+use crate::exec::{self, Container, ExecError, Output, Process};
 use crate::operator::pgo_v5::secret::{user_secret, users};
 use crate::operator::pgo_v5::service::{Service, writable_services};
 
@@ -113,7 +113,7 @@ impl Programs {
         let input = input(asked, &self.site.namespace, limit);
         let rounds = u32::try_from(asked.len()).unwrap_or(u32::MAX);
         let longest = limit + LAST_ATTEMPT.saturating_mul(rounds);
-        let argv = ["bash", "--noprofile", "--norc", "-c", TRY];
+        let argv = exec::bash(TRY);
         let whole = async {
             let mut process = Process::start(&self.site, &self.inside, &argv).await?;
             process.give(&input).await?;

@@ -73,12 +73,8 @@ pub(super) async fn push_recovered(
         ))
     })?;
     let script = script(&command, &segment);
-    let argv = ["bash", "--noprofile", "--norc", "-c", &script];
-    let container = psql.container().clone();
-    let pushed = exec::run(&client, &container, &argv, limit).await;
-    pushed
-        .and_then(|output| output.ok(&container))
-        .map_err(StepError::Exec)?;
+    let pushed = exec::run_script(&client, psql.container(), &script, limit).await;
+    pushed.map_err(StepError::Exec)?;
     Ok(segment)
 }
 

@@ -20,7 +20,7 @@ use super::StepError;
 use crate::client::{CallError, SiteClient};
 use crate::clock;
 use crate::diagnose::chain_of;
-use crate::exec::{Container, Process, Shell};
+use crate::exec::{self, Container, Process, Shell};
 use crate::journal::read_journal;
 use crate::login::Programs;
 use crate::operator::pgo_v5::{self, render};
@@ -228,8 +228,7 @@ impl Side {
         let leader = leader.ok_or_else(|| StepError::BasisChanged {
             what: format!("the {} has no leader", self.part),
         })?;
-        let argv = ["bash", "--noprofile", "--norc", "-c", script];
-        Process::start(&self.site, &leader, &argv)
+        Process::start(&self.site, &leader, &exec::bash(script))
             .await
             .map_err(StepError::Exec)
     }

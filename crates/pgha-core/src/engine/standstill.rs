@@ -135,7 +135,7 @@ async fn has_no_more(site: &SiteClient, psql: &Psql, end: &MemberEnd) -> Result<
         "LC_ALL=C pg_waldump --path \"$PGDATA/pg_wal\" --timeline {} --start {at} --limit 1",
         end.timeline
     );
-    let argv = ["bash", "--noprofile", "--norc", "-c", &script];
+    let argv = exec::bash(&script);
     let read = exec::run(site, psql.container(), &argv, ANSWER_TIME).await;
     let read = read.map_err(StepError::Exec)?;
     Ok(read.exit_code == 1 && read.stderr.contains("could not find"))

@@ -139,8 +139,7 @@ async fn look_inside(
     if matches!(member.phase.as_str(), "Succeeded" | "Failed") {
         return (MemberSight::Stopped, None);
     }
-    let argv = ["bash", "--noprofile", "--norc", "-c", LOOK_INSIDE];
-    match exec::run(site, container, &argv, ANSWER_TIME).await {
+    match exec::run(site, container, &exec::bash(LOOK_INSIDE), ANSWER_TIME).await {
         Ok(said) if said.stdout.lines().any(|line| line == NO_SERVER) => (
             MemberSight::Stopped,
             ControlData::from_text(&said.stdout).ok(),

@@ -207,9 +207,8 @@ fn store(keep: &mut dyn Keep, name: &str, content: &[u8]) -> Result<(), StepErro
 }
 
 async fn fetch(source: &Side, at: &Container, script: &str) -> Result<Vec<u8>, StepError> {
-    let argv = ["bash", "--noprofile", "--norc", "-c", script];
     let whole = async {
-        let process = Process::start(&source.site, at, &argv).await?;
+        let process = Process::start(&source.site, at, &exec::bash(script)).await?;
         process.finish_bytes().await
     };
     let late = || ExecError::Timeout {
@@ -233,9 +232,6 @@ pub(super) async fn run(
     script: &str,
     limit: Duration,
 ) -> Result<String, StepError> {
-    let argv = ["bash", "--noprofile", "--norc", "-c", script];
-    let output = exec::run(site, at, &argv, limit).await;
-    output
-        .and_then(|output| output.ok(at))
-        .map_err(StepError::Exec)
+    let said = exec::run_script(site, at, script, limit).await;
+    said.map_err(StepError::Exec)
 }
