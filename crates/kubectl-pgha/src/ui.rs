@@ -5,6 +5,7 @@ mod table;
 mod unit;
 
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::error::ErrorKind;
 use pgha_core::diagnose::sanitised;
@@ -50,6 +51,8 @@ pub(crate) struct Ui {
     pub(crate) can_redraw: bool,
     color_stdout: bool,
     color_stderr: bool,
+    /// Whether documents were shown one after the other: what follows is one of them.
+    is_stream: AtomicBool,
 }
 
 /// Whether somebody still reads the result.
@@ -78,6 +81,7 @@ impl Ui {
             can_redraw: settings.can_redraw,
             color_stdout: settings.color_stdout,
             color_stderr: settings.color_stderr,
+            is_stream: AtomicBool::new(false),
         }
     }
 
@@ -88,6 +92,7 @@ impl Ui {
             can_redraw: false,
             color_stdout: false,
             color_stderr: false,
+            is_stream: AtomicBool::new(false),
         }
     }
 
@@ -116,14 +121,21 @@ impl Ui {
 
     /// Shows one of several results: JSON in one line, YAML as one document of many.
     pub(crate) fn show_next(&self, view: &impl View) -> Result<Pipe, Failure> {
-        let text = match self.format {
-            Format::Json => harmless(&json(view, serde_json::to_string)?) + "\n",
-            Format::Yaml => format!("---\n{}", self.document(view)?),
-            Format::Table | Format::Wide | Format::Name | Format::Html => {
-                return Ok(Pipe::Open);
+        match self.one_of_many(view)? {
+            Some(text) => {
+                self.is_stream.store(true, Ordering::Relaxed);
+                write_stdout(&text)
             }
-        };
-        write_stdout(&text)
+            None => Ok(Pipe::Open),
+        }
+    }
+
+    fn one_of_many(&self, view: &impl Serialize) -> Result<Option<String>, Failure> {
+        Ok(match self.format {
+            Format::Json => Some(harmless(&json(view, serde_json::to_string)?) + "\n"),
+            Format::Yaml => Some(format!("---\n{}", self.document(view)?)),
+            Format::Table | Format::Wide | Format::Name | Format::Html => None,
+        })
     }
 
     /// Shows a page as it is.
@@ -176,14 +188,20 @@ impl Ui {
 
     /// Shows a failure in place of a result: on stdout where a program reads it, else on stderr.
     pub(crate) fn fail(&self, failure: &Failure) {
-        let document = match self.format {
-            Format::Json | Format::Yaml => self.document(&failure.view()).ok(),
-            Format::Table | Format::Wide | Format::Name | Format::Html => None,
-        };
-        match document {
+        match self.failure_document(failure) {
             // Whoever closed the pipe does not read what went wrong either.
             Some(text) => drop(write_stdout(&text)),
             None => self.complain(failure),
+        }
+    }
+
+    fn failure_document(&self, failure: &Failure) -> Option<String> {
+        match self.format {
+            Format::Json | Format::Yaml if self.is_stream.load(Ordering::Relaxed) => {
+                self.one_of_many(&failure.view()).ok().flatten()
+            }
+            Format::Json | Format::Yaml => self.document(&failure.view()).ok(),
+            Format::Table | Format::Wide | Format::Name | Format::Html => None,
         }
     }
 
@@ -272,4 +290,23 @@ fn harmless(text: &str) -> String {
         _ => format!("\\u{:04x}", u32::from(character)),
     };
     text.chars().map(clean).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_after_other_documents_is_one_of_them() {
+        let failure = Failure::refused("it cannot be moved");
+        let ui = Ui::plain(Format::Json);
+        assert!(ui.failure_document(&failure).unwrap().lines().count() > 1);
+        ui.is_stream.store(true, Ordering::Relaxed);
+        let line = ui.failure_document(&failure).unwrap();
+        assert_eq!(line.lines().count(), 1, "{line}");
+        let ui = Ui::plain(Format::Yaml);
+        ui.is_stream.store(true, Ordering::Relaxed);
+        assert!(ui.failure_document(&failure).unwrap().starts_with("---\n"));
+        assert_eq!(Ui::plain(Format::Table).failure_document(&failure), None);
+    }
 }
