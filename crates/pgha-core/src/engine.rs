@@ -1,5 +1,6 @@
 //! Carries out a plan, step by step, and takes it back when it cannot be finished.
 
+mod beside;
 mod branch;
 mod claim;
 mod deadline;

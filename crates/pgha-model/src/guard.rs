@@ -83,6 +83,10 @@ pub enum Guard {
     HoldAcknowledged,
     /// An object that was put back meanwhile stays held.
     RevertedStaysHeld,
+    /// Nobody is promoted without a proof beside a member that answers as primary.
+    BesidePrimary,
+    /// A demotion goes back only beside a standby.
+    BackBesideStandby,
     /// Nothing is put in order where both sides would be primary.
     NotBothPrimary,
     /// The contexts lead to the sites of the record.

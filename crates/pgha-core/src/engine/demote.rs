@@ -4,13 +4,13 @@
 use pgha_model::demotion::{DemotionOutcome, DemotionPlan};
 use pgha_model::event::Standing;
 use pgha_model::guard::lifted::lifted;
-use pgha_model::member::Role;
 use pgha_model::plan::{Demotion, Step};
 use pgha_model::proof::Closure;
 use pgha_model::record::{Action, Stage};
 use pgha_model::standstill::{End, at_rest};
 use serde_json::{Map, Value};
 
+use super::beside::refuse_unless_standby;
 use super::claim::{Intent, claim};
 use super::fence::{Fence, check_leader};
 use super::push::{push_archived, push_script};
@@ -24,7 +24,6 @@ use crate::client::SiteClient;
 use crate::clock::{self, Instant};
 use crate::operator::pgo_v5::render;
 use crate::settle::{Look, await_until};
-use crate::survey::{Depth, survey_site};
 
 /// Pause between two looks at a side that comes to rest.
 const LOOK: std::time::Duration = std::time::Duration::from_millis(200);
@@ -293,21 +292,10 @@ impl DemotionRun {
 
     /// Somebody may have promoted the other side meanwhile. `pgha promote` does not while this side is held.
     async fn refuse_second_primary(&self) -> Result<(), StepError> {
-        let Some(peer) = &self.peer else {
-            return Ok(());
-        };
-        let seen = survey_site(peer, &self.side.cluster, Depth::Members).await;
-        let role = seen.as_ref().ok().and_then(|survey| {
-            let status = survey.lock_holder()?.freshest().ok()?;
-            Some(status.role.clone())
-        });
-        if role == Some(Role::StandbyLeader) {
-            return Ok(());
+        match &self.peer {
+            Some(peer) => refuse_unless_standby(peer, &self.side.cluster).await,
+            None => Ok(()),
         }
-        let seen = role.map_or("not seen".to_owned(), |role| role.to_string());
-        Err(StepError::BasisChanged {
-            what: format!("the leader of the other side is {seen}: this side stays a standby"),
-        })
     }
 
     fn pauses(&self) -> bool {

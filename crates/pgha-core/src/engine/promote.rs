@@ -11,13 +11,13 @@ use pgha_model::failover::Supply;
 use pgha_model::guard::lifted::{lifted, sentence};
 use pgha_model::login::Logins;
 use pgha_model::lsn::Lsn;
-use pgha_model::member::Role;
 use pgha_model::plan::{Feed, Step};
 use pgha_model::promotion::{PromotionOutcome, PromotionPlan};
 use pgha_model::record::{Action, Epoch, MoveResult, Stage};
 use pgha_model::standstill::Standstill;
 
 pub use self::sight::{look_at_source, look_at_supply};
+use super::beside::refuse_beside_primary;
 use super::claim::{Intent, claim};
 use super::fence::check_leader;
 use super::operators::Operators;
@@ -28,7 +28,6 @@ use super::switchover::planned;
 use super::switchover::wait::{await_members, await_replay};
 use super::{Interrupt, Limits, MoveError, PlannedPatch, Reporter, Side, StepError, changed};
 use crate::operator::pgo_v5::render;
-use crate::survey::{Depth, survey_site};
 
 /// A promotion under way.
 pub struct PromotionRun {
@@ -284,22 +283,11 @@ impl PromotionRun {
 
     /// With a proof every member of the other side was read a moment ago, and is held. Without one, it is asked once more.
     async fn refuse_second_primary(&self) -> Result<(), StepError> {
-        let Some(source) = self.source.as_ref().filter(|_| !self.is_proved()) else {
-            return Ok(());
-        };
-        let Ok(survey) = survey_site(&source.site, &source.cluster, Depth::Members).await else {
-            return Ok(());
-        };
-        let writes = survey.members.iter().find(|member| {
-            let live = member.live.as_seen();
-            live.is_some_and(|status| status.role == Role::Primary)
-        });
-        match writes {
-            None => Ok(()),
-            Some(member) => Err(changed(format!(
-                "{} of the other side is primary",
-                member.pod
-            ))),
+        match &self.source {
+            Some(source) if !self.is_proved() => {
+                refuse_beside_primary(&source.site, &source.cluster).await
+            }
+            Some(_) | None => Ok(()),
         }
     }
 

@@ -416,6 +416,30 @@ pub(super) const ENGINE: &[(Guard, Engine)] = &[
         },
     ),
     (
+        Guard::BesidePrimary,
+        Engine {
+            id: "beside-primary",
+            stops: "a side is promoted without a proof although the other one has become primary since it was planned",
+            place: Place::Decision,
+            answers: &["F14", "GitLab geo 2018"],
+            lifted_by: None,
+            missed_by: core("engine::beside::tests::nobody_is_promoted_beside_a_primary"),
+        },
+    ),
+    (
+        Guard::BackBesideStandby,
+        Engine {
+            id: "back-beside-standby",
+            stops: "a demotion that fails makes its side primary again although the other one has become so meanwhile",
+            place: Place::Decision,
+            answers: &["F11", "GitLab geo 2018"],
+            lifted_by: None,
+            missed_by: core(
+                "engine::beside::tests::nobody_goes_back_unless_the_other_side_is_a_standby",
+            ),
+        },
+    ),
+    (
         Guard::NotBothPrimary,
         Engine {
             id: "not-both-primary",
