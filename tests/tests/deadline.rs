@@ -11,7 +11,25 @@ use pgha_lab::site::{IMAGE_PLUGIN, Site};
 use pgha_lab::wait;
 use pgha_tests::{Suite, kill, manifest};
 
-const CLUSTER: &str = "deadline";
+/// A pair that nobody else uses.
+#[derive(Clone, Copy)]
+struct Kind {
+    cluster: &'static str,
+    standby: Standby,
+    patroni: Patroni,
+}
+
+const NEW: Kind = Kind {
+    cluster: "deadline",
+    standby: Standby::Streaming,
+    patroni: Patroni::V4_1,
+};
+
+const OLD: Kind = Kind {
+    cluster: "deadline-33",
+    standby: Standby::Archive,
+    patroni: Patroni::V3_3,
+};
 
 /// How long each wait of the move may last; the Job waits for three times as long.
 const TIMEOUT: &str = "20s";
@@ -23,18 +41,32 @@ const FENCED: &str = r#""event":"settled","step":"fence""#;
 
 #[test]
 fn a_source_whose_tool_is_dead_is_primary_again_at_the_deadline() -> Result<()> {
-    let Some(suite) = Suite::open()? else {
-        return Ok(());
-    };
-    suite.fresh_pair(CLUSTER, Standby::Streaming, Patroni::V4_1)?;
-    let from = primary_site(CLUSTER)?;
+    match Suite::open()? {
+        Some(suite) => goes_back(&suite, NEW),
+        None => Ok(()),
+    }
+}
+
+/// Its Patroni was paused and its Postgres stopped by hand.
+#[test]
+fn a_source_of_an_old_patroni_is_primary_again_at_the_deadline() -> Result<()> {
+    match Suite::open_for_full()? {
+        Some(suite) => goes_back(&suite, OLD),
+        None => Ok(()),
+    }
+}
+
+fn goes_back(suite: &Suite, kind: Kind) -> Result<()> {
+    let cluster = kind.cluster;
+    suite.fresh_pair(cluster, kind.standby, kind.patroni)?;
+    let from = primary_site(cluster)?;
     give_plugin(&suite.program("kubectl-pgha"))?;
-    apply_roles(from)?;
-    let writer = suite.writer(CLUSTER, 2)?;
-    let died = dies_once_fenced(&suite, from)?;
-    let job = the_job(from)?;
+    apply_roles(cluster, from)?;
+    let writer = suite.writer(cluster, 2)?;
+    let died = dies_once_fenced(suite, cluster, from)?;
+    let job = the_job(cluster, from)?;
     wait::until("a source that is primary again", DEADLINE, || {
-        ensure!(primary_site(CLUSTER)? == from, "it is not primary");
+        ensure!(primary_site(cluster)? == from, "it is not primary");
         Ok(())
     })?;
     say(&format!(
@@ -50,14 +82,14 @@ fn a_source_whose_tool_is_dead_is_primary_again_at_the_deadline() -> Result<()> 
     ensure!(log.contains("is primary again"), "the Job said {log}");
     // What the move has left at the target is still to be put back.
     let sides = ["--from", from.name(), "--to", from.other().name()];
-    let refused = suite.switchover(CLUSTER, from)?;
+    let refused = suite.switchover(cluster, from)?;
     ensure!(
         refused.code == Some(3) && refused.stdout.contains("is not finished"),
         "{refused:?}"
     );
-    let aborted = suite.run(&[&["abort", CLUSTER, "--yes"][..], &sides].concat())?;
+    let aborted = suite.run(&[&["abort", cluster, "--yes"][..], &sides].concat())?;
     ensure!(aborted.code == Some(0), "abort ended with {aborted:?}");
-    suite.await_well(CLUSTER, from)?;
+    suite.await_well(cluster, from)?;
     let verdict = writer.judge_within(0, DEADLINE)?;
     ensure!(verdict.holds("one-writer"), "{verdict}");
     let missing = verdict
@@ -66,29 +98,29 @@ fn a_source_whose_tool_is_dead_is_primary_again_at_the_deadline() -> Result<()> 
         .map(|account| account.missing.len());
     ensure!(missing == Some(0), "rows are missing: {verdict}");
     // A move that comes to its end leaves its Job nothing to do.
-    let moved = suite.run(&moving(from))?;
+    let moved = suite.run(&moving(cluster, from))?;
     ensure!(moved.code == Some(0), "the move ended with {moved:?}");
-    let second = the_job(from)?;
+    let second = the_job(cluster, from)?;
     ensure!(second != job, "there is no second Job");
     wait::until("the end of the second Job", DEADLINE, || {
         let log = Kubectl::new(from).run(&["logs", &format!("job/{second}")])?;
         ensure!(log.contains("nothing to do"), "it said {log}");
         Ok(())
     })?;
-    suite.await_well(CLUSTER, from.other())?;
-    suite.remove_pair(CLUSTER)
+    suite.await_well(cluster, from.other())?;
+    suite.remove_pair(cluster)
 }
 
-fn moving(from: Site) -> Vec<&'static str> {
+fn moving(cluster: &'static str, from: Site) -> Vec<&'static str> {
     let sides = ["--from", from.name(), "--to", from.other().name()];
     let how = ["--yes", "--timeout", TIMEOUT, "-o", "json"];
     let job = ["--deadline-image", IMAGE_PLUGIN];
-    [&["switchover", CLUSTER][..], &sides, &how, &job].concat()
+    [&["switchover", cluster][..], &sides, &how, &job].concat()
 }
 
 /// When it died.
-fn dies_once_fenced(suite: &Suite, from: Site) -> Result<Instant> {
-    let mut move_under_way = suite.start(&moving(from))?;
+fn dies_once_fenced(suite: &Suite, cluster: &'static str, from: Site) -> Result<Instant> {
+    let mut move_under_way = suite.start(&moving(cluster, from))?;
     let stdout = move_under_way.stdout.take().context("no stdout")?;
     let mut seen = Vec::new();
     let mut fenced = false;
@@ -104,14 +136,15 @@ fn dies_once_fenced(suite: &Suite, from: Site) -> Result<Instant> {
     let died = Instant::now();
     let ended = pgha_tests::finish(move_under_way)?;
     ensure!(fenced && ended.code.is_none(), "{ended:?} after {seen:?}");
-    let told = |line: &String| line.contains("Job deadline-pgha-") && line.contains("after 60 s");
+    let named = format!("Job {cluster}-pgha-");
+    let told = |line: &String| line.contains(&named) && line.contains("after 60 s");
     ensure!(seen.iter().any(told), "no Job was told of: {seen:?}");
     Ok(died)
 }
 
 /// The newest of the Jobs that moves have left at a site.
-fn the_job(site: Site) -> Result<String> {
-    let of = format!("pgha.dev/cluster={CLUSTER}");
+fn the_job(cluster: &str, site: Site) -> Result<String> {
+    let of = format!("pgha.dev/cluster={cluster}");
     let order = "--sort-by=.metadata.creationTimestamp";
     let jobs = Kubectl::new(site).get(&["jobs", "-l", &of, order])?;
     let last = jobs["items"].as_array().and_then(|jobs| jobs.last());
@@ -120,9 +153,9 @@ fn the_job(site: Site) -> Result<String> {
 }
 
 /// The published roles: the Job is an operator.
-fn apply_roles(site: Site) -> Result<()> {
+fn apply_roles(cluster: &str, site: Site) -> Result<()> {
     for file in ["operator.yaml", "deadline.yaml"] {
-        Kubectl::new(site).apply(&manifest(file, CLUSTER)?)?;
+        Kubectl::new(site).apply(&manifest(file, cluster)?)?;
     }
     Ok(())
 }

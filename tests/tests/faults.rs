@@ -53,10 +53,10 @@ fn every_other_fault_at_every_step_that_differs() -> Result<()> {
         return Ok(());
     }
     let steps = [
-        event::PREPARING,
-        event::FENCING,
-        event::FENCED,
         event::PROMOTED,
+        event::FENCED,
+        event::FENCING,
+        event::PREPARING,
     ];
     for at in steps {
         for fault in [
@@ -103,6 +103,7 @@ fn meets(kind: Kind, fault: Fault, at: &str) -> Result<()> {
     let from = pair.primary()?;
     pair.take_over("abort", from)?;
     pair.suite.await_well(kind.cluster, from)?;
+    reconnect(&pair, from)?;
     let writer = pair.suite.writer(kind.cluster, 0)?;
     let ended = move_into(&pair, from, fault, at);
     heal(fault, from)?;
@@ -221,6 +222,24 @@ fn resume(pair: &Pair, from: Site) -> Result<()> {
     wait::until("an end of what was left", SETTLES, || {
         let ended = pair.take_over("resume", from)?;
         ensure!(ended.code == Some(0), "resume ended with {ended:?}");
+        Ok(())
+    })
+}
+
+/// A receiver keeps its connection to a leader of the source that has lost its place meanwhile: it is ended, and connects anew.
+fn reconnect(pair: &Pair, from: Site) -> Result<()> {
+    let (cluster, to) = (pair.kind.cluster, from.other());
+    let sides = ["--from", from.name(), "--to", to.name(), "--dry-run"];
+    wait::until("a target that may be moved to", SETTLES, || {
+        let planned = pair
+            .suite
+            .run(&[&["switchover", cluster][..], &sides].concat())?;
+        if planned.stdout.contains("fed-by-source") {
+            let end = "pkill -TERM -f 'walreceive[r]'; true";
+            let pod = leader(cluster, to)?;
+            Kubectl::new(to).exec(&pod, "database", &["bash", "-c", end])?;
+        }
+        ensure!(planned.code == Some(0), "it is refused: {planned:?}");
         Ok(())
     })
 }

@@ -101,6 +101,17 @@ const LAB: &[OnLab] = &[
         is_full: false,
     },
     OnLab {
+        faults: "F1, F31",
+        what: "the same with Patroni 3.3, paused and stopped by hand",
+        at: "fence, settled",
+        ends: "the source is primary at the deadline",
+        test: test(
+            "tests/tests/deadline.rs",
+            "a_source_of_an_old_patroni_is_primary_again_at_the_deadline",
+        ),
+        is_full: true,
+    },
+    OnLab {
         faults: "F3, F11",
         what: "SIGSTOP, `resume` by another, SIGCONT",
         at: "fence, settled",

@@ -46,7 +46,8 @@ pub(super) fn judge(source: &SideFacts, target: &SideFacts, findings: &mut Findi
         "fed-by-source",
         Part::Target,
         fed_by_source(source, target),
-        "Let the target's standby section name the source, and wait until it streams from there.",
+        "Let the target's standby section name the source, and wait until it streams from there. A receiver stays with a \
+         member of the source that was leader when it connected: restart the target's leader then, and it connects anew.",
     );
     report(
         findings,
