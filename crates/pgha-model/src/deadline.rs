@@ -65,6 +65,14 @@ fn end_of(record: &MoveRecord) -> Option<&'static str> {
     }
 }
 
+/// The Job that watches the newest move of these records, while there is anything left to it.
+pub fn job_of(journal: &Journal) -> Option<&str> {
+    match journal.last()? {
+        (_, Entry::Readable(record)) if end_of(record).is_none() => record.deadline_job.as_deref(),
+        (_, Entry::Readable(_) | Entry::Unreadable(_)) => None,
+    }
+}
+
 fn is_of(record: &MoveRecord, job: &str) -> bool {
     record.deadline_job.as_deref() == Some(job)
 }
@@ -151,6 +159,19 @@ mod tests {
         let fenced = left(Some(Standing::Fenced));
         assert!(matches!(watched(&[fenced]), Watch::Silence(_)));
         assert!(is_over(&watched(&[])));
+    }
+
+    #[test]
+    fn a_job_is_named_until_its_move_has_ended() {
+        let watched = |record: MoveRecord| MoveRecord {
+            deadline_job: Some(JOB.to_owned()),
+            ..record
+        };
+        let named = |record| job_of(&journal(&[watched(record)])).map(str::to_owned);
+        assert_eq!(named(moving(Stage::Fenced)).as_deref(), Some(JOB));
+        assert_eq!(named(left(Some(Standing::Fenced))).as_deref(), Some(JOB));
+        assert_eq!(named(left(None)), None);
+        assert_eq!(job_of(&journal(&[moving(Stage::Fenced)])), None);
     }
 
     #[test]

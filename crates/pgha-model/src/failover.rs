@@ -125,6 +125,8 @@ pub struct SourceSight {
     pub last_known: Option<Lsn>,
     /// Where it ended, by its own control data, when it was shut down cleanly.
     pub closure: Option<Closure>,
+    /// The Job there that makes it primary again by itself when an unfinished move falls silent.
+    pub deadline_job: Option<String>,
 }
 
 impl SourceSight {
@@ -149,7 +151,11 @@ impl SourceSight {
     /// Who may write without being seen, and why, as a sentence; `None` when nobody can.
     pub fn silence(&self) -> Option<String> {
         if let Some(because) = &self.unseen {
-            return Some(format!("The source was not seen: {because}."));
+            let job = self.deadline_job.as_ref().map(|job| {
+                format!(" If it runs, the Job {job} there makes it primary again by itself.")
+            });
+            let job = job.unwrap_or_default();
+            return Some(format!("The source was not seen: {because}.{job}"));
         }
         let silent = self.members.iter().filter_map(|(pod, sight)| match sight {
             MemberSight::Silent(because) => Some(format!("{pod} ({because})")),
@@ -500,6 +506,7 @@ mod tests {
             last_seen: None,
             last_known: None,
             closure: None,
+            deadline_job: Some("db-pgha-7".to_owned()),
         };
         assert_eq!((sight.silence(), sight.writer()), (None, None));
         assert_eq!(sight.not_down(), None);
@@ -512,5 +519,8 @@ mod tests {
         sight.members[0].1 = MemberSight::Writes;
         assert_eq!(sight.primary(), Some("a-0"));
         assert_eq!(sight.not_down().unwrap(), "a-0 takes writes");
+        sight.unseen = Some("no answer".to_owned());
+        let told = "The source was not seen: no answer. If it runs, the Job db-pgha-7 there makes it primary again by itself.";
+        assert_eq!(sight.silence().unwrap(), told);
     }
 }

@@ -10,6 +10,7 @@ use pgha_core::engine::{
     look_at_supply, promotion_patches, put_in_order_alone,
 };
 use pgha_model::check::{Consent, DataLoss, FailoverConsent, FailoverFacts, PromotionFacts};
+use pgha_model::deadline::job_of;
 use pgha_model::event::{Event, Standing};
 use pgha_model::failover::{Risk, SourceSight, Supply};
 use pgha_model::member::Role;
@@ -124,7 +125,9 @@ async fn look(args: &FailoverArgs, session: &Session<'_>) -> Result<Seen, Failur
         }
         Ok(_) | Err(_) => None,
     };
-    let sight = look_at_source(&place, source.as_ref().map_err(String::as_str)).await;
+    let mut sight = look_at_source(&place, source.as_ref().map_err(String::as_str)).await;
+    let journal = target.journal.as_ref().ok();
+    sight.deadline_job = journal.and_then(job_of).map(str::to_owned);
     let supply = look_at_supply(&mut target, Some(&supply)).await;
     let risk = risk_of_failover(&target.facts, &sight);
     Ok(Seen {

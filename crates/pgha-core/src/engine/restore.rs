@@ -261,6 +261,8 @@ async fn alone(
             takes_over: Some(epoch),
             before: record,
             failover: record.and_then(|record| record.failover.as_ref()),
+            // It may still be at work at the side that is gone.
+            deadline_job: record.and_then(|record| record.deadline_job.as_deref()),
             ..Intent::of(Action::Failover)
         };
         match part {

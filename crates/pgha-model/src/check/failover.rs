@@ -140,6 +140,7 @@ mod tests {
                     last_seen: None,
                     last_known: None,
                     closure: None,
+                    deadline_job: None,
                 },
                 sample,
                 supply: Supply::default(),

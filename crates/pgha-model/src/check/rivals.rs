@@ -107,6 +107,7 @@ fn cnpg_7407_a_primary_that_is_only_unseen_is_not_failed_over_from() {
         last_seen: None,
         last_known: None,
         closure: None,
+        deadline_job: None,
     };
     let facts = FailoverFacts {
         target: &sample.target,

@@ -36,6 +36,7 @@ pub async fn look_at_source(place: &Place, source: Result<&Side, &str>) -> Sourc
         last_seen: None,
         last_known: None,
         closure: None,
+        deadline_job: None,
     };
     let side = match source {
         Ok(side) => side,
