@@ -25,6 +25,9 @@ const LABEL: &str = "pgha.dev/deadline-job";
 /// How long a Job that has ended stays, with its log.
 const KEPT: Duration = Duration::from_hours(1);
 
+/// How long it lives beyond its patience: one whose image is never found would wait for ever.
+const LIVES: Duration = Duration::from_hours(24);
+
 /// How often its container may start again: the kubelet waits longer each time, up to five minutes.
 const RESTARTS: u32 = 1_000;
 
@@ -70,6 +73,7 @@ impl DeadlineJob {
             "metadata": {"name": name, "namespace": namespace, "labels": labels},
             "spec": {
                 "backoffLimit": RESTARTS,
+                "activeDeadlineSeconds": (limits.patience() + LIVES).as_secs(),
                 "ttlSecondsAfterFinished": KEPT.as_secs(),
                 "template": {
                     "metadata": {"labels": labels},
@@ -143,7 +147,7 @@ pub(in crate::engine) async fn await_watching(
         })
     });
     settled(
-        "the Job that goes back at the deadline",
+        "the start of the Job that goes back at the deadline",
         limit,
         settlement.await?,
     )
