@@ -172,3 +172,74 @@ fn state(pod: &Pod) -> Result<(), String> {
         &why.unwrap_or_else(|| "it has no state".to_owned()),
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use pgha_model::site::Part;
+    use pgha_testkit::FakeCluster;
+    use pgha_testkit::pgo::PgoSite;
+
+    use super::*;
+    use crate::client::SiteClient;
+
+    const NAMESPACE: &str = "prod";
+    const LIMIT: Duration = Duration::from_secs(5);
+    const LIMITS: Limits = Limits {
+        step: LIMIT,
+        stop: LIMIT,
+        proof: LIMIT,
+        promotion: LIMIT,
+    };
+
+    fn job() -> DeadlineJob {
+        DeadlineJob {
+            image: "pgha:1".to_owned(),
+            account: "pgha-deadline".to_owned(),
+        }
+    }
+
+    async fn source(cluster: &FakeCluster) -> Side {
+        let site = SiteClient::from_client("core1", NAMESPACE, cluster.client(), LIMIT);
+        let opened = Box::pin(Side::open(site, "db", Part::Source)).await;
+        opened.unwrap()
+    }
+
+    fn pod(state: &Value, ready: bool) -> Value {
+        json!({"apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": "db-pgha-7-x", "namespace": NAMESPACE, "labels": {LABEL: "db-pgha-7"}},
+            "status": {"phase": "Pending", "containerStatuses": [{"name": "deadline", "ready": ready,
+                "restartCount": 0, "image": "pgha:1", "imageID": "", "state": state}]}})
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_job_is_placed_and_its_container_seen_before_anything_rests_on_it() {
+        let cluster = PgoSite::primary("db", NAMESPACE, clock::now()).build();
+        let at = source(&cluster).await;
+        let placed = Box::pin(place(&job(), &at, Epoch(7), LIMITS)).await;
+        let told = placed.unwrap_err().to_string();
+        assert!(told.contains("db-pgha-7 has no pod"), "{told}");
+        cluster.insert(pod(&json!({"waiting": {"reason": "ErrImagePull"}}), false));
+        let told = await_watching(&at, "db-pgha-7", LIMIT).await.unwrap_err();
+        assert!(told.to_string().contains("ErrImagePull"), "{told}");
+        cluster.insert(pod(&json!({"running": {}}), true));
+        await_watching(&at, "db-pgha-7", LIMIT).await.unwrap();
+        let object = cluster.object("jobs", NAMESPACE, "db-pgha-7").unwrap();
+        let spec = &object["spec"]["template"]["spec"];
+        assert_eq!(spec["serviceAccountName"], "pgha-deadline");
+        assert_eq!(spec["securityContext"]["runAsNonRoot"], true);
+        let command = spec["containers"][0]["command"].as_array().unwrap();
+        for word in [
+            "deadline",
+            "db",
+            "--epoch=7",
+            "--job=db-pgha-7",
+            "--after=15s",
+        ] {
+            assert!(command.iter().any(|one| one == word), "{word}: {command:?}");
+        }
+        // No selector of the operator may take its pod for one of the cluster's.
+        let labels = object["spec"]["template"]["metadata"]["labels"].as_object();
+        let is_operators = |key: &String| key.starts_with("postgres-operator.");
+        assert!(!labels.unwrap().keys().any(is_operators));
+    }
+}
