@@ -19,6 +19,8 @@ const TIMEOUT: &str = "2m";
 
 /// What a move says when a step begins or has settled.
 pub mod event {
+    /// Both operators leave their cluster alone.
+    pub const HELD: &str = r#""event":"settled","step":"hold""#;
     /// The preparation is done.
     pub const PREPARING: &str = r#""event":"settled","step":"prepare""#;
     /// The source is about to be told to stop.

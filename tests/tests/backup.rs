@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use pgha_lab::cluster::{Patroni, Standby, query_leader};
+use pgha_lab::cluster::{Patroni, Standby, leader, query_leader};
 use pgha_lab::kubectl::Kubectl;
 use pgha_lab::site::Site;
 use pgha_lab::wait;
@@ -244,9 +244,5 @@ fn stored_labels() -> Result<Vec<String>> {
 /// Runs a command in the leader's database container.
 fn on_leader(command: &[&str]) -> Result<String> {
     let kubectl = Kubectl::new(Site::Core1);
-    let lock = kubectl.get(&["endpoints", &format!("{CLUSTER}-ha")])?;
-    let leader = lock["metadata"]["annotations"]["leader"]
-        .as_str()
-        .context("no leader")?;
-    kubectl.exec(leader, "database", command)
+    kubectl.exec(&leader(kubectl, CLUSTER)?, "database", command)
 }

@@ -9,6 +9,7 @@ use pgha_lab::image::give_plugin;
 use pgha_lab::kubectl::Kubectl;
 use pgha_lab::site::{IMAGE_PLUGIN, Site};
 use pgha_lab::wait;
+use pgha_tests::pair::event::FENCED;
 use pgha_tests::{Suite, kill, manifest};
 
 /// A pair that nobody else uses.
@@ -36,8 +37,6 @@ const TIMEOUT: &str = "20s";
 
 /// The Job's own waits come on top of its patience.
 const DEADLINE: Duration = Duration::from_mins(3);
-
-const FENCED: &str = r#""event":"settled","step":"fence""#;
 
 #[test]
 fn a_source_whose_tool_is_dead_is_primary_again_at_the_deadline() -> Result<()> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use pgha_judge::Ruling;
-use pgha_lab::cluster::primary_site;
+use pgha_lab::cluster::{leader, primary_site};
 use pgha_lab::fault::archive::{self, Break};
 use pgha_lab::fault::link::{self, End};
 use pgha_lab::fault::process::{Act, act_in_pod, act_on_daemon};
@@ -182,7 +182,7 @@ fn begin(pair: &Pair, from: Site, fault: Fault) -> Result<()> {
         }
         Fault::ArchiveSilent => archive::cut(from, Break::Silent),
         Fault::SourceLeaderGone => {
-            let pod = leader(pair.kind.cluster, from)?;
+            let pod = leader(Kubectl::new(from), pair.kind.cluster)?;
             let args = [
                 "delete",
                 "pod",
@@ -194,7 +194,7 @@ fn begin(pair: &Pair, from: Site, fault: Fault) -> Result<()> {
             Kubectl::new(from).run(&args).map(drop)
         }
         Fault::TargetLeaderDies => {
-            let pod = leader(pair.kind.cluster, to)?;
+            let pod = leader(Kubectl::new(to), pair.kind.cluster)?;
             act_in_pod(to, &pod, "database", "postgres", Act::Kill)
         }
     }
@@ -208,13 +208,6 @@ fn heal(fault: Fault, from: Site) -> Result<()> {
         Fault::ArchiveSilent => archive::heal(from),
         Fault::SourceLeaderGone | Fault::TargetLeaderDies => Ok(()),
     }
-}
-
-/// The pod that holds Patroni's lock.
-fn leader(cluster: &str, site: Site) -> Result<String> {
-    let lock = Kubectl::new(site).get(&["endpoints", &format!("{cluster}-ha")])?;
-    let holder = lock["metadata"]["annotations"]["leader"].as_str();
-    Ok(holder.context("nobody holds the lock")?.to_owned())
 }
 
 /// What was left is gone on with, as soon as both sites answer again.
@@ -236,7 +229,7 @@ fn reconnect(pair: &Pair, from: Site) -> Result<()> {
             .run(&[&["switchover", cluster][..], &sides].concat())?;
         if planned.stdout.contains("fed-by-source") {
             let end = "pkill -TERM -f 'walreceive[r]'; true";
-            let pod = leader(cluster, to)?;
+            let pod = leader(Kubectl::new(to), cluster)?;
             Kubectl::new(to).exec(&pod, "database", &["bash", "-c", end])?;
         }
         ensure!(planned.code == Some(0), "it is refused: {planned:?}");

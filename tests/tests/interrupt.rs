@@ -7,20 +7,16 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use pgha_judge::Ruling;
-use pgha_lab::cluster::{Patroni, Standby, primary_site, query_leader};
+use pgha_lab::cluster::{Patroni, Standby, leader, primary_site, query_leader};
 use pgha_lab::kubectl::Kubectl;
 use pgha_lab::site::{SERVICE_NAMESPACE, Site};
 use pgha_lab::wait;
+use pgha_tests::pair::event::{FENCED, HELD, PREPARING as PREPARED, PROMOTED, PROMOTING};
 use pgha_tests::{Ended, Suite, Writer, interrupt};
 
 const DEADLINE: Duration = Duration::from_mins(1);
 
-/// What a move says when a step has settled, and when it goes back.
-const HELD: &str = r#""event":"settled","step":"hold""#;
-const PREPARED: &str = r#""event":"settled","step":"prepare""#;
-const FENCED: &str = r#""event":"settled","step":"fence""#;
-const PROMOTING: &str = r#""event":"started","step":"promote""#;
-const PROMOTED: &str = r#""event":"settled","step":"promote""#;
+/// What a move says when it goes back.
 const UNDOING: &str = r#""event":"undoing""#;
 
 #[test]
@@ -304,10 +300,7 @@ impl Pair {
     }
 
     fn repository_has(&self, site: Site, segment: &str) -> Result<()> {
-        let lock = Kubectl::new(site).get(&["endpoints", &format!("{}-ha", self.cluster)])?;
-        let leader = lock["metadata"]["annotations"]["leader"]
-            .as_str()
-            .context("no leader")?;
+        let leader = leader(Kubectl::new(site), self.cluster)?;
         let list = [
             "pgbackrest",
             "repo-ls",
@@ -315,7 +308,7 @@ impl Pair {
             "--recurse",
             "archive/db",
         ];
-        let listed = Kubectl::new(site).exec(leader, "database", &list)?;
+        let listed = Kubectl::new(site).exec(&leader, "database", &list)?;
         ensure!(listed.contains(segment), "{segment} is not there");
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader};
 
 use anyhow::{Context as _, Result, ensure};
 use pgha_judge::Ruling;
-use pgha_lab::cluster::{Patroni, Standby, primary_site};
+use pgha_lab::cluster::{Patroni, Standby, leader, primary_site};
 use pgha_lab::kubectl::Kubectl;
 use pgha_lab::site::Site;
 use pgha_tests::Suite;
@@ -53,10 +53,8 @@ fn move_without_watch(suite: &Suite, from: Site) -> Result<bool> {
 
 fn kill_kept_shells(site: Site) -> Result<()> {
     let kubectl = Kubectl::new(site);
-    let lock = kubectl.get(&["endpoints", &format!("{CLUSTER}-ha")])?;
-    let leader = lock["metadata"]["annotations"]["leader"].as_str();
-    let leader = leader.context("no leader")?;
+    let leader = leader(kubectl, CLUSTER)?;
     let kill = ["pkill", "-KILL", "-x", "-f", "bash --noprofile --norc"];
-    let exec = ["exec", leader, "-c", "database", "--"];
+    let exec = ["exec", &leader, "-c", "database", "--"];
     kubectl.run(&[&exec[..], &kill[..]].concat()).map(drop)
 }

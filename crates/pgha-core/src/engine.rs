@@ -58,6 +58,16 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// The same for each wait.
+    pub const fn each(limit: Duration) -> Self {
+        Self {
+            step: limit,
+            stop: limit,
+            proof: limit,
+            promotion: limit,
+        }
+    }
+
     /// How long a writer of a record may be silent: the longest step waits for a few things in turn.
     pub fn patience(self) -> Duration {
         let longest = [self.step, self.stop, self.proof, self.promotion];
@@ -68,12 +78,7 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            step: Duration::from_mins(1),
-            stop: Duration::from_mins(1),
-            proof: Duration::from_mins(1),
-            promotion: Duration::from_mins(1),
-        }
+        Self::each(Duration::from_mins(1))
     }
 }
 

@@ -15,6 +15,7 @@ use crate::site::{IMAGE_PATRONI_3_3, IMAGE_PATRONI_4_1};
 pub use create::create;
 pub use list::{Row, ensure, list, primary_site, query_leader};
 pub use remove::remove;
+pub use sql::leader;
 
 /// User and database of every cluster in the lab.
 pub const USER: &str = "zitadel";

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
-use crate::cluster::query_leader;
+use crate::cluster::{self, query_leader};
 use crate::kubectl::Kubectl;
 use crate::site::Site;
 use crate::wait;
@@ -24,11 +24,7 @@ const DEADLINE: Duration = Duration::from_mins(2);
 /// A site does not answer, or a wait passes its deadline.
 pub fn switch_standby(cluster: &str, from: Site) -> Result<()> {
     let source = Kubectl::new(from);
-    let leader = source.get(&["endpoints", &format!("{cluster}-ha")])?;
-    let leader = leader["metadata"]["annotations"]["leader"]
-        .as_str()
-        .context("no leader")?
-        .to_owned();
+    let leader = cluster::leader(source, cluster)?;
     let since = source.run(&[
         "exec", &leader, "-c", "database", "--", "date", "--utc", "+%FT%TZ",
     ])?;

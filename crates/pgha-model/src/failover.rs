@@ -130,6 +130,19 @@ pub struct SourceSight {
 }
 
 impl SourceSight {
+    /// A source of which nothing is known but its place.
+    pub const fn at(place: Place) -> Self {
+        Self {
+            place,
+            unseen: None,
+            members: Vec::new(),
+            last_seen: None,
+            last_known: None,
+            closure: None,
+            deadline_job: None,
+        }
+    }
+
     /// A member that takes writes.
     pub fn primary(&self) -> Option<&str> {
         let mut members = self.members.iter();
@@ -497,16 +510,12 @@ mod tests {
             cluster: "db".to_owned(),
         };
         let mut sight = SourceSight {
-            place,
-            unseen: None,
             members: vec![
                 ("a-0".to_owned(), MemberSight::Stopped),
                 ("a-1".to_owned(), MemberSight::Reads),
             ],
-            last_seen: None,
-            last_known: None,
-            closure: None,
             deadline_job: Some("db-pgha-7".to_owned()),
+            ..SourceSight::at(place)
         };
         assert_eq!((sight.silence(), sight.writer()), (None, None));
         assert_eq!(sight.not_down(), None);

@@ -213,8 +213,7 @@ pub fn leader_of(side: &SideFacts) -> Option<LeaderIdentity> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::samples::Sample;
-    use crate::observed::Observed;
+    use crate::check::samples::{Sample, run_patroni};
     use crate::service::samples::now;
 
     fn plan(sample: &Sample) -> Result<Plan, Refusal> {
@@ -228,16 +227,6 @@ mod tests {
             .iter()
             .map(|finding| finding.check)
             .collect()
-    }
-
-    fn run_patroni(side: &mut SideFacts, version: &str) {
-        for member in &mut side.survey.members {
-            for status in [&mut member.status, &mut member.live] {
-                if let Observed::Seen(status) = status {
-                    status.patroni = version.parse().ok();
-                }
-            }
-        }
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! `pgha-sim --seeds N [--seed S] [--ignore-tests]`, or `--page FILE [--write]`: moves in a simulated world, each with the faults of its seed.
+//! `pgha-sim --seeds N [--seed S] [--ignore-tests]`, `--page FILE [--write]` or `--strike FAULT-WRITE`: moves in a simulated
+//! world, each with the faults of its seed or with one of the matrix.
 //!
 //! The real client, core and engine run here under paused time. The two API servers, operators, Patronis, servers and the
 //! repository around them are simulated, and an auditor looks at that world alone. `cargo xtask sim` builds it with

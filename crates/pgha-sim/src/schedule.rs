@@ -1,7 +1,7 @@
 //! One schedule: a move with its faults, whoever looks after it, and the judgement of what is left.
 
 use pgha_model::record::Action;
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::fault::Faults;
 use crate::rng::Rng;
@@ -101,11 +101,7 @@ pub(crate) fn run_with(seed: u64, faults: Faults) -> Verdict {
 }
 
 fn run_in(mut rng: Rng, faults: Faults) -> Verdict {
-    let runtime = Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build();
-    let Ok(runtime) = runtime else {
+    let Ok(runtime) = runtime() else {
         return Verdict {
             first: First::Left,
             violations: vec!["no runtime".to_owned()],
@@ -132,6 +128,14 @@ fn run_in(mut rng: Rng, faults: Faults) -> Verdict {
     })
 }
 
+/// Its clock is paused, and jumps.
+fn runtime() -> std::io::Result<Runtime> {
+    Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+}
+
 /// A world that lives.
 fn begin(rng: Rng, faults: Faults) -> Shared {
     let shared = Shared::new(World::new(rng, faults));
@@ -149,12 +153,7 @@ fn begin(rng: Rng, faults: Faults) -> Shared {
 /// Moves back and forth, one after the other, in the world of a seed; what must never be.
 #[cfg(test)]
 pub(crate) fn ping_pong(seed: u64, moves: usize) -> Vec<String> {
-    let runtime = Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .unwrap();
-    runtime.block_on(async {
+    runtime().unwrap().block_on(async {
         let shared = begin(Rng::new(seed).split(), Faults::default());
         for number in 0..moves {
             let from = number % 2;

@@ -24,12 +24,7 @@ use crate::server::{Held, Shared, Tool};
 use crate::site::CLUSTER;
 
 /// How long each wait may last: far longer than anything takes here that is not stuck.
-const LIMITS: Limits = Limits {
-    step: Duration::from_secs(12),
-    stop: Duration::from_secs(12),
-    proof: Duration::from_secs(12),
-    promotion: Duration::from_secs(12),
-};
+const LIMITS: Limits = Limits::each(Duration::from_secs(12));
 
 /// Pause between two plans.
 const LOOK: Duration = Duration::from_secs(1);

@@ -24,13 +24,7 @@ const LONGEST_STEP: Duration = Duration::from_hours(24);
 
 /// How long each wait may last.
 pub(crate) fn limits(timeout: RequestTimeout) -> Limits {
-    let limit = timeout.0.min(LONGEST_STEP);
-    Limits {
-        step: limit,
-        stop: limit,
-        proof: limit,
-        promotion: limit,
-    }
+    Limits::each(timeout.0.min(LONGEST_STEP))
 }
 
 /// Tells one thing that happened: a line on stderr for a person, a document on stdout for a program.

@@ -139,12 +139,7 @@ mod tests {
     use crate::engine::interrupter;
 
     const LIMIT: Duration = Duration::from_secs(5);
-    const LIMITS: Limits = Limits {
-        step: LIMIT,
-        stop: LIMIT,
-        proof: LIMIT,
-        promotion: LIMIT,
-    };
+    const LIMITS: Limits = Limits::each(LIMIT);
 
     #[tokio::test]
     async fn what_was_lifted_is_in_the_record() {

@@ -21,6 +21,7 @@ use pgha_model::unfinished::Course;
 pub use self::job::DeadlineJob;
 pub(super) use self::job::{await_watching, place};
 use super::claim::{Intent, claim};
+use super::fence::tell_primary;
 use super::restore::{left, restore, state_of};
 use super::side::database;
 use super::steps::Steps;
@@ -30,7 +31,6 @@ use super::{Interrupt, Limits, MoveError, Reporter, Side, StepError};
 use crate::client::SiteClient;
 use crate::clock::{self, Instant};
 use crate::journal::read_journal;
-use crate::operator::pgo_v5::render;
 use crate::settle::{Look, Settlement, await_until};
 
 /// Pause between two looks at the record.
@@ -120,13 +120,7 @@ impl GoingBack {
     ) -> Result<bool, MoveError> {
         let steps = Steps::new(interrupt, report);
         let ended = Box::pin(self.carry_out(&steps)).await;
-        match &ended {
-            Ok(_) => steps.end(Some(Standing::Held), None, None).await,
-            Err(error) => {
-                let standing = Some(error.standing);
-                steps.end(standing, Some(&error.source), None).await;
-            }
-        }
+        steps.conclude(&ended, Some(Standing::Held), None).await;
         ended
     }
 
@@ -192,11 +186,7 @@ impl GoingBack {
                     .in_recovery(&database(&leader.pod), limits.stop)
                     .await?;
             }
-            source
-                .send_object(&source.standby_patch(&section, false))
-                .await?;
-            let config = render::config_as_primary(&source.config());
-            source.send_config(&config).await?;
+            tell_primary(source, &section).await?;
         }
         source.await_primary(limits.promotion).await?;
         let at = emit_canary(source.psql()?).await?;

@@ -78,13 +78,7 @@ impl DemotionRun {
     ) -> Result<DemotionOutcome, MoveError> {
         let steps = Steps::new(interrupt, report);
         let ended = Box::pin(self.carry_out(&steps)).await;
-        match &ended {
-            Ok(_) => steps.end(None, None, None).await,
-            Err(error) => {
-                let standing = Some(error.standing);
-                steps.end(standing, Some(&error.source), None).await;
-            }
-        }
+        steps.conclude(&ended, None, None).await;
         ended
     }
 

@@ -207,12 +207,20 @@ impl Fence {
             pause::stop_for_undo(side, &self.section, limits).await?;
         }
         let came_back = side.leader_in_recovery(limits.stop).await?;
-        let object = side.standby_patch(&self.section, false);
-        side.send_object(&object).await?;
-        let config = render::config_as_primary(&side.config());
-        side.send_config(&config).await?;
+        tell_primary(side, &self.section).await?;
         Ok(came_back)
     }
+}
+
+/// Tells a side that is in recovery to become primary again: its object, then Patroni's configuration.
+pub(super) async fn tell_primary(
+    side: &mut Side,
+    section: &Map<String, Value>,
+) -> Result<(), StepError> {
+    let object = side.standby_patch(section, false);
+    side.send_object(&object).await?;
+    let config = render::config_as_primary(&side.config());
+    side.send_config(&config).await
 }
 
 /// Watches for the stop while the source is told to become a standby. A watch that fails stops nothing: what was begun

@@ -112,21 +112,13 @@ impl PromotionRun {
     ) -> Result<PromotionOutcome, MoveError> {
         let steps = Steps::new(interrupt, report);
         let ended = Box::pin(self.carry_out(&steps)).await;
-        match &ended {
-            Ok(outcome) => {
-                let result = MoveResult {
-                    write_gap: None,
-                    closure: None,
-                    timeline: outcome.timeline,
-                    fork: outcome.fork,
-                };
-                steps.end(None, None, Some(result)).await;
-            }
-            Err(error) => {
-                let standing = Some(error.standing);
-                steps.end(standing, Some(&error.source), None).await;
-            }
-        }
+        let result = ended.as_ref().ok().map(|outcome| MoveResult {
+            write_gap: None,
+            closure: None,
+            timeline: outcome.timeline,
+            fork: outcome.fork,
+        });
+        steps.conclude(&ended, None, result).await;
         ended
     }
 

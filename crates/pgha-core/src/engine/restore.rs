@@ -87,16 +87,9 @@ impl Restoration {
     ) -> Result<(Whereabouts, Epoch), MoveError> {
         let steps = Steps::new(interrupt, report);
         let ended = Box::pin(self.carry_out(&steps)).await;
-        match &ended {
-            Ok((Whereabouts::Nowhere, _)) if !self.wants_nobody => {
-                steps.end(Some(Standing::Fenced), None, None).await;
-            }
-            Ok(_) => steps.end(None, None, None).await,
-            Err(error) => {
-                let standing = Some(error.standing);
-                steps.end(standing, Some(&error.source), None).await;
-            }
-        }
+        let nobody = matches!(ended, Ok((Whereabouts::Nowhere, _))) && !self.wants_nobody;
+        let leaves = nobody.then_some(Standing::Fenced);
+        steps.conclude(&ended, leaves, None).await;
         ended
     }
 
@@ -238,14 +231,9 @@ pub async fn put_in_order_alone<'a>(
 ) -> Result<(Course, Epoch), MoveError> {
     let steps = Steps::new(interrupt, report);
     let ended = Box::pin(alone(&mut side, (epoch, record.as_deref()), limits, &steps)).await;
-    match &ended {
-        Ok((Course::Primary, _)) => steps.end(None, None, None).await,
-        Ok((Course::Standby, _)) => steps.end(Some(Standing::Fenced), None, None).await,
-        Err(error) => {
-            let standing = Some(error.standing);
-            steps.end(standing, Some(&error.source), None).await;
-        }
-    }
+    let nobody = matches!(ended, Ok((Course::Standby, _)));
+    let leaves = nobody.then_some(Standing::Fenced);
+    steps.conclude(&ended, leaves, None).await;
     ended
 }
 

@@ -8,7 +8,7 @@ use pgha_model::plan::Step;
 use pgha_model::record::{Ending, Epoch, MoveRecord, MoveResult, Stage};
 use tokio::sync::Mutex as AsyncMutex;
 
-use super::{Interrupt, Reporter, StepError};
+use super::{Interrupt, MoveError, Reporter, StepError};
 use crate::clock;
 use crate::diagnose::chain_of;
 use crate::journal::Claim;
@@ -192,6 +192,22 @@ impl<'a> Steps<'a> {
         if let Some(claim) = self.claim.lock().await.as_mut() {
             for lost in claim.end(ending).await {
                 tracing::warn!("{lost}");
+            }
+        }
+    }
+
+    /// Records how an action ended: one that came to its end with what it leaves and what it came to.
+    pub(super) async fn conclude<T>(
+        &self,
+        ended: &Result<T, MoveError>,
+        leaves: Option<Standing>,
+        result: Option<MoveResult>,
+    ) {
+        match ended {
+            Ok(_) => self.end(leaves, None, result).await,
+            Err(error) => {
+                self.end(Some(error.standing), Some(&error.source), None)
+                    .await;
             }
         }
     }

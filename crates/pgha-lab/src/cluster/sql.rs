@@ -30,7 +30,10 @@ pub(super) fn members(kubectl: Kubectl, name: &str) -> Result<Vec<Value>> {
 }
 
 /// The name of the member that holds Patroni's lock.
-pub(super) fn leader(kubectl: Kubectl, name: &str) -> Result<String> {
+///
+/// # Errors
+/// The site does not answer, or nobody holds it.
+pub fn leader(kubectl: Kubectl, name: &str) -> Result<String> {
     let endpoints = kubectl.get(&["endpoints", &format!("{name}-ha")])?;
     let leader = endpoints["metadata"]["annotations"]["leader"]
         .as_str()

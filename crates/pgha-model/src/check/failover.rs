@@ -134,13 +134,8 @@ mod tests {
             let place = sample.source.survey.place.clone();
             Self {
                 sight: SourceSight {
-                    place,
                     unseen: Some("no answer within 10 s".to_owned()),
-                    members: Vec::new(),
-                    last_seen: None,
-                    last_known: None,
-                    closure: None,
-                    deadline_job: None,
+                    ..SourceSight::at(place)
                 },
                 sample,
                 supply: Supply::default(),

@@ -2,10 +2,9 @@
 
 use super::failover::{FailoverConsent, FailoverFacts, judge_failover};
 use super::inspection::SlotFacts;
-use super::samples::{Sample, worst};
+use super::samples::{Sample, run_patroni, worst};
 use crate::failover::{AcceptedLoss, Risk, SourceSight, Supply};
 use crate::finding::Severity;
-use crate::observed::Observed;
 use crate::plan::{Demotion, plan_switchover};
 use crate::service::samples::now;
 use crate::site::Part::{Source, Target};
@@ -19,13 +18,7 @@ fn patroni_1164_an_older_patroni_is_never_told_to_demote_itself() {
         ("4.1.0", Demotion::InPlace),
     ] {
         let mut sample = Sample::healthy();
-        for member in &mut sample.source.survey.members {
-            for status in [&mut member.status, &mut member.live] {
-                if let Observed::Seen(status) = status {
-                    status.patroni = version.parse().ok();
-                }
-            }
-        }
+        run_patroni(&mut sample.source, version);
         let plan = plan_switchover(&sample.source, &sample.target, sample.consent, now()).unwrap();
         assert_eq!(plan.demotion, demotion, "{version}");
     }
@@ -101,13 +94,8 @@ fn repmgr_826_a_standby_with_fewer_workers_is_told() {
 fn cnpg_7407_a_primary_that_is_only_unseen_is_not_failed_over_from() {
     let sample = Sample::healthy();
     let sight = SourceSight {
-        place: sample.source.survey.place.clone(),
         unseen: Some("no answer within 10 s".to_owned()),
-        members: Vec::new(),
-        last_seen: None,
-        last_known: None,
-        closure: None,
-        deadline_job: None,
+        ..SourceSight::at(sample.source.survey.place.clone())
     };
     let facts = FailoverFacts {
         target: &sample.target,

@@ -185,3 +185,14 @@ fn member(part: Part) -> MemberFacts {
         clock_behind_s: 0,
     }
 }
+
+/// Has every member of a side run this version of Patroni.
+pub(crate) fn run_patroni(side: &mut SideFacts, version: &str) {
+    for member in &mut side.survey.members {
+        for status in [&mut member.status, &mut member.live] {
+            if let Observed::Seen(status) = status {
+                status.patroni = version.parse().ok();
+            }
+        }
+    }
+}

@@ -184,12 +184,7 @@ mod tests {
 
     const NAMESPACE: &str = "prod";
     const LIMIT: Duration = Duration::from_secs(5);
-    const LIMITS: Limits = Limits {
-        step: LIMIT,
-        stop: LIMIT,
-        proof: LIMIT,
-        promotion: LIMIT,
-    };
+    const LIMITS: Limits = Limits::each(LIMIT);
 
     fn job() -> DeadlineJob {
         DeadlineJob {

@@ -29,15 +29,7 @@ const NO_SERVER: &str = "pgha-status: 3";
 /// Asks every member of the source anew, whatever the survey said. A source whose API server does not answer is known by its
 /// place alone.
 pub async fn look_at_source(place: &Place, source: Result<&Side, &str>) -> SourceSight {
-    let mut sight = SourceSight {
-        place: place.clone(),
-        unseen: None,
-        members: Vec::new(),
-        last_seen: None,
-        last_known: None,
-        closure: None,
-        deadline_job: None,
-    };
+    let mut sight = SourceSight::at(place.clone());
     let side = match source {
         Ok(side) => side,
         Err(because) => {
