@@ -171,7 +171,8 @@ impl<'a> Command<'a> {
             job: "db-pgha-1".to_owned(),
             patience: Duration::from_millis(after_ms),
         };
-        let record = match await_silence(&site, CLUSTER, &watched).await {
+        let seen = await_silence(&site, CLUSTER, &watched).await;
+        let record = match seen.map_err(|error| chain_of(&error))? {
             Verdict::Over(_) => return Ok(WentBack::No),
             Verdict::GoBack(record) => record,
         };

@@ -37,7 +37,10 @@ async fn run(args: &DeadlineArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit
         "Watching the move of {}/{} with epoch {}.",
         site.namespace, args.cluster, args.epoch
     ));
-    let waiting = async { Ok(await_silence(&site, &args.cluster, &watched).await) };
+    let waiting = async {
+        let seen = await_silence(&site, &args.cluster, &watched).await;
+        seen.map_err(|error| Failure::from(&error))
+    };
     let record = match unless_interrupted(waiting).await? {
         Verdict::GoBack(record) => record,
         Verdict::Over(why) => {

@@ -8,7 +8,6 @@
 
 mod job;
 
-use std::convert::Infallible;
 use std::time::Duration;
 
 use pgha_model::deadline::{Watch, may_go_back, watch};
@@ -28,7 +27,7 @@ use super::steps::Steps;
 use super::switchover::pause::resume_as_standby;
 use super::switchover::wait::emit_canary;
 use super::{Interrupt, Limits, MoveError, Reporter, Side, StepError};
-use crate::client::SiteClient;
+use crate::client::{CallError, SiteClient};
 use crate::clock::{self, Instant};
 use crate::journal::read_journal;
 use crate::settle::{Look, Settlement, await_until};
@@ -60,12 +59,19 @@ pub enum Verdict {
 }
 
 /// Watches a move's record at the source until nothing is left to do, or until it has not changed for too long. An API
-/// server that does not answer is asked again: while it does not, nobody's record changes there either.
-pub async fn await_silence(site: &SiteClient, cluster: &str, watched: &Watched) -> Verdict {
+/// server that does not answer is asked again: while it does not, nobody's record changes there either. Errs where it answers
+/// that the record may not be read: who cannot read watches nothing.
+pub async fn await_silence(
+    site: &SiteClient,
+    cluster: &str,
+    watched: &Watched,
+) -> Result<Verdict, CallError> {
     let mut last: Option<(Journal, Instant)> = None;
     let settlement = await_until(clock::monotonic() + LONGEST, LOOK, async || {
-        let Ok(kept) = read_journal(site, cluster).await else {
-            return Ok(Look::NotYet(()));
+        let kept = match read_journal(site, cluster).await {
+            Ok(kept) => kept,
+            Err(error) if error.may_pass() => return Ok(Look::NotYet(())),
+            Err(error) => return Err(error),
         };
         let journal = kept.journal;
         let now = clock::monotonic();
@@ -75,7 +81,7 @@ pub async fn await_silence(site: &SiteClient, cluster: &str, watched: &Watched) 
         };
         let seen = watch(&journal, watched.epoch, &watched.job);
         last = Some((journal, since));
-        Ok::<_, Infallible>(match seen {
+        Ok::<_, CallError>(match seen {
             Watch::Over(why) => Look::Settled(Verdict::Over(why)),
             Watch::Begun(record) => Look::Settled(Verdict::GoBack(record)),
             Watch::Silence(record) if now - since >= watched.patience => {
@@ -84,12 +90,12 @@ pub async fn await_silence(site: &SiteClient, cluster: &str, watched: &Watched) 
             Watch::Silence(_) => Look::NotYet(()),
         })
     });
-    match settlement.await {
-        Ok(Settlement::Settled(verdict)) => verdict,
-        Ok(Settlement::TimedOut { .. }) => {
+    Ok(match settlement.await? {
+        Settlement::Settled(verdict) => verdict,
+        Settlement::TimedOut { .. } => {
             Verdict::Over("no API server has answered for weeks".to_owned())
         }
-    }
+    })
 }
 
 /// Goes back to the source of a move that has fallen silent.
@@ -207,5 +213,33 @@ impl GoingBack {
             (),
             "The source's operator works again; the target is as the move has left it.".to_owned(),
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pgha_testkit::pgo::PgoSite;
+    use pgha_testkit::{Failure, Fault};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_may_not_read_the_record_watches_nothing() {
+        let cluster = PgoSite::primary("db", "prod", clock::now()).build();
+        let limit = Duration::from_secs(5);
+        let site = SiteClient::from_client("core1", "prod", cluster.client(), limit);
+        let watched = Watched {
+            epoch: Epoch(1),
+            job: "db-pgha-1".to_owned(),
+            patience: limit,
+        };
+        cluster.fail(
+            Fault::new(Failure::Forbidden)
+                .resource("configmaps")
+                .times(1),
+        );
+        await_silence(&site, "db", &watched).await.unwrap_err();
+        let seen = await_silence(&site, "db", &watched).await.unwrap();
+        assert!(matches!(seen, Verdict::Over(_)), "{seen:?}");
     }
 }
