@@ -86,11 +86,12 @@ fn run_lab_suite(args: &Args, count: &mut Count) -> Result<()> {
     lab::up_with_standin(&progress)?;
     let programs = programs()?;
     let mut suite = cargo(&["test", "--package", "pgha-tests", "--locked", "--quiet"]);
+    if args.full {
+        // Hours of moves are worth all that they can tell, not only the first that fails.
+        suite.arg("--no-fail-fast").env("PGHA_FULL", "1");
+    }
     suite.args(["--", "--test-threads", "1", "--nocapture"]);
     suite.env("PGHA_LAB", "1").env("PGHA_PROGRAMS", &programs);
-    if args.full {
-        suite.env("PGHA_FULL", "1");
-    }
     let result = part::run("lab suite", &mut suite, count).and_then(|()| {
         part::say("== bench move, one pair");
         crate::bench::one_pair(&programs)
