@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask demo | test | lab | sim | bench | guards | tidy | deny | dist`.
+//! The project's own commands: `cargo xtask demo | test | lab | sim | bench | guards | peers | tidy | deny | dist`.
 
 mod bench;
 mod demo;
@@ -7,6 +7,8 @@ mod dist;
 mod guards;
 mod lab;
 mod part;
+mod peers;
+mod provider;
 mod sim;
 mod test;
 mod tidy;
@@ -36,6 +38,8 @@ enum Command {
     Bench(bench::Command),
     /// Take each guard of a move away in turn, and see that a test misses it
     Guards,
+    /// Build the products that traffic backends are tested against, and print where they are
+    Peers,
     Deny(deny::Args),
     /// Build the archive that is shipped, and write krew's manifest of it
     Dist,
@@ -51,6 +55,7 @@ fn main() -> ExitCode {
         Command::Sim(args) => sim::run(&args),
         Command::Bench(command) => bench::run(&command),
         Command::Guards => guards::run(),
+        Command::Peers => peers::run(),
         Command::Deny(args) => deny::main(&args),
         Command::Dist => dist::run(),
         Command::Tidy => tidy::run(),

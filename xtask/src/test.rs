@@ -8,6 +8,7 @@ use pgha_lab::progress::Progress;
 
 use crate::lab;
 use crate::part::{self, Count};
+use crate::peers;
 
 /// Run all tests: style, rules of the tree, units, the plugin's process tests, each guard, the simulation, and the lab suite
 #[derive(Debug, clap::Args)]
@@ -29,7 +30,7 @@ pub(crate) const BUILD: [&str; 7] = [
     "pgha-tests",
     "--locked",
     "--features",
-    "pgha-lab/programs,pgha-model/mutation",
+    "pgha-lab/programs,pgha-model/mutation,pgha-nlb/conformance",
 ];
 
 /// Runs the parts in order and fails at the first that fails.
@@ -60,6 +61,12 @@ fn run_parts(args: &Args, count: &mut Count) -> Result<()> {
     crate::deny::run(count)?;
     let mut units = cargo(&BUILD);
     units.arg("--quiet");
+    if let Some(root) = peers::ensure()? {
+        units.env(peers::VARIABLE, root);
+    }
+    if let Some(folder) = crate::provider::ensure()? {
+        units.env(crate::provider::VARIABLE, folder);
+    }
     if args.full {
         units.env("PGHA_FULL", "1");
     }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -46,6 +47,34 @@ pub fn ensure_packages(part: &Part) -> Result<String> {
         _ => format!("installed {}", missing.join(", ")),
     });
     Ok(versions)
+}
+
+/// Whether this process may do what only root may.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Installs one package of the list when what it is needed for is missing.
+///
+/// # Errors
+/// As [`ensure_packages`].
+pub(crate) fn ensure_package(part: &Part, name: &str) -> Result<()> {
+    let mut lines = PACKAGES.lines().filter_map(|line| line.split_once(' '));
+    let (package, check) = lines
+        .find(|(package, _)| *package == name)
+        .with_context(|| format!("the list of the machine's packages lacks {name}"))?;
+    if is_there(check) {
+        return Ok(());
+    }
+    install(part, &[package])
+}
+
+/// Writes the policy into another root file system, for packages that are installed there.
+pub(crate) fn forbid_daemons(root: &Path) -> Result<()> {
+    let policy = root.join(POLICY_FILE.trim_start_matches('/'));
+    fs::write(&policy, POLICY).with_context(|| format!("cannot write {}", policy.display()))?;
+    fs::set_permissions(&policy, fs::Permissions::from_mode(0o755))
+        .with_context(|| format!("cannot make {} a program", policy.display()))
 }
 
 fn is_there(check: &str) -> bool {

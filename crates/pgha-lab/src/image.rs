@@ -16,10 +16,12 @@ use crate::site::{IMAGE_PATRONI_3_3, IMAGE_PATRONI_4_1, IMAGE_PAUSE, Site};
 
 mod archive;
 mod mirror;
+mod peers;
 mod plugin;
 mod rootfs;
 
 pub use archive::Image;
+pub use peers::ensure_peers;
 
 /// The user of the Postgres images: a number, because PGO's pods must not run as root (`runAsNonRoot`).
 const POSTGRES_USER: &str = "26";
