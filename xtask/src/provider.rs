@@ -1,0 +1,65 @@
+//! The OpenID provider that `token-check` is tested against: packages of npm, as their lock file names them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+use pgha_lab::paths::Cache;
+use sha2::{Digest as _, Sha256};
+
+use crate::{lab, part};
+
+/// The variable that names the folder to tests.
+pub(crate) const VARIABLE: &str = "PGHA_OIDC_PROVIDER";
+
+/// What the folder is made of.
+const FILES: [&str; 3] = ["package.json", "package-lock.json", "provider.mjs"];
+
+/// The folder with the program `provider.mjs` and its packages, made when there is none of the same content; `None` where
+/// there is no node to run it.
+pub(crate) fn ensure() -> Result<Option<PathBuf>> {
+    if !is_there("node") || !is_there("npm") {
+        part::say("== OpenID provider: left out, it needs node and npm");
+        return Ok(None);
+    }
+    let source = lab::workspace().join("tests/oidc");
+    let mut hash = Sha256::new();
+    for name in FILES {
+        hash.update(fs::read(source.join(name)).with_context(|| format!("read {name}"))?);
+    }
+    let content = hex::encode(&hash.finalize()[..8]);
+    let folder = Cache::of_user()?.tool(&format!("oidc-provider-{content}"));
+    if folder.exists() {
+        return Ok(Some(folder));
+    }
+    part::say("== install the OpenID provider");
+    // It is there under its name only when it is whole.
+    let unfinished = folder.with_extension("unfinished");
+    if unfinished.exists() {
+        fs::remove_dir_all(&unfinished)?;
+    }
+    install(&source, &unfinished)?;
+    fs::rename(&unfinished, &folder)?;
+    Ok(Some(folder))
+}
+
+fn install(source: &Path, folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder)?;
+    for name in FILES {
+        fs::copy(source.join(name), folder.join(name))?;
+    }
+    let mut npm = Command::new("npm");
+    npm.current_dir(folder);
+    npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
+    if !npm.stdout(Stdio::null()).status()?.success() {
+        bail!("npm ci failed in {}", folder.display());
+    }
+    Ok(())
+}
+
+fn is_there(program: &str) -> bool {
+    let mut command = Command::new(program);
+    let command = command.arg("--version").stdout(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
