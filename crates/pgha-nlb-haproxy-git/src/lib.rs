@@ -1,0 +1,194 @@
+//! Moves users by HAProxy rules and maps that are kept in a git repository.
+//!
+//! The branch of the remote is what counts: its commit is the fence. A change is one commit that touches the named files and
+//! nothing else, made in a temporary checkout beside the user's clone (so that the user's hooks, name and signature apply),
+//! and pushed with a lease on the commit that the plan rests on, never by force alone. What the branch then makes of it (a
+//! hook that renders and reloads) is not seen from here: a probe proves it.
+
+mod backend;
+mod git;
+mod program;
+
+use std::path::PathBuf;
+
+use pgha_haproxy::Spot;
+use pgha_nlb::{BackendId, RouteName, SiteValues};
+use serde::Deserialize;
+
+pub use backend::HaproxyGit;
+
+/// Where the rules are, and what is to be done with them.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Settings {
+    /// The backend's name.
+    pub id: BackendId,
+    /// A clone of the repository on this machine. Nothing in its working tree, its index or its branches is changed.
+    pub checkout: PathBuf,
+    /// The name of the clone's remote. Not an address, which could hold a password.
+    pub remote: String,
+    /// The branch of the remote.
+    pub branch: String,
+    /// What the server's hooks are told, `run=netlb`.
+    #[serde(default)]
+    pub push_options: Vec<String>,
+    /// The configuration, or the template of it, by its path in the repository. Backends are looked up in it.
+    pub config: String,
+    /// The routes; all are changed in one commit.
+    pub routes: Vec<RouteSettings>,
+    /// A program and its arguments that writes the configuration made from a template to its output; `{file}` is the
+    /// template in the temporary checkout, where it runs.
+    #[serde(default)]
+    pub render: Vec<String>,
+    /// A program and its arguments that ends badly for a bad configuration, `haproxy -c -f {file}`.
+    #[serde(default)]
+    pub check: Vec<String>,
+}
+
+/// One route.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RouteSettings {
+    /// Its name.
+    pub name: RouteName,
+    /// The host that users ask for.
+    pub host: String,
+    /// Where it is written down.
+    pub spot: Spot,
+    /// The HAProxy backend of each site.
+    pub sites: SiteValues,
+}
+
+/// Settings that no backend can be made from.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field} of traffic backend {id}: {because}")]
+pub struct BadSettings {
+    /// The backend.
+    pub id: BackendId,
+    /// The setting.
+    pub field: &'static str,
+    /// What is wrong with it.
+    pub because: String,
+}
+
+impl Settings {
+    fn check(&self) -> Result<(), BadSettings> {
+        let bad = |field, because: &str| {
+            let (id, because) = (self.id.clone(), because.to_owned());
+            Err(BadSettings { id, field, because })
+        };
+        if !is_plain(&self.remote) {
+            return bad("remote", "it is the name of a remote, not an address");
+        }
+        if self.branch.is_empty() || !self.branch.split('/').all(is_plain) {
+            return bad("branch", "it is no name of a branch");
+        }
+        if self.push_options.iter().any(|option| option.contains('\n')) {
+            return bad("pushOptions", "an option is one line");
+        }
+        if self.routes.is_empty() {
+            return bad("routes", "there is none");
+        }
+        if !self.files().all(|file| file.split('/').all(is_component)) {
+            return bad("config", "a file is named by its path in the repository");
+        }
+        let mut names = Vec::new();
+        for route in &self.routes {
+            if names.contains(&&route.name) {
+                return bad("routes", "two have the same name");
+            }
+            names.push(&route.name);
+            if !is_plain(&route.host) || !route.sites.iter().all(|(_, value)| is_plain(value)) {
+                return bad(
+                    "routes",
+                    "hosts and backends are of letters, digits and `-_.:`",
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// The file that a route is in.
+    fn file_of<'a>(&'a self, route: &'a RouteSettings) -> &'a str {
+        match &route.spot {
+            Spot::Rule { .. } => &self.config,
+            Spot::Map { file } => file,
+        }
+    }
+
+    /// Every file that is read, the configuration first.
+    fn files(&self) -> impl Iterator<Item = &str> {
+        let mut files = vec![self.config.as_str()];
+        for route in &self.routes {
+            let file = self.file_of(route);
+            if !files.contains(&file) {
+                files.push(file);
+            }
+        }
+        files.into_iter()
+    }
+}
+
+/// A word that means nothing to git, to HAProxy or to a shell.
+fn is_plain(word: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
+    !word.is_empty()
+        && !word.starts_with(['-', '.'])
+        && !word.contains("..")
+        && word.chars().all(allowed)
+}
+
+fn is_component(word: &str) -> bool {
+    let is_odd = |c: char| c.is_control() || "\\\"'*?[:,".contains(c);
+    !word.is_empty()
+        && !word.starts_with('-')
+        && ![".", "..", ".git"].contains(&word)
+        && !word.contains(is_odd)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> serde_json::Value {
+        serde_json::json!({
+            "id": "nlb", "checkout": "/srv/control", "remote": "puppet", "branch": "production",
+            "pushOptions": ["run=netlb"], "config": "haproxy/haproxy.cfg.epp",
+            "routes": [{
+                "name": "https", "host": "login.ois.run",
+                "spot": {"rule": {"frontend": "sni-ingress", "by": "sni"}},
+                "sites": {"core1": "core1-https", "core2": "core2-https"},
+            }],
+        })
+    }
+
+    fn field_of(pointer: &str, value: &str) -> Option<&'static str> {
+        let mut settings = settings();
+        *settings.pointer_mut(pointer).unwrap() = value.into();
+        let settings: Settings = serde_json::from_value(settings).unwrap();
+        settings.check().err().map(|bad| bad.field)
+    }
+
+    #[test]
+    fn the_runbooks_settings_are_good() {
+        let settings: Settings = serde_json::from_value(settings()).unwrap();
+        assert_eq!(settings.check(), Ok(()));
+    }
+
+    #[test]
+    fn what_git_or_haproxy_would_take_for_something_else_is_refused() {
+        for (pointer, value, field) in [
+            ("/remote", "https://me:secret@host/x.git", "remote"),
+            ("/remote", "--upload-pack=x", "remote"),
+            ("/branch", "a..b", "branch"),
+            ("/branch", "-x", "branch"),
+            ("/config", "../haproxy.cfg", "config"),
+            ("/config", "/etc/haproxy.cfg", "config"),
+            ("/config", ".git/config", "config"),
+            ("/routes/0/host", "a b", "routes"),
+            ("/routes/0/sites/core1", "x if TRUE\n", "routes"),
+        ] {
+            assert_eq!(field_of(pointer, value), Some(field), "{pointer} {value}");
+        }
+    }
+}
