@@ -4,7 +4,7 @@
 //! nothing of any product. [`Composite`] drives several products, all or none. Nothing here reads or writes anything, and
 //! nothing has a clock: a backend gets the time that one exchange may take, and the caller waits between looks.
 //!
-//! A backend promises what [`conformance`](crate::cutover) checks (feature `conformance`): a plan after an apply is empty,
+//! A backend promises what the module `conformance` checks (a feature of that name): a plan after an apply is empty,
 //! a rollback restores the bytes, an apply that is repeated changes nothing, a stale fence is a conflict and never an
 //! overwrite, what is split or unknown is refused, and no secret is in a plan or a receipt, for both are journaled.
 
