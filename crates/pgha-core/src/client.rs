@@ -20,6 +20,8 @@ use tokio::time::timeout;
 pub use self::call::{CallError, CallKind, DeadlinePassed};
 #[cfg(debug_assertions)]
 pub use self::failpoint::Failpoint;
+#[cfg(feature = "oidc")]
+pub(crate) use self::kubeconfig::said_of;
 pub use self::kubeconfig::{Kubeconfig, KubeconfigSource, OpenError};
 pub use self::kuberc::{Kuberc, KubercSource, PluginDenied};
 pub use self::proxy::EnvironmentProxy;
@@ -67,13 +69,35 @@ impl SiteClient {
         request_timeout: Duration,
     ) -> Result<Self, OpenError> {
         let context = kubeconfig.known_context(context)?.to_owned();
-        let options = KubeConfigOptions {
-            context: Some(context.clone()),
-            ..KubeConfigOptions::default()
+        let permitted = kubeconfig.permitted(&context)?;
+        let config = load(permitted, &context).await?;
+        Self::of_config(kubeconfig, config, context, namespace, request_timeout)
+    }
+
+    /// Opens the named context with a token in place of its own credentials, of which none is used.
+    #[cfg(feature = "oidc")]
+    pub async fn open_with_token(
+        kubeconfig: &Kubeconfig,
+        context: &str,
+        token: &crate::oidc::Token,
+        request_timeout: Duration,
+    ) -> Result<Self, OpenError> {
+        let context = kubeconfig.known_context(Some(context))?.to_owned();
+        let mut config = load(kubeconfig.as_read(), &context).await?;
+        config.auth_info = kube::config::AuthInfo {
+            token: Some(token.expose().to_owned().into()),
+            ..kube::config::AuthInfo::default()
         };
-        let mut config = Config::from_custom_kubeconfig(kubeconfig.permitted(&context)?, &options)
-            .await
-            .map_err(|error| OpenError::unusable(&context, &error))?;
+        Self::of_config(kubeconfig, config, context, None, request_timeout)
+    }
+
+    fn of_config(
+        kubeconfig: &Kubeconfig,
+        mut config: Config,
+        context: String,
+        namespace: Option<&str>,
+        request_timeout: Duration,
+    ) -> Result<Self, OpenError> {
         config.proxy_url = kubeconfig.proxy_of(&context, &config.cluster_url)?;
         config.default_retry = false;
         config.connect_timeout = Some(request_timeout);
@@ -165,6 +189,16 @@ impl SiteClient {
             .unwrap_or_else(|_elapsed| Err(late()))
             .map_err(|error| CallError::new(self, verb, object, error))
     }
+}
+
+async fn load(kubeconfig: kube::config::Kubeconfig, context: &str) -> Result<Config, OpenError> {
+    let options = KubeConfigOptions {
+        context: Some(context.to_owned()),
+        ..KubeConfigOptions::default()
+    };
+    Config::from_custom_kubeconfig(kubeconfig, &options)
+        .await
+        .map_err(|error| OpenError::unusable(context, &error))
 }
 
 fn digest(certificates: &[Vec<u8>]) -> String {

@@ -12,6 +12,8 @@ pub mod exec;
 pub mod journal;
 pub mod k8s;
 pub mod login;
+#[cfg(feature = "oidc")]
+pub mod oidc;
 pub mod operator;
 pub mod patch;
 pub mod peer;

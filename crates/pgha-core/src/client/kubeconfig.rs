@@ -144,7 +144,7 @@ impl OpenError {
 }
 
 /// What went wrong with a program that was to bring credentials, without what it said: that may be the credentials.
-pub(super) fn said_of(error: &AuthError) -> String {
+pub(crate) fn said_of(error: &AuthError) -> String {
     if let AuthError::AuthExecRun { cmd, out } = error {
         let program = cmd.split_whitespace().next().unwrap_or_default();
         return format!("`{program}` ended with {}", out.status);
@@ -265,6 +265,34 @@ impl Kubeconfig {
                 })?;
         }
         Ok(parsed)
+    }
+
+    /// The kubeconfig as it was read: for a use that starts no program.
+    #[cfg(feature = "oidc")]
+    pub(super) fn as_read(&self) -> Parsed {
+        self.parsed.clone()
+    }
+
+    /// The names of its users, in the order of the file.
+    #[cfg(feature = "oidc")]
+    pub(crate) fn users(&self) -> impl Iterator<Item = &str> {
+        self.parsed.auth_infos.iter().map(|user| user.name.as_str())
+    }
+
+    /// A user's credentials, as the policy permits to use them; else the program that it denies.
+    #[cfg(feature = "oidc")]
+    pub(crate) fn permitted_user(
+        &self,
+        user: &str,
+    ) -> Option<Result<AuthInfo, (String, PluginDenied)>> {
+        let mut users = self.parsed.auth_infos.iter();
+        let found = users.find(|named| named.name == user)?;
+        let mut info = found.auth_info.clone().unwrap_or_default();
+        let settled = self.kuberc.settle(&mut info);
+        Some(match settled {
+            Ok(()) => Ok(info),
+            Err(denied) => Err((sanitised(&program_of(&info)), denied)),
+        })
     }
 
     /// The proxy that leads to a context's server.

@@ -19,7 +19,7 @@ pub struct EnvironmentProxy {
 
 impl EnvironmentProxy {
     /// The proxy to this server.
-    pub(super) fn to(&self, server: &Uri) -> Option<&str> {
+    pub(crate) fn to(&self, server: &Uri) -> Option<&str> {
         let url = self.url.as_deref().filter(|url| !url.is_empty())?;
         let host = server
             .host()
