@@ -5,6 +5,7 @@ mod deadline;
 mod keep;
 mod look;
 mod moving;
+mod token;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -16,6 +17,7 @@ pub(crate) use self::moving::{
     AbortArgs, DemoteArgs, FailoverArgs, PromoteArgs, RejoinArgs, ResumeArgs, StepArgs,
     SwitchoverArgs, TakeOverArgs,
 };
+pub(crate) use self::token::TokenCheckArgs;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -78,6 +80,7 @@ pub(crate) enum Command {
     History(HistoryArgs),
     Backup(BackupArgs),
     SyncSecrets(SyncSecretsArgs),
+    TokenCheck(TokenCheckArgs),
     Completion(CompletionArgs),
     #[command(hide = true)]
     Deadline(DeadlineArgs),

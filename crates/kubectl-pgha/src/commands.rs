@@ -14,6 +14,7 @@ pub(crate) mod rejoin;
 pub(crate) mod status;
 pub(crate) mod switchover;
 pub(crate) mod sync_secrets;
+pub(crate) mod token_check;
 pub(crate) mod unfinished;
 pub(crate) mod validate;
 
@@ -48,11 +49,38 @@ pub(crate) fn read(
     })
 }
 
+/// Runs a command that changes nothing and needs no kubeconfig to begin with.
+pub(crate) fn read_alone(
+    common: &CommonArgs,
+    environment: &Environment,
+    command: impl AsyncFnOnce(&Settings, &Ui) -> Result<Exit, Failure>,
+) -> Exit {
+    start(
+        common,
+        environment,
+        async |settings, ui| match unless_interrupted(command(settings, ui)).await {
+            Err(failure) if failure.exit == Exit::Interrupted => Ok(failure.exit),
+            result => result,
+        },
+    )
+}
+
 /// Runs a command that sees to Ctrl-C itself, from its arguments to its exit code.
 pub(crate) fn change(
     common: &CommonArgs,
     environment: &Environment,
     command: impl AsyncFnOnce(&Session<'_>, &Ui) -> Result<Exit, Failure>,
+) -> Exit {
+    start(common, environment, async |settings, ui| {
+        let session = Session::open(settings)?;
+        command(&session, ui).await
+    })
+}
+
+fn start(
+    common: &CommonArgs,
+    environment: &Environment,
+    command: impl AsyncFnOnce(&Settings, &Ui) -> Result<Exit, Failure>,
 ) -> Exit {
     let settings = match Settings::settle(common, environment) {
         Ok(settings) => settings,
@@ -61,9 +89,8 @@ pub(crate) fn change(
     let ui = Ui::new(&settings);
     let run = || {
         start_log(&settings)?;
-        let session = Session::open(&settings)?;
         let runtime = runtime()?;
-        let ended = runtime.block_on(command(&session, &ui));
+        let ended = runtime.block_on(command(&settings, &ui));
         // What blocks a thread, a name that is looked up or a question at the terminal, does not hold up the end.
         runtime.shutdown_background();
         ended

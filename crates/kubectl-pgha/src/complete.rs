@@ -104,7 +104,9 @@ fn knowing(words: &[OsString], environment: &Environment) -> clap::Command {
     // A flag of one name means the same in every command.
     Cli::command().mut_subcommands(|command| {
         command.mut_args(|arg| match arg.get_id().as_str() {
-            "context" | "contexts" | "from" | "to" | "peer" => arg.add(contexts.clone()),
+            "context" | "contexts" | "from" | "to" | "peer" | "api_servers" => {
+                arg.add(contexts.clone())
+            }
             "cluster" => arg.add(clusters.clone()),
             _ => arg,
         })

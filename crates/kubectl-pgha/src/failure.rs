@@ -5,6 +5,7 @@ use std::fmt;
 use pgha_core::client::{CallError, OpenError};
 use pgha_core::diagnose::{Diagnose, causes};
 use pgha_core::engine::SideError;
+use pgha_core::oidc::{IssuerError, UserError};
 use pgha_core::survey::SurveyError;
 use pgha_model::effect::Effect;
 use serde::Serialize;
@@ -142,6 +143,18 @@ impl fmt::Display for Failure {
 impl From<&OpenError> for Failure {
     fn from(error: &OpenError) -> Self {
         Self::diagnosed(Exit::Usage, error)
+    }
+}
+
+impl From<&UserError> for Failure {
+    fn from(error: &UserError) -> Self {
+        Self::diagnosed(Exit::Usage, error)
+    }
+}
+
+impl From<&IssuerError> for Failure {
+    fn from(error: &IssuerError) -> Self {
+        Self::diagnosed(Exit::Refused, error)
     }
 }
 

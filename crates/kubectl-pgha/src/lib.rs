@@ -62,6 +62,7 @@ fn dispatch(cli: Cli, environment: &Environment) -> Exit {
         Command::History(args) => commands::history::main(&args, environment),
         Command::Backup(args) => commands::backup::main(&args, environment),
         Command::SyncSecrets(args) => commands::sync_secrets::main(&args, environment),
+        Command::TokenCheck(args) => commands::token_check::main(&args, environment),
         Command::Deadline(args) => commands::deadline::main(&args, environment),
         Command::Completion(args) => commands::completion::main(&args),
         Command::Complete(args) => complete::answer_kubectl(args.words, environment),

@@ -1,6 +1,7 @@
 //! The sites that a command works with: one client for each named context.
 
 use pgha_core::client::{Kubeconfig, SiteClient};
+use pgha_core::oidc::{Token, token_of_user};
 
 use crate::failure::Failure;
 use crate::settings::Settings;
@@ -39,6 +40,24 @@ impl<'a> Session<'a> {
             return Ok(site.dying_at(point));
         }
         Ok(site)
+    }
+
+    /// The site of a context, with a token in place of its own credentials.
+    pub(crate) async fn site_with_token(
+        &self,
+        context: &str,
+        token: &Token,
+    ) -> Result<SiteClient, Failure> {
+        let limit = self.settings.request_timeout;
+        SiteClient::open_with_token(&self.kubeconfig, context, token, limit)
+            .await
+            .map_err(|error| Failure::from(&error))
+    }
+
+    /// The token of one of its users.
+    pub(crate) async fn token_of_user(&self, user: &str) -> Result<Token, Failure> {
+        let token = token_of_user(&self.kubeconfig, user).await;
+        token.map_err(|error| Failure::from(&error))
     }
 
     /// The sites of these contexts, each once; without any, the current one's.

@@ -270,7 +270,7 @@ impl FromStr for RequestTimeout {
 }
 
 /// Reads Go's `time.ParseDuration`: numbers with fractions, each with a unit.
-fn go_duration(text: &str) -> Option<Duration> {
+pub(crate) fn go_duration(text: &str) -> Option<Duration> {
     let mut rest = text;
     let mut seconds = 0.0;
     while !rest.is_empty() {

@@ -10,6 +10,7 @@ pub(crate) mod rejoin;
 pub(crate) mod status;
 pub(crate) mod switchover;
 pub(crate) mod sync_secrets;
+pub(crate) mod token_check;
 pub(crate) mod unfinished;
 pub(crate) mod validate;
 

@@ -28,6 +28,11 @@ mod history;
     reason = "an object that lacks what is replaced in it fails the test"
 )]
 mod hostile;
+#[expect(
+    clippy::unwrap_used,
+    reason = "a fake issuer that cannot do its part fails the test"
+)]
+mod issuer;
 mod leader;
 mod one_side;
 mod output;
@@ -36,11 +41,22 @@ mod output;
     reason = "a place for tests that cannot be made fails the test"
 )]
 mod plugin;
+#[expect(
+    clippy::unwrap_used,
+    reason = "a provider that does not do its part fails the test"
+)]
+mod provider;
 mod proxy;
 mod refusal;
 mod status;
 mod switchover;
 #[expect(clippy::unwrap_used, reason = "what a fake site lacks fails the test")]
 mod sync_secrets;
+#[expect(
+    clippy::unwrap_used,
+    reason = "a place for tests that cannot be made fails the test"
+)]
+mod token_check;
+mod token_input;
 mod unfinished;
 mod validate;
