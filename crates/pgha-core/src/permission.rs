@@ -97,7 +97,7 @@ fn looking(cluster: &str) -> Vec<Permission> {
 
 /// What no move can do without. Of exec both verbs: a connection over WebSocket is a `get`, and from Kubernetes 1.35 on
 /// `create` is asked for as well (KEP-4006).
-pub(crate) fn moving(cluster: &str) -> Vec<Permission> {
+pub fn moving(cluster: &str) -> Vec<Permission> {
     let object = |verb| Permission::on(verb, pgo_v5::PREFIX, "postgresclusters").named(cluster);
     let endpoints = |verb| Permission::on(verb, "", "endpoints");
     let pods = |verb| Permission::on(verb, "", "pods");

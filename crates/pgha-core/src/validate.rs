@@ -13,6 +13,7 @@ use pgha_model::observed::Observed;
 use pgha_model::survey::SiteSurvey;
 use serde_json::Value;
 
+pub use self::permission::denied;
 use crate::client::SiteClient;
 use crate::diagnose::{causes, sanitised};
 use crate::exec::Container;

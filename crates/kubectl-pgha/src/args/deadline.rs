@@ -61,6 +61,10 @@ pub(crate) struct DeadlineArgs {
     #[arg(long, value_name = "DURATION", default_value = "1m")]
     pub(crate) timeout: RequestTimeout,
 
+    /// Only look whether it may do all that
+    #[arg(long)]
+    pub(crate) check: bool,
+
     #[command(flatten)]
     pub(crate) common: CommonArgs,
 }

@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use pgha_core::client::SiteClient;
 use pgha_core::engine::{
     GoingBack, MoveError, Reporter, Side, Verdict, Watched, await_silence, interrupter,
 };
+use pgha_core::journal::read_journal;
+use pgha_core::permission::moving as moving_permissions;
+use pgha_core::validate::denied;
 use pgha_model::event::{Event, Standing};
 use pgha_model::record::{Epoch, MoveRecord};
 use pgha_model::site::{Part, Place};
@@ -28,6 +32,9 @@ pub(crate) fn main(args: &DeadlineArgs, environment: &Environment) -> Exit {
 
 async fn run(args: &DeadlineArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, Failure> {
     let site = session.site(None).await?;
+    if args.check {
+        return unless_interrupted(check(args, &site, ui)).await;
+    }
     let watched = Watched {
         epoch: Epoch(args.epoch),
         job: args.job.clone(),
@@ -79,6 +86,29 @@ async fn run(args: &DeadlineArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit
         }
         Err(error) => Err(failure(&error, &place, &abort)),
     }
+}
+
+/// Whether the record can be read, and everything that going back does is permitted.
+async fn check(args: &DeadlineArgs, site: &SiteClient, ui: &Ui) -> Result<Exit, Failure> {
+    let (cluster, namespace) = (&args.cluster, &site.namespace);
+    let journal = read_journal(site, cluster).await;
+    let journal = journal.map_err(|error| Failure::from(&error))?.journal;
+    if !journal.moves.contains_key(&Epoch(args.epoch)) {
+        let text = format!(
+            "{namespace}/{cluster} has no move with epoch {}",
+            args.epoch
+        );
+        return Err(Failure::refused(text));
+    }
+    let denied = denied(site, moving_permissions(cluster)).await;
+    let denied = denied.map_err(|error| Failure::from(&error))?;
+    if !denied.is_empty() {
+        let text = format!("{} may not go back to {namespace}/{cluster}", args.job);
+        return Err(Failure::refused(text).because(denied));
+    }
+    let text = format!("{} may go back to {namespace}/{cluster}.", args.job);
+    ui.show(&UnfinishedView::said(text))?;
+    Ok(Exit::Done)
 }
 
 fn silence(record: &MoveRecord, patience: Duration) -> String {

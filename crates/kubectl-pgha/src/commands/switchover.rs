@@ -5,6 +5,7 @@ use pgha_core::engine::{
     DeadlineJob, Limits, Reporter, Side, StepError, Switchover, interrupter, patches,
 };
 use pgha_core::journal::JournalError;
+use pgha_core::permission::Role;
 use pgha_model::check::Consent;
 use pgha_model::event::{Event, Standing};
 use pgha_model::plan::{Plan, plan_switchover};
@@ -35,6 +36,8 @@ async fn run(args: &SwitchoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Ex
     let (source, target) =
         unless_interrupted(open(&args.cluster, (&args.from, &args.to), session)).await?;
     moving::refuse_unfinished(&[&source, &target])?;
+    let deadline = args.deadline.job();
+    unless_interrupted(refuse_unplaceable(deadline.as_ref(), &source)).await?;
     let consent = Consent {
         managed: args.allow_managed,
     };
@@ -48,7 +51,6 @@ async fn run(args: &SwitchoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Ex
     };
     let planned = patches(&source, &target);
     let limits = moving::limits(args.timeout);
-    let deadline = args.deadline.job();
     let view = PlanView::new(&plan, &planned, deadline.as_ref(), limits.patience());
     if args.dry_run {
         ui.show(&view)?;
@@ -59,6 +61,27 @@ async fn run(args: &SwitchoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Ex
         unless_interrupted(consent::ask(&view.summary(), &question, ui)).await?;
     }
     carry_out(plan, (source, target), deadline, limits, ui).await
+}
+
+/// Whether the Job that was asked for may be placed; asked before anything is changed.
+pub(super) async fn refuse_unplaceable(
+    job: Option<&DeadlineJob>,
+    source: &Side,
+) -> Result<(), Failure> {
+    if job.is_none() {
+        return Ok(());
+    }
+    let denied = source.denied(Role::DeadlinePlacer).await;
+    let denied = denied.map_err(|error| Failure::from(&error))?;
+    if denied.is_empty() {
+        return Ok(());
+    }
+    let place = &source.facts.survey.place;
+    Err(Failure::refused(format!(
+        "the Job of --deadline-image cannot be placed beside {place}"
+    ))
+    .because(denied)
+    .hinting("Ask for the role in manifests/rbac/deadline.yaml, or leave --deadline-image out."))
 }
 
 /// Carries a plan out, from its first event to its exit code.

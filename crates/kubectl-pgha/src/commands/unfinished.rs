@@ -72,6 +72,7 @@ async fn run(
     refuse_rejoin(&unfinished, &source, &target)?;
     refuse_other_sides(&unfinished, &source, &target)?;
     refuse_alive(&unfinished, args.take_over)?;
+    unless_interrupted(switchover::refuse_unplaceable(deadline.as_ref(), &source)).await?;
     let limits = moving::limits(args.timeout);
     let places = (
         source.facts.survey.place.clone(),

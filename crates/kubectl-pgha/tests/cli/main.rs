@@ -15,6 +15,7 @@ mod bench;
 )]
 mod canary;
 mod completion;
+mod deadline;
 mod failover;
 mod guards;
 mod help;

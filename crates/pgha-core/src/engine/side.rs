@@ -25,10 +25,11 @@ use crate::journal::read_journal;
 use crate::login::Programs;
 use crate::operator::pgo_v5::{self, render};
 use crate::patch::{ObjectPatch, patch_endpoints, patch_object};
+use crate::permission::{Role, permissions};
 use crate::postgres::Psql;
 use crate::settle::{Look, Settlement, await_until};
 use crate::survey::{Depth, SurveyError, survey_site};
-use crate::validate::inspect;
+use crate::validate::{denied, inspect};
 
 /// Pause between two looks at an API server.
 const LOOK: Duration = Duration::from_millis(50);
@@ -83,6 +84,11 @@ pub struct Side {
 }
 
 impl Side {
+    /// What the API server of this side denies of a role, each as a verb and a resource.
+    pub async fn denied(&self, role: Role) -> Result<Vec<String>, CallError> {
+        denied(&self.site, permissions(role, &self.cluster)).await
+    }
+
     /// Surveys a side and keeps connections to its members. What cannot be connected to becomes a fact that is missing;
     /// the checks then refuse.
     pub async fn open(site: SiteClient, cluster: &str, part: Part) -> Result<Self, SideError> {

@@ -31,6 +31,10 @@ const LIVES: Duration = Duration::from_hours(24);
 /// How often its container may start again: the kubelet waits longer each time, up to five minutes.
 const RESTARTS: u32 = 1_000;
 
+/// How long one look at what it may do may take, and how many may fail before it is started again.
+const CHECK: Duration = Duration::from_secs(10);
+const CHECKS: u32 = 60;
+
 /// The user and group of its process, which needs none of its own in the image.
 const USER: u32 = 65_532;
 
@@ -68,6 +72,7 @@ impl DeadlineJob {
             format!("--after={}", seconds(limits.patience())),
             format!("--timeout={}", seconds(limits.step)),
         ];
+        let check = [command.as_slice(), &["--check".to_owned()]].concat();
         json!({
             "apiVersion": "batch/v1", "kind": "Job",
             "metadata": {"name": name, "namespace": namespace, "labels": labels},
@@ -88,6 +93,9 @@ impl DeadlineJob {
                             "name": "deadline",
                             "image": self.image,
                             "command": command,
+                            // Until it has shown that it may do what it is there for, nothing rests on it.
+                            "startupProbe": {"exec": {"command": check}, "periodSeconds": 1,
+                                "timeoutSeconds": CHECK.as_secs(), "failureThreshold": CHECKS},
                             "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
                             "securityContext": {
                                 "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
@@ -101,7 +109,7 @@ impl DeadlineJob {
     }
 }
 
-/// Creates the Job at a side and waits until its container runs. Its name.
+/// Creates the Job at a side and waits until its container runs and may do what it is there for. Its name.
 pub(in crate::engine) async fn place(
     job: &DeadlineJob,
     at: &Side,
@@ -161,11 +169,15 @@ fn state(pod: &Pod) -> Result<(), String> {
         return Ok(());
     }
     let state = container.and_then(|container| container.state.as_ref());
+    let is_running = state.is_some_and(|state| state.running.is_some());
     let waiting = state.and_then(|state| state.waiting.as_ref());
     let ended = state.and_then(|state| state.terminated.as_ref());
     let phase = || status.and_then(|status| status.phase.clone());
+    let unproved =
+        "it has not shown yet that it may go back to the source; its pod's events say why";
     let why = waiting
         .and_then(|waiting| waiting.reason.clone())
+        .or_else(|| is_running.then(|| unproved.to_owned()))
         .or_else(|| ended.map(|ended| format!("it ended with {}", ended.exit_code)))
         .or_else(phase);
     Err(sanitised(
