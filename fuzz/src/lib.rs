@@ -19,7 +19,7 @@ use pgha_model::timeline::History;
 pub type Parser = fn(&[u8]);
 
 /// Every entry by its name, which is its fuzz target's and its corpus' too.
-pub const PARSERS: [(&str, Parser); 10] = [
+pub const PARSERS: &[(&str, Parser)] = &[
     ("patroni_status", patroni_status),
     ("patroni_annotations", patroni_annotations),
     ("operator_object", operator_object),
@@ -30,6 +30,10 @@ pub const PARSERS: [(&str, Parser); 10] = [
     ("timeline_history", timeline_history),
     ("kubeconfig", kubeconfig),
     ("move_record", move_record),
+    #[cfg(feature = "oidc")]
+    ("token", token),
+    #[cfg(feature = "oidc")]
+    ("key_set", key_set),
 ];
 
 fn text(bytes: &[u8]) -> String {
@@ -153,5 +157,31 @@ pub fn move_record(bytes: &[u8]) {
         }
         Some(Entry::Unreadable(because)) => assert!(!because.is_empty()),
         None => panic!("a record that cannot be read is kept as such"),
+    }
+}
+
+/// A file with a token, and the token in it.
+#[cfg(feature = "oidc")]
+pub fn token(bytes: &[u8]) {
+    let token = match pgha_core::oidc::read_credential(bytes) {
+        Ok(token) => token,
+        Err(error) => return assert_harmless(&chain_of(&error)),
+    };
+    match pgha_core::oidc::IdToken::read(&token) {
+        Ok(read) => {
+            let segments = token.expose().split('.').count();
+            assert_eq!(segments, 3, "a signed token has three segments");
+            drop(format!("{:?}", read.claims.audiences()));
+        }
+        Err(error) => assert_harmless(&chain_of(&error)),
+    }
+}
+
+/// An issuer's keys.
+#[cfg(feature = "oidc")]
+pub fn key_set(bytes: &[u8]) {
+    match pgha_core::oidc::KeySet::read(bytes) {
+        Ok(set) => drop(format!("{set:?}")),
+        Err(error) => assert_harmless(&chain_of(&error)),
     }
 }

@@ -113,7 +113,7 @@ fn survives(target: &str, parser: Parser, bytes: &[u8], seed: u64) {
 
 #[test]
 fn every_parser_survives_its_corpus_and_what_becomes_of_it() {
-    for (number, (target, parser)) in (1_u64..).zip(PARSERS) {
+    for (number, &(target, parser)) in (1_u64..).zip(PARSERS) {
         let files = corpus(target);
         assert!(files.len() > 1, "{target} has no corpus");
         for (index, file) in (0_u64..).zip(&files) {
@@ -173,8 +173,13 @@ fn every_entry_has_its_fuzz_target() {
                 .into_owned()
         })
         .collect();
+    // A traffic backend's test calls it, which this crate does not see.
+    targets.retain(|name| name != "haproxy_edit");
     targets.sort();
-    let mut entries = PARSERS.map(|(name, _)| name);
+    let mut entries: Vec<&str> = PARSERS.iter().map(|(name, _)| *name).collect();
+    if cfg!(not(feature = "oidc")) {
+        entries.extend(["token", "key_set"]);
+    }
     entries.sort_unstable();
     assert_eq!(targets, entries);
 }
