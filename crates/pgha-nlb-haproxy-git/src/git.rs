@@ -220,7 +220,7 @@ impl Git {
         match self.tip(within).await {
             Ok(tip) if tip == commit => Ok(()),
             _ => {
-                let next = "Look whether the commit has arrived: `kubectl pgha traffic show`.";
+                let next = "Look at the remote whether the commit has arrived.";
                 let error = CutoverError::new(tried, self.at(), problem, next);
                 Err(error.leaving(Effect::Unknown))
             }

@@ -213,7 +213,7 @@ impl HaproxyRuntime {
                 let error = written.err().unwrap_or_else(|| {
                     let seen = "HAProxy took the commands and does not show all of their effect"
                         .to_owned();
-                    let next = "Look at the routes by `kubectl pgha traffic show`.";
+                    let next = "Look at the routes again before anything else.";
                     CutoverError::new(
                         "change the routes",
                         self.at(),

@@ -262,7 +262,7 @@ async fn look_after(
             Problem::Unfit {
                 seen: "it may still take hold, or a part of it did".to_owned(),
             },
-            "Look at it by `kubectl pgha traffic show`, and put it in order by hand.",
+            "Look at its routes again, and put them in order by hand.",
         )
         .leaving(Effect::Unknown)),
     }

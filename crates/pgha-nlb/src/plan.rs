@@ -225,7 +225,7 @@ pub fn conflict(expected: &Fence, seen: &Fence, tried: &'static str, at: &str) -
         expected: expected.clone(),
         seen: seen.clone(),
     };
-    let next = "Look at what changed, and plan again: `kubectl pgha traffic plan`.";
+    let next = "Look at what changed, and plan again.";
     CutoverError::new(tried, at, problem, next).leaving(Effect::None)
 }
 
