@@ -12,13 +12,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pgha_model::effect::Effect;
-use pgha_nlb::plan::{Gate, conflict, gate, plan_changes, warn_of_disagreement};
+use pgha_nlb::plan::{Gate, conflict, gate, plan_to_site};
 use pgha_nlb::state::Held;
 use pgha_nlb::text::one_line;
 use pgha_nlb::{
     Active, BackendId, Capabilities, Change, Cutover, CutoverError, Descriptor, Did, Fence,
     Finding, Layer, Look, Place, Plan, Problem, Receipt, Refusal, Route, RouteName, RouteState,
-    SiteName, SiteValues, diff,
+    SiteName, SiteValues,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -324,22 +324,11 @@ impl Cutover for Exec {
     }
 
     fn plan(&self, seen: &RouteState, to: &SiteName) -> Result<Plan, Refusal> {
-        let changes = plan_changes(seen, to, |name| {
-            let route = self
-                .settings
-                .routes
-                .iter()
-                .find(|route| route.name == *name)?;
-            route.sites.value(to).map(str::to_owned)
-        })?;
-        Ok(Plan {
-            backend: self.settings.id.clone(),
-            to: to.clone(),
-            fence: seen.fence.clone(),
-            diff: diff::of_changes(self.program(), &changes),
-            changes,
-            warnings: warn_of_disagreement(seen),
-        })
+        let routes = self.settings.routes.iter();
+        let routes = routes.map(|route| (&route.name, &route.sites));
+        let changes = plan_to_site(seen, to, routes)?;
+        let (id, at) = (&self.settings.id, self.program());
+        Ok(Plan::of_changes(id, at, seen, to, changes))
     }
 
     async fn apply(&self, plan: &Plan, within: Duration) -> Result<Receipt, CutoverError> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pgha_haproxy::{By, Found, Located, Spot, has_backend, locate, replaced};
-use pgha_nlb::plan::{Gate, gate, plan_changes, warn_of_disagreement};
+use pgha_nlb::plan::{Gate, gate, plan_to_site, warn_of_disagreement};
 use pgha_nlb::state::{Document, Held};
 use pgha_nlb::{
     Active, Capabilities, Change, Cutover, CutoverError, Descriptor, Did, Finding, Layer, Look,
@@ -348,14 +348,9 @@ impl Cutover for HaproxyGit {
     }
 
     fn plan(&self, seen: &RouteState, to: &SiteName) -> Result<Plan, Refusal> {
-        let changes = plan_changes(seen, to, |name| {
-            let route = self
-                .settings
-                .routes
-                .iter()
-                .find(|route| route.name == *name)?;
-            route.sites.value(to).map(str::to_owned)
-        })?;
+        let routes = self.settings.routes.iter();
+        let routes = routes.map(|route| (&route.name, &route.sites));
+        let changes = plan_to_site(seen, to, routes)?;
         let before = files_of(seen);
         let (after, doubts) = self.edit(&before, &changes)?;
         let mut warnings = warn_of_disagreement(seen);

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pgha_model::effect::Effect;
-use pgha_nlb::plan::{Gate, gate, inverse, plan_changes, warn_of_disagreement};
+use pgha_nlb::plan::{Gate, gate, inverse, plan_to_site};
 use pgha_nlb::state::{Document, Held};
 use pgha_nlb::{
     Active, Capabilities, Change, Cutover, CutoverError, Descriptor, Did, Finding, Layer, Look,
-    Place, Plan, Problem, Receipt, Refusal, Route, RouteName, RouteState, SiteName, diff,
+    Place, Plan, Problem, Receipt, Refusal, Route, RouteName, RouteState, SiteName,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -475,9 +475,9 @@ impl Cutover for HaproxyRuntime {
     }
 
     fn plan(&self, seen: &RouteState, to: &SiteName) -> Result<Plan, Refusal> {
-        let changes = plan_changes(seen, to, |name| {
-            self.route_named(name)?.sites.value(to).map(str::to_owned)
-        })?;
+        let routes = self.settings.routes.iter();
+        let routes = routes.map(|route| (&route.name, &route.sites));
+        let changes = plan_to_site(seen, to, routes)?;
         let backends = seen
             .documents
             .iter()
@@ -494,18 +494,11 @@ impl Cutover for HaproxyRuntime {
                 advice: "Add the backend, or correct the route's value.".to_owned(),
             });
         }
-        let mut warnings = warn_of_disagreement(seen);
-        if self.settings.persisted_by.is_none() && !changes.is_empty() {
-            warnings.push(UNPERSISTED.to_owned());
+        let mut plan = Plan::of_changes(&self.settings.id, &self.at(), seen, to, changes);
+        if self.settings.persisted_by.is_none() && !plan.is_empty() {
+            plan.warnings.push(UNPERSISTED.to_owned());
         }
-        Ok(Plan {
-            backend: self.settings.id.clone(),
-            to: to.clone(),
-            fence: seen.fence.clone(),
-            diff: diff::of_changes(&self.at(), &changes),
-            changes,
-            warnings,
-        })
+        Ok(plan)
     }
 
     async fn apply(&self, plan: &Plan, within: Duration) -> Result<Receipt, CutoverError> {

@@ -5,8 +5,9 @@ use std::fmt;
 use pgha_model::effect::Effect;
 use serde::{Deserialize, Serialize};
 
+use crate::diff;
 use crate::error::{CutoverError, Problem};
-use crate::name::{BackendId, RouteName, SiteName};
+use crate::name::{BackendId, RouteName, SiteName, SiteValues};
 use crate::state::{Active, Fence, Held, RouteState};
 
 /// One place that will say something else.
@@ -60,6 +61,24 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// A plan of changes of what was seen, shown as a diff of `at`, with the warning that every backend gives.
+    pub fn of_changes(
+        backend: &BackendId,
+        at: &str,
+        seen: &RouteState,
+        to: &SiteName,
+        changes: Vec<Change>,
+    ) -> Self {
+        Self {
+            backend: backend.clone(),
+            to: to.clone(),
+            fence: seen.fence.clone(),
+            diff: diff::of_changes(at, &changes),
+            changes,
+            warnings: warn_of_disagreement(seen),
+        }
+    }
+
     /// Whether nothing is to be done.
     pub const fn is_empty(&self) -> bool {
         self.changes.is_empty()
@@ -182,6 +201,22 @@ pub fn plan_changes(
         }));
     }
     Ok(changes)
+}
+
+/// The same for routes whose sites have configured values.
+///
+/// # Errors
+/// As [`plan_changes`].
+pub fn plan_to_site<'a>(
+    state: &RouteState,
+    to: &SiteName,
+    routes: impl Iterator<Item = (&'a RouteName, &'a SiteValues)>,
+) -> Result<Vec<Change>, Refusal> {
+    let routes: Vec<_> = routes.collect();
+    plan_changes(state, to, |name| {
+        let (_, sites) = routes.iter().find(|(route, _)| *route == name)?;
+        sites.value(to).map(str::to_owned)
+    })
 }
 
 /// A warning when the routes of a state that may be planned on disagree.
