@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
+use pgha_lab::built::{self, Key};
 use pgha_lab::paths::Cache;
-use sha2::{Digest as _, Sha256};
 
 use crate::{lab, part};
 
@@ -24,28 +24,20 @@ pub(crate) fn ensure() -> Result<Option<PathBuf>> {
         return Ok(None);
     }
     let source = lab::workspace().join("tests/oidc");
-    let mut hash = Sha256::new();
+    let mut key = Key::default();
     for name in FILES {
-        hash.update(fs::read(source.join(name)).with_context(|| format!("read {name}"))?);
+        let content = fs::read(source.join(name)).with_context(|| format!("read {name}"))?;
+        key = key.with(name, content);
     }
-    let content = hex::encode(&hash.finalize()[..8]);
-    let folder = Cache::of_user()?.tool(&format!("oidc-provider-{content}"));
-    if folder.exists() {
-        return Ok(Some(folder));
-    }
-    part::say("== install the OpenID provider");
-    // It is there under its name only when it is whole.
-    let unfinished = folder.with_extension("unfinished");
-    if unfinished.exists() {
-        fs::remove_dir_all(&unfinished)?;
-    }
-    install(&source, &unfinished)?;
-    fs::rename(&unfinished, &folder)?;
+    let cache = Cache::of_user()?;
+    let folder = built::ensure(&cache, "oidc-provider", &key, |folder| {
+        part::say("== install the OpenID provider");
+        install(&source, folder)
+    })?;
     Ok(Some(folder))
 }
 
 fn install(source: &Path, folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder)?;
     for name in FILES {
         fs::copy(source.join(name), folder.join(name))?;
     }

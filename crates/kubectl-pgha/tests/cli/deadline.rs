@@ -1,10 +1,10 @@
 //! The Job that goes back to the source: who may place it, and whether it may do what it is there for.
 
 use pgha_testkit::pgo::{Kind, pair};
-use pgha_testkit::{Failure, FakeCluster, Fault, LoggedRequest};
+use pgha_testkit::{Failure, FakeCluster, Fault};
 use serde_json::json;
 
-use crate::bench::{Bench, NAMESPACE, Ran, cluster, now};
+use crate::bench::{Bench, NAMESPACE, Ran, assert_untouched, cluster, now};
 
 /// Both sites with the record of a move, whose epoch is 4.
 struct Sites {
@@ -41,12 +41,7 @@ impl Sites {
     }
 
     fn assert_nothing_written(&self) {
-        for cluster in &self.clusters {
-            let requests = cluster.requests();
-            let writes = ["patch", "update", "delete"];
-            let mut written = requests.iter().filter(|one| writes.contains(&one.verb));
-            assert_eq!(written.next().map(LoggedRequest::summary), None);
-        }
+        assert_untouched(&self.clusters.each_ref());
     }
 }
 

@@ -1,10 +1,10 @@
 //! A move that was left unfinished, as the next command finds it.
 
+use pgha_testkit::FakeCluster;
 use pgha_testkit::pgo::{Kind, PgoSite, pair};
-use pgha_testkit::{FakeCluster, LoggedRequest};
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, NAMESPACE, Ran, cluster, now, primary};
+use crate::bench::{Bench, NAMESPACE, Ran, assert_untouched, cluster, now, primary};
 
 const SIDES: [&str; 4] = ["--from", "core1", "--to", "core2"];
 
@@ -54,12 +54,7 @@ impl Sites {
     }
 
     fn assert_nothing_written(&self) {
-        for cluster in &self.clusters {
-            let requests = cluster.requests();
-            let writes = ["patch", "update", "delete"];
-            let mut written = requests.iter().filter(|one| writes.contains(&one.verb));
-            assert_eq!(written.next().map(LoggedRequest::summary), None);
-        }
+        assert_untouched(&self.clusters.each_ref());
     }
 }
 

@@ -13,16 +13,20 @@ use crate::permission::{Permission, moving};
 
 /// Asks about each of them, at the same time.
 pub(super) async fn review(site: &SiteClient, cluster: &str) -> Result<Vec<Reviewed>, CallError> {
-    try_join_all(moving(cluster).into_iter().map(|needed| ask(site, needed))).await
+    ask_each(site, moving(cluster)).await
 }
 
 /// Which of these the API server denies to whoever asks, each as a verb and a resource: `create jobs`.
 pub async fn denied(site: &SiteClient, needed: Vec<Permission>) -> Result<Vec<String>, CallError> {
-    let reviewed = try_join_all(needed.into_iter().map(|needed| ask(site, needed))).await?;
+    let reviewed = ask_each(site, needed).await?;
     let denied = reviewed.into_iter().filter(|one| !one.allowed);
     Ok(denied
         .map(|one| format!("{} {}", one.verb, one.resource))
         .collect())
+}
+
+async fn ask_each(site: &SiteClient, needed: Vec<Permission>) -> Result<Vec<Reviewed>, CallError> {
+    try_join_all(needed.into_iter().map(|needed| ask(site, needed))).await
 }
 
 async fn ask(site: &SiteClient, needed: Permission) -> Result<Reviewed, CallError> {
