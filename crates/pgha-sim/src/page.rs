@@ -182,7 +182,7 @@ const LAB: &[OnLab] = &[
     OnLab {
         faults: "F19",
         what: "Ctrl-C, SIGTERM and a closed terminal, once and twice",
-        at: "before the fence, after it, after the promotion; three kinds of pair",
+        at: "before the fence, after it, after the promotion; three kinds of pair, not all without `--full`",
         ends: "put back, taken back, or carried forward, and told how to go on",
         test: test(
             "tests/tests/interrupt.rs",
