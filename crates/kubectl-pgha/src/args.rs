@@ -6,6 +6,7 @@ mod keep;
 mod look;
 mod moving;
 mod token;
+mod traffic;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -18,6 +19,10 @@ pub(crate) use self::moving::{
     SwitchoverArgs, TakeOverArgs,
 };
 pub(crate) use self::token::TokenCheckArgs;
+pub(crate) use self::traffic::{
+    MoveArgs, PlanArgs, RollbackArgs, ServiceArgs, ShowArgs, TrafficArgs, TrafficCommand,
+    VerifyArgs,
+};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -33,6 +38,7 @@ Environment:
   KUBECONFIG            kubeconfig files, as for kubectl
   KUBERC                kubectl's preferences, for its policy on programs that bring credentials; off for none
   HTTPS_PROXY           the proxy to API servers whose context names none; NO_PROXY excepts servers
+  XDG_STATE_HOME        where `traffic` keeps what its rollback needs
   PGHA_REQUEST_TIMEOUT  what --request-timeout is when it is not given
   PGHA_COLOR            what --color is when it is not given
   PGHA_LOG              what to log on stderr, `pgha_core=debug`; wins over -v
@@ -80,6 +86,7 @@ pub(crate) enum Command {
     History(HistoryArgs),
     Backup(BackupArgs),
     SyncSecrets(SyncSecretsArgs),
+    Traffic(TrafficArgs),
     TokenCheck(TokenCheckArgs),
     Completion(CompletionArgs),
     #[command(hide = true)]

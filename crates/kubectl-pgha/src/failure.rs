@@ -8,6 +8,7 @@ use pgha_core::engine::SideError;
 use pgha_core::oidc::{IssuerError, UserError};
 use pgha_core::survey::SurveyError;
 use pgha_model::effect::Effect;
+use pgha_nlb::CutoverError;
 use serde::Serialize;
 
 use crate::exit::Exit;
@@ -143,6 +144,18 @@ impl fmt::Display for Failure {
 impl From<&OpenError> for Failure {
     fn from(error: &OpenError) -> Self {
         Self::diagnosed(Exit::Usage, error)
+    }
+}
+
+impl From<&CutoverError> for Failure {
+    fn from(error: &CutoverError) -> Self {
+        let exit = match error.effect {
+            Effect::None => Exit::Refused,
+            Effect::Applied | Effect::Unknown => Exit::Held,
+        };
+        let failure = Self::stopped(exit, error.to_string(), error.effect);
+        let causes = causes(error);
+        failure.because(causes).hinting(error.next.to_string())
     }
 }
 

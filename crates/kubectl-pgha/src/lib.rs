@@ -10,6 +10,7 @@ mod consent;
 mod exit;
 mod failure;
 mod interrupt;
+mod service;
 mod session;
 mod settings;
 mod ui;
@@ -63,6 +64,7 @@ fn dispatch(cli: Cli, environment: &Environment) -> Exit {
         Command::Backup(args) => commands::backup::main(&args, environment),
         Command::SyncSecrets(args) => commands::sync_secrets::main(&args, environment),
         Command::TokenCheck(args) => commands::token_check::main(&args, environment),
+        Command::Traffic(args) => commands::traffic::main(&args, environment),
         Command::Deadline(args) => commands::deadline::main(&args, environment),
         Command::Completion(args) => commands::completion::main(&args),
         Command::Complete(args) => complete::answer_kubectl(args.words, environment),

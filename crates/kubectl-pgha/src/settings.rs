@@ -33,6 +33,8 @@ pub(crate) struct Environment {
     no_kuberc: bool,
     /// `PATH`, in which the programs of a kubeconfig are looked for.
     path: Option<OsString>,
+    /// `XDG_STATE_HOME` (XDG Base Directory Specification).
+    state_home: Option<OsString>,
     /// `HTTPS_PROXY` and `NO_PROXY`, or the same in small letters (Go `net/http/httpproxy`, `FromEnvironment`).
     proxy: EnvironmentProxy,
     /// `PGHA_REQUEST_TIMEOUT`.
@@ -67,6 +69,7 @@ impl Environment {
             kuberc: std::env::var_os("KUBERC").filter(|file| !file.is_empty()),
             no_kuberc: text("KUBECTL_KUBERC").as_deref() == Some("false"),
             path: std::env::var_os("PATH"),
+            state_home: std::env::var_os("XDG_STATE_HOME").filter(|folder| !folder.is_empty()),
             proxy: EnvironmentProxy {
                 url: text("HTTPS_PROXY").or_else(|| text("https_proxy")),
                 exceptions: text("NO_PROXY")
@@ -98,6 +101,8 @@ pub(crate) struct Settings {
     pub(crate) namespace: Option<String>,
     /// How long one request may take.
     pub(crate) request_timeout: Duration,
+    /// Where files of this program are kept from one run to the next; `None` without a home folder.
+    pub(crate) state_folder: Option<PathBuf>,
     /// How the result is printed.
     pub(crate) format: Format,
     /// Whether stdout is coloured.
@@ -143,6 +148,7 @@ impl Settings {
             proxy: environment.proxy.clone(),
             namespace: site.namespace.clone(),
             request_timeout: request_timeout(site.request_timeout, environment)?,
+            state_folder: state_folder(environment),
             format: output.output,
             color_stdout: is_coloured(stdout),
             color_stderr: is_coloured(stderr),
@@ -210,6 +216,15 @@ fn kuberc(environment: &Environment) -> Kuberc {
         source,
         search: std::env::split_paths(path).collect(),
     }
+}
+
+/// As the XDG Base Directory Specification has it: a relative path counts as none.
+fn state_folder(environment: &Environment) -> Option<PathBuf> {
+    let named = environment.state_home.as_ref().map(PathBuf::from);
+    let folder = named.filter(|folder| folder.is_absolute());
+    let home = environment.home.as_ref();
+    let folder = folder.or_else(|| Some(home?.join(".local/state")))?;
+    Some(folder.join("pgha"))
 }
 
 fn request_timeout(

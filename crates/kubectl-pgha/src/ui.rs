@@ -243,6 +243,15 @@ pub(crate) fn show_usage(error: &clap::Error) -> Exit {
     Exit::Usage
 }
 
+/// Tells a person what to do by hand, on stderr whatever the result's form: nobody else can.
+pub(crate) fn instruct(text: &str) {
+    // Without a stderr there is nobody to tell.
+    drop(write_to(
+        &mut io::stderr().lock(),
+        &format!("{}\n", sanitised(text)),
+    ));
+}
+
 /// Prints text that is no command's result: completions.
 pub(crate) fn print(text: &str) {
     drop(write_stdout(text));

@@ -11,6 +11,7 @@ pub(crate) mod status;
 pub(crate) mod switchover;
 pub(crate) mod sync_secrets;
 pub(crate) mod token_check;
+pub(crate) mod traffic;
 pub(crate) mod unfinished;
 pub(crate) mod validate;
 

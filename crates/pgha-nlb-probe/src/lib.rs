@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use http::Uri;
 use http::uri::Scheme;
-use pgha_nlb::SiteValues;
+use pgha_nlb::{RouteName, SiteValues};
 use rustls::ClientConfig;
 use serde::Deserialize;
 
@@ -23,6 +23,8 @@ pub use connect::spki_sha256;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Settings {
+    /// The route by which the user comes who is asked as.
+    pub route: RouteName,
     /// `https://login.ois.run/` or `http://…`. `{nonce}` in it becomes a random word, a new one for each sample.
     pub url: String,
     /// Over which protocol of the Internet.
@@ -149,6 +151,13 @@ impl HttpProbe {
             port,
             tls,
         })
+    }
+}
+
+impl HttpProbe {
+    /// The route by which it comes.
+    pub const fn route(&self) -> &RouteName {
+        &self.settings.route
     }
 }
 

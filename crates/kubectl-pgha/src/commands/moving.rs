@@ -20,7 +20,7 @@ use crate::ui::{Ui, View};
 use crate::view::switchover::EventView;
 
 /// What `--timeout 0`, as long as it takes, means.
-const LONGEST_STEP: Duration = Duration::from_hours(24);
+pub(crate) const LONGEST_STEP: Duration = Duration::from_hours(24);
 
 /// How long each wait may last.
 pub(crate) fn limits(timeout: RequestTimeout) -> Limits {

@@ -72,6 +72,10 @@ fn reference() -> String {
             let title = format!("kubectl pgha {}", command.get_name());
             let help = command.render_long_help().to_string();
             section(&mut page, &title, &help);
+            for below in command.get_subcommands_mut() {
+                let title = format!("{title} {}", below.get_name());
+                section(&mut page, &title, &below.render_long_help().to_string());
+            }
         }
     }
     page

@@ -31,6 +31,11 @@ mod history;
 mod hostile;
 #[expect(
     clippy::unwrap_used,
+    reason = "a place for tests that cannot be made fails the test"
+)]
+mod house;
+#[expect(
+    clippy::unwrap_used,
     reason = "a fake issuer that cannot do its part fails the test"
 )]
 mod issuer;
@@ -59,5 +64,6 @@ mod sync_secrets;
 )]
 mod token_check;
 mod token_input;
+mod traffic;
 mod unfinished;
 mod validate;

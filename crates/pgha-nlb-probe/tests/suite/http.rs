@@ -15,7 +15,7 @@ fn header() -> Value {
 
 fn settings(server: &Server, evidence: &Value) -> Value {
     json!({
-        "url": "http://login.ois.run/ready?pgha={nonce}", "family": "v4",
+        "route": "http", "url": "http://login.ois.run/ready?pgha={nonce}", "family": "v4",
         "connectTo": server.address.to_string(), "evidence": evidence,
     })
 }
@@ -109,7 +109,7 @@ async fn nobody_and_silence_are_failures() {
         .unwrap();
     let settings = |address: String| {
         json!({
-            "url": "http://login.ois.run/", "family": "v4", "connectTo": address,
+            "route": "http", "url": "http://login.ois.run/", "family": "v4", "connectTo": address,
             "evidence": [header()],
         })
     };
@@ -158,7 +158,7 @@ async fn ipv6_is_asked_where_the_machine_has_it() {
 
 #[test]
 fn settings_that_prove_nothing_are_refused() {
-    let good = json!({ "url": "http://a.example/", "family": "v4", "evidence": [header()] });
+    let good = json!({ "route": "http", "url": "http://a.example/", "family": "v4", "evidence": [header()] });
     let with = |pointer: &str, value: Value| {
         let mut settings = good.clone();
         *settings.pointer_mut(pointer).unwrap() = value;

@@ -17,7 +17,7 @@ fn settings(server: &Server, folder: &TempDir, authority: &Authority, keys: &Val
     let file = folder.path().join("ca.pem");
     fs::write(&file, authority.pem()).unwrap();
     json!({
-        "url": format!("https://{HOST}/"), "family": "v4", "caFile": file,
+        "route": "https", "url": format!("https://{HOST}/"), "family": "v4", "caFile": file,
         "connectTo": server.address.to_string(), "evidence": [{ "key": { "values": keys } }],
     })
 }

@@ -1,0 +1,155 @@
+//! `kubectl pgha traffic`.
+
+mod moving;
+mod primary;
+mod probing;
+mod record;
+
+use std::path::Path;
+use std::time::Duration;
+
+use pgha_nlb::finding::Severity;
+use pgha_nlb::{Finding, Plan, Refusal, RouteState, SiteName};
+
+use self::probing::ask_once;
+use crate::args::{PlanArgs, ServiceArgs, ShowArgs, TrafficArgs, TrafficCommand, VerifyArgs};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::service::{Service, Traffic, build};
+use crate::settings::Environment;
+use crate::ui::Ui;
+use crate::view::traffic::{PlansView, ShowView, VerifyView};
+
+/// Runs the command.
+pub(crate) fn main(args: &TrafficArgs, environment: &Environment) -> Exit {
+    match &args.command {
+        TrafficCommand::Show(args) => {
+            super::read_alone(&args.service.common(), environment, async |_, ui| {
+                show(args, ui).await
+            })
+        }
+        TrafficCommand::Plan(args) => {
+            super::read_alone(&args.service.common(), environment, async |_, ui| {
+                plan(args, ui).await
+            })
+        }
+        TrafficCommand::Verify(args) => {
+            super::read_alone(&args.service.common(), environment, async |_, ui| {
+                verify(args, ui).await
+            })
+        }
+        TrafficCommand::Move(args) => moving::main(args, environment),
+        TrafficCommand::Rollback(args) => moving::rollback(args, environment),
+    }
+}
+
+/// The service and what moves its users.
+fn open(args: &ServiceArgs) -> Result<(Service, Traffic), Failure> {
+    let service = Service::read(&args.file)?;
+    let folder = args.file.parent().unwrap_or(Path::new(""));
+    let traffic = build(&service, folder)?;
+    Ok((service, traffic))
+}
+
+async fn show(args: &ShowArgs, ui: &Ui) -> Result<Exit, Failure> {
+    let (service, traffic) = open(&args.service)?;
+    let within = args.service.within();
+    let mut seen = Vec::new();
+    for part in traffic.backends.parts() {
+        seen.push((part.describe(), part.observe(within).await));
+    }
+    let samples = ask_once(&traffic.probes, within).await;
+    let view = ShowView::new(&service, &seen, &samples);
+    ui.show(&view)?;
+    match view.doubt() {
+        None => Ok(Exit::Done),
+        Some(doubt) => {
+            let hint = "Look at what the table says of each; `traffic plan --to SITE` says what a move would do.";
+            ui.complain(&Failure::refused(doubt).hinting(hint));
+            Ok(Exit::Refused)
+        }
+    }
+}
+
+async fn plan(args: &PlanArgs, ui: &Ui) -> Result<Exit, Failure> {
+    let (service, traffic) = open(&args.service)?;
+    let to = SiteName::from(args.to.as_str());
+    service.site(&to)?;
+    let within = args.service.within();
+    let findings = traffic.backends.preflight(within).await;
+    let plans = make_plan(&traffic, &to, within).await?.plans;
+    let view = PlansView::new(&service, &to, &findings, &plans);
+    ui.show(&view)?;
+    match failing(&findings) {
+        None => Ok(Exit::Done),
+        // What fails was shown with the plan.
+        Some(failure) => {
+            ui.complain(&failure);
+            Ok(Exit::Refused)
+        }
+    }
+}
+
+/// Why users cannot be moved, by what was looked at beforehand.
+fn failing(findings: &[Finding]) -> Option<Failure> {
+    let fails = |finding: &&Finding| finding.severity == Severity::Fail;
+    let failed: Vec<_> = findings.iter().filter(fails).collect();
+    let first = failed.first()?;
+    let causes = failed
+        .iter()
+        .map(|finding| format!("{}: {}: {}", finding.backend, finding.check, finding.seen));
+    let refused = Failure::refused("the users cannot be moved now").because(causes.collect());
+    Some(refused.hinting(first.advice.clone()))
+}
+
+async fn verify(args: &VerifyArgs, ui: &Ui) -> Result<Exit, Failure> {
+    let (service, traffic) = open(&args.service)?;
+    let to = SiteName::from(args.to.as_str());
+    service.site(&to)?;
+    refuse_blind(&traffic)?;
+    let mut samples = Vec::new();
+    for _ in 0..args.samples {
+        samples.extend(ask_once(&traffic.probes, args.service.within()).await);
+    }
+    let view = VerifyView::new(&service, &to, &samples);
+    ui.show(&view)?;
+    if view.is_proved() {
+        return Ok(Exit::Done);
+    }
+    let text = format!("not every new user is answered by {to}");
+    ui.complain(&Failure::refused(text).hinting(
+        "Look where each backend leads with `traffic show`; a cache or a name's lifetime may need time.",
+    ));
+    Ok(Exit::Refused)
+}
+
+/// Without a probe nothing is proved.
+fn refuse_blind(traffic: &Traffic) -> Result<(), Failure> {
+    if !traffic.probes.is_empty() {
+        return Ok(());
+    }
+    let refused =
+        Failure::refused("the service's file has no probe, so nothing proves who answers");
+    Err(refused.hinting("Add one to spec.traffic: docs/traffic.md shows how."))
+}
+
+/// What was seen, and a plan for every backend.
+#[derive(Debug)]
+struct Planned {
+    seen: Vec<RouteState>,
+    plans: Vec<Plan>,
+}
+
+async fn make_plan(traffic: &Traffic, to: &SiteName, within: Duration) -> Result<Planned, Failure> {
+    let seen = traffic.backends.observe(within).await;
+    let seen = seen.map_err(|error| Failure::from(&error))?;
+    match traffic.backends.plan(&seen, to) {
+        Ok(Ok(plans)) => Ok(Planned { seen, plans }),
+        Ok(Err(refusal)) => Err(refused(&refusal)),
+        Err(uneven) => Err(Failure::unexpected(uneven.to_string())),
+    }
+}
+
+fn refused(refusal: &Refusal) -> Failure {
+    Failure::refused(refusal.to_string()).hinting(refusal.advice())
+}

@@ -1,0 +1,73 @@
+//! Which site may have the users: the one whose Postgres takes writes, while no other's does.
+
+use futures::future::join_all;
+use pgha_core::diagnose::chain_of;
+use pgha_core::engine::Side;
+use pgha_model::member::Role;
+use pgha_model::site::Part;
+use pgha_nlb::SiteName;
+
+use crate::commands::one_side::leader_is;
+use crate::failure::Failure;
+use crate::service::{Service, Site};
+use crate::session::Session;
+use crate::ui::Ui;
+
+/// Refuses to send users to a site that is not seen to be the only primary. A site that cannot be seen is told of: it may
+/// be why the users are moved.
+pub(super) async fn refuse_standby(
+    service: &Service,
+    to: &SiteName,
+    session: &Session<'_>,
+    ui: &Ui,
+) -> Result<(), Failure> {
+    let hint = "Move the database first (`kubectl pgha switchover`), or give --allow-standby.";
+    let refuse = |text: String| Failure::refused(text).hinting(hint);
+    let looked = service.sites.iter().map(|site| async move {
+        let part = if site.name == *to {
+            Part::Target
+        } else {
+            Part::Source
+        };
+        (site, look(site, part, session).await)
+    });
+    let mut seen = join_all(looked).await;
+    // What is wrong with the site that users shall reach is told before what is wrong elsewhere.
+    seen.sort_by_key(|(site, _)| site.name != *to);
+    for (site, seen) in seen {
+        let Site { name, context, .. } = site;
+        match (name == to, seen) {
+            (true, Ok(true)) | (false, Ok(false)) => {}
+            (true, Ok(false)) => {
+                return Err(refuse(format!(
+                    "Postgres at {name} ({context}) is a standby"
+                )));
+            }
+            (false, Ok(true)) => {
+                return Err(refuse(format!(
+                    "Postgres at {name} ({context}) is primary, and not only at {to}"
+                )));
+            }
+            (true, Err(because)) => {
+                let text = format!("it cannot be told whether {name} ({context}) is primary");
+                return Err(refuse(text).because(vec![because]));
+            }
+            (false, Err(because)) => {
+                ui.note(&format!("Site {name} ({context}) was not seen: {because}."));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a site's leader takes writes.
+async fn look(site: &Site, part: Part, session: &Session<'_>) -> Result<bool, String> {
+    let client = session.site(Some(&site.context)).await;
+    let mut client = client.map_err(|failure| failure.in_one_line())?;
+    if let Some(namespace) = &site.namespace {
+        client = client.in_namespace(namespace);
+    }
+    let opened = Box::pin(Side::open(client, &site.cluster, part)).await;
+    let opened = opened.map_err(|error| chain_of(&error))?;
+    Ok(leader_is(&opened, &Role::Primary))
+}

@@ -1,0 +1,30 @@
+//! The service's file: what a service consists of, beyond what its clusters say themselves.
+
+mod backends;
+mod file;
+
+pub(crate) use self::backends::{Routed, Traffic, build};
+pub(crate) use self::file::{Service, Site};
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{Service, build};
+
+    #[test]
+    fn every_file_of_the_documents_is_one() {
+        let page = include_str!("../../../docs/traffic.md");
+        let mut files = 0;
+        for block in page.split("```yaml\n").skip(1) {
+            let text = block.split("```").next().unwrap_or_default();
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), text).unwrap();
+            let service = Service::read(file.path()).unwrap();
+            let traffic = build(&service, Path::new("/srv")).unwrap();
+            assert!(!traffic.probes.is_empty());
+            files += 1;
+        }
+        assert_eq!(files, 2);
+    }
+}

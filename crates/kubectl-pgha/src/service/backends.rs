@@ -1,0 +1,172 @@
+//! What the traffic of a service's file is made into.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use pgha_nlb::{BackendId, Composite, Cutover, Probe, RouteName};
+use pgha_nlb_exec::Exec;
+use pgha_nlb_haproxy_git::HaproxyGit;
+use pgha_nlb_haproxy_runtime::HaproxyRuntime;
+use pgha_nlb_manual::{Manual, Tell};
+use pgha_nlb_probe::HttpProbe;
+use serde::Deserialize;
+
+use super::Service;
+use crate::failure::Failure;
+use crate::ui;
+
+/// One entry of the traffic of a service.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) enum Entry {
+    /// Rules and maps of HAProxy in a git repository.
+    HaproxyGit(pgha_nlb_haproxy_git::Settings),
+    /// HAProxy's runtime API.
+    HaproxyRuntime(pgha_nlb_haproxy_runtime::Settings),
+    /// A program.
+    Exec(pgha_nlb_exec::Settings),
+    /// A person.
+    Manual(pgha_nlb_manual::Settings),
+    /// A question that a user would ask.
+    Probe(pgha_nlb_probe::Settings),
+}
+
+/// A probe and the route by which it comes.
+pub(crate) type Routed = (RouteName, Box<dyn Probe>);
+
+/// What moves the users of a service, and what proves that they were moved.
+#[derive(Debug)]
+pub(crate) struct Traffic {
+    /// The backends, in the order of the file.
+    pub(crate) backends: Composite,
+    /// The probes, each with its route.
+    pub(crate) probes: Vec<Routed>,
+}
+
+/// Makes the backends and the probes of a service whose file lies in `folder`; asks nobody anything yet.
+///
+/// # Errors
+/// There is none, two backends have one name, or one cannot be made from its settings.
+pub(crate) fn build(service: &Service, folder: &Path) -> Result<Traffic, Failure> {
+    let mut backends: Vec<Box<dyn Cutover>> = Vec::new();
+    for entry in &service.traffic {
+        if let Some(backend) = backend(entry, &service.traffic, folder)? {
+            let id = backend.describe().id;
+            if backends.iter().any(|other| other.describe().id == id) {
+                return Err(Failure::usage(format!(
+                    "two traffic backends are called {id}"
+                )));
+            }
+            backends.push(backend);
+        }
+    }
+    if backends.is_empty() {
+        let name = &service.name;
+        return Err(Failure::usage(format!(
+            "the file of service {name} names no traffic backend"
+        ))
+        .hinting("Add one to spec.traffic: docs/traffic.md shows each."));
+    }
+    Ok(Traffic {
+        backends: Composite::new(backends),
+        probes: probes(&service.traffic, folder, None)?,
+    })
+}
+
+fn backend(
+    entry: &Entry,
+    all: &[Entry],
+    folder: &Path,
+) -> Result<Option<Box<dyn Cutover>>, Failure> {
+    let bad = |error: &dyn std::fmt::Display| Failure::usage(error.to_string());
+    Ok(Some(match entry {
+        Entry::HaproxyGit(settings) => {
+            let mut settings = settings.clone();
+            settings.checkout = folder.join(&settings.checkout);
+            Box::new(HaproxyGit::new(settings).map_err(|error| bad(&error))?)
+        }
+        Entry::HaproxyRuntime(settings) => {
+            Box::new(HaproxyRuntime::new(settings.clone()).map_err(|error| bad(&error))?)
+        }
+        Entry::Exec(settings) => {
+            let mut settings = settings.clone();
+            beside(&mut settings.program, folder);
+            Box::new(Exec::new(settings).map_err(|error| bad(&error))?)
+        }
+        Entry::Manual(settings) => {
+            let names = settings.routes.iter().map(|route| &route.name);
+            let probes = probes(all, folder, Some(&names.collect::<Vec<_>>()))?;
+            refuse_unseen(
+                &settings.id,
+                settings.routes.iter().map(|r| &r.name),
+                &probes,
+            )?;
+            let tell: Tell = Arc::new(ui::instruct);
+            Box::new(Manual::new(settings.clone(), probes, tell))
+        }
+        Entry::Probe(_) => return Ok(None),
+    }))
+}
+
+/// A person's work is only seen by a probe.
+fn refuse_unseen<'a>(
+    id: &BackendId,
+    mut routes: impl Iterator<Item = &'a RouteName>,
+    probes: &[Routed],
+) -> Result<(), Failure> {
+    match routes.find(|route| probes.iter().all(|(probed, _)| probed != *route)) {
+        None => Ok(()),
+        Some(route) => Err(Failure::usage(format!(
+            "traffic backend {id}: nothing tells where route {route} leads"
+        ))
+        .hinting("Add a probe of that route to spec.traffic.")),
+    }
+}
+
+/// The probes of these routes; of all, when none are named.
+fn probes(
+    entries: &[Entry],
+    folder: &Path,
+    only: Option<&[&RouteName]>,
+) -> Result<Vec<Routed>, Failure> {
+    let mut probes: Vec<Routed> = Vec::new();
+    for entry in entries {
+        let Entry::Probe(settings) = entry else {
+            continue;
+        };
+        if only.is_some_and(|only| !only.contains(&&settings.route)) {
+            continue;
+        }
+        let mut settings = settings.clone();
+        settings.ca_file = settings.ca_file.map(|file| folder.join(file));
+        let probe = HttpProbe::new(settings).map_err(|error| Failure::usage(error.to_string()))?;
+        probes.push((probe.route().clone(), Box::new(probe)));
+    }
+    Ok(probes)
+}
+
+/// A program that is named by a path lies where the file does.
+fn beside(program: &mut [String], folder: &Path) {
+    if let Some(name) = program.first_mut().filter(|name| name.contains('/')) {
+        *name = folder.join(&*name).display().to_string();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_taken_from_where_the_file_lies() {
+        let folder = Path::new("/srv/zitadel");
+        for (written, meant) in [
+            ("./move-dns", "/srv/zitadel/./move-dns"),
+            ("/usr/bin/move-dns", "/usr/bin/move-dns"),
+            ("move-dns", "move-dns"),
+        ] {
+            let mut program = vec![written.to_owned(), "./x".to_owned()];
+            beside(&mut program, folder);
+            assert_eq!(program, [meant, "./x"]);
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! The file as it is written, and what is wrong with it.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use pgha_core::diagnose::sanitised;
+use pgha_nlb::SiteName;
+use serde::Deserialize;
+
+use super::backends::Entry;
+use crate::failure::Failure;
+use crate::view::API_VERSION;
+
+/// The one kind of document.
+const KIND: &str = "Service";
+
+/// No file of a person is as long as this, in bytes.
+const LARGEST: u64 = 1024 * 1024;
+
+/// A service: its sites and how its users come in.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Document {
+    api_version: String,
+    kind: String,
+    metadata: Metadata,
+    spec: Spec,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Metadata {
+    name: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Spec {
+    sites: Vec<Site>,
+    #[serde(default)]
+    traffic: Vec<Entry>,
+}
+
+/// Where a side of the service is.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Site {
+    /// What the service calls it.
+    pub(crate) name: SiteName,
+    /// The kubeconfig context.
+    pub(crate) context: String,
+    /// The namespace [default: the context's].
+    #[serde(default)]
+    pub(crate) namespace: Option<String>,
+    /// The Postgres cluster.
+    pub(crate) cluster: String,
+}
+
+/// A service that makes sense.
+#[derive(Debug)]
+pub(crate) struct Service {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its sites, at least two.
+    pub(crate) sites: Vec<Site>,
+    /// How its users come in.
+    pub(crate) traffic: Vec<Entry>,
+}
+
+impl Service {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// It is not there, is no such document, or contradicts itself. Nothing else was read or changed.
+    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
+        let shown = sanitised(&path.display().to_string());
+        let text = read_bounded(path).map_err(|error| {
+            Failure::usage(format!("cannot read the service's file {shown}: {error}"))
+                .hinting("Name it with --file.")
+        })?;
+        Self::of(&text).map_err(|because| {
+            Failure::usage(format!("{shown} is no service's file: {}", because.trim()))
+        })
+    }
+
+    fn of(text: &str) -> Result<Self, String> {
+        let document: Document = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+        if document.api_version != API_VERSION || document.kind != KIND {
+            return Err(format!(
+                "it is not of `apiVersion: {API_VERSION}` and `kind: {KIND}`"
+            ));
+        }
+        let name = document.metadata.name;
+        if !is_name(&name) {
+            return Err("metadata.name is of small letters, digits and `-`".to_owned());
+        }
+        let Spec { sites, traffic } = document.spec;
+        if sites.len() < 2 {
+            return Err("spec.sites names fewer than two sites".to_owned());
+        }
+        for (index, site) in sites.iter().enumerate() {
+            let before = &sites[..index];
+            if before.iter().any(|other| other.name == site.name) {
+                return Err(format!("two of spec.sites are called {}", site.name));
+            }
+            let is_same = |other: &&Site| {
+                (&other.context, &other.namespace, &other.cluster)
+                    == (&site.context, &site.namespace, &site.cluster)
+            };
+            if let Some(other) = before.iter().find(is_same) {
+                return Err(format!(
+                    "sites {} and {} are the same cluster",
+                    other.name, site.name
+                ));
+            }
+        }
+        Ok(Self {
+            name,
+            sites,
+            traffic,
+        })
+    }
+
+    /// The site of this name.
+    ///
+    /// # Errors
+    /// There is none; the message names those that there are.
+    pub(crate) fn site(&self, name: &SiteName) -> Result<&Site, Failure> {
+        let found = self.sites.iter().find(|site| site.name == *name);
+        found.ok_or_else(|| {
+            let names: Vec<_> = self.sites.iter().map(|site| site.name.as_str()).collect();
+            let service = &self.name;
+            Failure::usage(format!("service {service} has no site `{name}`"))
+                .hinting(format!("Its sites are {}.", names.join(", ")))
+        })
+    }
+}
+
+/// A name that can be a file's and an object's.
+fn is_name(name: &str) -> bool {
+    let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    !name.is_empty() && name.len() <= 63 && !name.starts_with('-') && name.chars().all(is_allowed)
+}
+
+fn read_bounded(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let mut file = File::open(path)?.take(LARGEST + 1);
+    file.read_to_string(&mut text)?;
+    if text.len() as u64 > LARGEST {
+        return Err(io::Error::other("it is longer than 1 MiB"));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "\
+apiVersion: pgha.dev/v1alpha1
+kind: Service
+metadata: { name: zitadel }
+spec:
+  sites:
+    - { name: core1, context: core1-admin, namespace: prod, cluster: zitadel }
+    - { name: core2, context: core2-admin, namespace: prod, cluster: zitadel }
+  traffic:
+    - exec:
+        id: dns
+        program: [./move-dns]
+        routes: [{ name: https, sites: { core1: a, core2: b } }]
+    - probe:
+        route: https
+        url: https://login.example/
+        family: v4
+        evidence: [{ header: { name: x-site, values: { core1: '1', core2: '2' } } }]
+";
+
+    fn refusal(from: &str, to: &str) -> String {
+        assert!(GOOD.contains(from), "{from}");
+        Service::of(&GOOD.replace(from, to)).unwrap_err()
+    }
+
+    #[test]
+    fn a_service_has_sites_and_traffic() {
+        let service = Service::of(GOOD).unwrap();
+        assert_eq!(service.sites[1].context, "core2-admin");
+        assert_eq!(service.traffic.len(), 2);
+        assert!(service.site(&"core3".into()).is_err());
+    }
+
+    #[test]
+    fn a_typo_is_told_with_its_line_and_what_was_expected() {
+        let said = refusal("program:", "programm:");
+        assert!(
+            said.contains("line 11") && said.contains("`programm`, expected one of id, program"),
+            "{said}"
+        );
+        let said = refusal("- exec:", "- exek:");
+        assert!(
+            said.contains("exek") && said.contains("haproxyRuntime, exec"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused() {
+        for (from, to, words) in [
+            ("kind: Service", "kind: Pod", "kind: Service"),
+            ("pgha.dev/v1alpha1", "pgha.dev/v2", "apiVersion"),
+            ("{ name: zitadel }", "{ name: ../x }", "metadata.name"),
+            ("name: core2,", "name: core1,", "two of spec.sites"),
+            ("core2-admin", "core1-admin", "the same cluster"),
+            (
+                "core1: a, core2: b",
+                "core1: a, core2: a",
+                "both called `a`",
+            ),
+        ] {
+            let said = refusal(from, to);
+            assert!(said.contains(words), "{said}");
+        }
+    }
+
+    #[test]
+    fn nothing_that_is_no_yaml_panics() {
+        for text in ["", "a: [", "\u{0}", "- 1", "apiVersion: &a [*a]"] {
+            assert!(Service::of(text).is_err(), "{text:?}");
+        }
+    }
+}

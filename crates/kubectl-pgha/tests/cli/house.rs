@@ -1,0 +1,189 @@
+//! A service whose users come in by a program's table, and a web server that sends them where the table says.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use pgha_testkit::FakeCluster;
+
+use crate::bench::{Bench, Ran};
+
+/// A table of `route value` lines; a marker file has it fail, or kill whoever runs it, at its next change.
+const PROGRAM: &str = r#"
+import hashlib, json, os, signal, sys
+path = sys.argv[1]
+rows = [line.split() for line in open(path)]
+digest = lambda: hashlib.sha256(open(path, "rb").read()).hexdigest()
+asked = json.load(sys.stdin)
+answer = {"version": asked["version"]}
+if asked["operation"] == "observe":
+    places = lambda name: [{"at": f"row of {key}", "value": value} for key, value in rows if key == name]
+    answer["fence"] = digest()
+    answer["routes"] = [{"name": name, "places": places(name)} for name in asked["routes"]]
+elif os.path.exists(path + ".fail"):
+    answer["outcome"] = {"refused": {"because": "There is a change freeze."}}
+elif asked["fence"] != digest():
+    answer["outcome"] = {"conflict": {"fence": digest()}}
+else:
+    if os.path.exists(path + ".kill"):
+        os.kill(os.getppid(), signal.SIGKILL)
+        sys.exit(1)
+    for change in asked["changes"]:
+        for row in rows:
+            if row[0] == change["route"] and row[1] == change["from"]:
+                row[1] = change["to"]
+    open(path, "w").write("".join(" ".join(row) + "\n" for row in rows))
+    answer["outcome"] = "done"
+print(json.dumps(answer))
+"#;
+
+/// What both tables say in the beginning: users are at core2.
+pub(crate) const BEFORE: &str = "https core2-pool\n";
+
+/// The place, its clusters, two tables (`a` before `b`) and the web server behind table `b`.
+pub(crate) struct House {
+    pub(crate) bench: Bench,
+    folder: PathBuf,
+    is_stuck: Arc<AtomicBool>,
+}
+
+impl House {
+    /// Contexts core1 and core2 lead to these clusters.
+    pub(crate) fn new(core1: &FakeCluster, core2: &FakeCluster) -> Self {
+        let bench = Bench::new(&[("core1", core1), ("core2", core2)]);
+        let folder = bench.home().to_owned();
+        fs::write(folder.join("table.py"), PROGRAM).unwrap();
+        for table in ["a", "b"] {
+            fs::write(folder.join(table), BEFORE).unwrap();
+        }
+        let is_stuck = Arc::new(AtomicBool::new(false));
+        let at = serve(folder.join("b"), Arc::clone(&is_stuck));
+        let house = Self {
+            bench,
+            folder,
+            is_stuck,
+        };
+        fs::write(house.file(), service(&house.folder, at)).unwrap();
+        house
+    }
+
+    /// The service's file.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.folder.join("pgha.yaml")
+    }
+
+    /// Edits the service's file.
+    pub(crate) fn edit(&self, from: &str, to: &str) {
+        let text = fs::read_to_string(self.file()).unwrap();
+        assert!(text.contains(from), "{from}: {text}");
+        fs::write(self.file(), text.replace(from, to)).unwrap();
+    }
+
+    /// What a table says.
+    pub(crate) fn table(&self, name: &str) -> String {
+        fs::read_to_string(self.folder.join(name)).unwrap()
+    }
+
+    /// Has a table say something.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        fs::write(self.folder.join(name), text).unwrap();
+    }
+
+    /// Leaves a marker for the program of a table: `fail` or `kill`.
+    pub(crate) fn mark(&self, table: &str, marker: &str) {
+        self.write(&format!("{table}.{marker}"), "");
+    }
+
+    /// Takes the marker away.
+    pub(crate) fn unmark(&self, table: &str, marker: &str) {
+        fs::remove_file(self.folder.join(format!("{table}.{marker}"))).unwrap();
+    }
+
+    /// The web server answers as core2 from now on, whatever the table says.
+    pub(crate) fn stick(&self) {
+        self.is_stuck.store(true, Ordering::SeqCst);
+    }
+
+    /// Runs `traffic` with the service's file.
+    pub(crate) fn traffic(&self, arguments: &[&str]) -> Ran {
+        let file = self.file();
+        let (verb, rest) = arguments.split_first().unwrap();
+        let file = ["traffic", verb, "-f", file.to_str().unwrap()];
+        let arguments = [&file[..], rest].concat();
+        let mut command = self.bench.command(&arguments);
+        // Where the table's program finds its interpreter.
+        let output = command.env("PATH", env!("PATH")).output().unwrap();
+        self.bench.ran(&arguments, &output)
+    }
+}
+
+fn service(folder: &Path, at: SocketAddr) -> String {
+    let exec = |table: &str| {
+        let program = folder.join("table.py");
+        let (program, path) = (program.display(), folder.join(table));
+        let path = path.display();
+        format!(
+            "    - exec:
+        id: table-{table}
+        program: [python3, {program}, {path}]
+        comparesAndSwaps: true
+        routes: [{{ name: https, sites: {{ core1: core1-pool, core2: core2-pool }} }}]
+"
+        )
+    };
+    format!(
+        "apiVersion: pgha.dev/v1alpha1
+kind: Service
+metadata: {{ name: zitadel }}
+spec:
+  sites:
+    - {{ name: core1, context: core1, cluster: zitadel }}
+    - {{ name: core2, context: core2, namespace: prod, cluster: zitadel }}
+  traffic:
+{}{}    - probe:
+        route: https
+        url: http://login.example/
+        family: v4
+        connectTo: {at}
+        evidence: [{{ header: {{ name: x-pool, values: {{ core1: core1-pool, core2: core2-pool }} }} }}]
+",
+        exec("a"),
+        exec("b"),
+    )
+}
+
+/// Answers each connection once, until the process ends.
+fn serve(table: PathBuf, is_stuck: Arc<AtomicBool>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for connection in listener.incoming() {
+            let text = fs::read_to_string(&table).unwrap_or_default();
+            let pool = if is_stuck.load(Ordering::SeqCst) {
+                "core2-pool"
+            } else {
+                text.split_whitespace().nth(1).unwrap_or_default()
+            };
+            // Who asks may go away at any time.
+            drop(connection.and_then(|connection| answer(&connection, pool)));
+        }
+    });
+    at
+}
+
+fn answer(mut connection: &TcpStream, pool: &str) -> std::io::Result<()> {
+    let mut lines = BufReader::new(connection).lines();
+    while lines
+        .next()
+        .transpose()?
+        .is_some_and(|line| !line.is_empty())
+    {}
+    write!(
+        connection,
+        "HTTP/1.1 200 OK\r\nx-pool: {pool}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+    )
+}
