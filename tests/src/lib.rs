@@ -1,4 +1,4 @@
-//! What the end-to-end suite has around each test: the lab, the shipped plugin, pairs of clusters and live writers.
+//! What the end-to-end suite has around each test: the lab, the plugin, pairs of clusters and live writers.
 //!
 //! The suite links no product code. It runs `kubectl-pgha` as a process, as a user does, and has `pgha-judge` decide from
 //! the records of a writer that shares no code with it.

@@ -105,10 +105,19 @@ pub(crate) fn run(command: Command) -> Result<()> {
     }
 }
 
-/// Brings the lab up with the operator stand-in of this tree.
+/// Brings the lab up with the operator stand-in of this tree, which it builds.
 pub(crate) fn up_with_standin(progress: &Progress) -> Result<()> {
+    up_as(None, progress)
+}
+
+/// Brings the lab up with a stand-in that is built already.
+pub(crate) fn up_with(standin: PathBuf, progress: &Progress) -> Result<()> {
+    up_as(Some(standin), progress)
+}
+
+fn up_as(operator: Option<PathBuf>, progress: &Progress) -> Result<()> {
     let up = Up {
-        operator: None,
+        operator,
         crds: None,
         image: IMAGE_PATRONI_4_1.to_owned(),
     };
@@ -147,7 +156,12 @@ pub(crate) fn build_program(name: &str) -> Result<PathBuf> {
         "--bin",
     ]);
     ended_well(cargo.arg(name).status(), &format!("the build of {name}"))?;
-    Ok(workspace().join("target/debug").join(name))
+    Ok(built(name))
+}
+
+/// Where a program of this tree is once it is built for work on it.
+pub(crate) fn built(name: &str) -> PathBuf {
+    workspace().join("target/debug").join(name)
 }
 
 /// The folder of the workspace that this xtask was built from.

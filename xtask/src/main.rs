@@ -54,7 +54,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::run(&args),
         Command::Sim(args) => sim::run(&args),
         Command::Bench(command) => bench::run(&command),
-        Command::Guards => guards::run(),
+        Command::Guards => guards::run(guards::Whole::Unknown),
         Command::Peers => peers::run(),
         Command::Deny(args) => deny::main(&args),
         Command::Dist => dist::run(),

@@ -33,7 +33,7 @@ impl Count {
     }
 }
 
-/// Runs a command, shows its output and its time, and fails when it does.
+/// Runs a command, shows its output with the seconds after which each line came, and fails when it does.
 pub(crate) fn run(name: &str, command: &mut Command, count: &mut Count) -> Result<()> {
     say(&format!("== {name}"));
     let begun = Instant::now();
@@ -46,7 +46,8 @@ pub(crate) fn run(name: &str, command: &mut Command, count: &mut Count) -> Resul
     for line in BufReader::new(stdout).lines() {
         let line = line?;
         count.add(&line);
-        say(&line);
+        let so_far = begun.elapsed().as_secs_f64();
+        say(&format!("{so_far:7.1}  {line}"));
     }
     let status = child.wait()?;
     let took = begun.elapsed().as_secs_f64();

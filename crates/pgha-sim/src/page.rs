@@ -27,9 +27,9 @@ struct OnLab {
     is_full: bool,
 }
 
-const KILLED: &str = "tests/tests/killed.rs";
-const FAULTS: &str = "tests/tests/faults.rs";
-const FAILOVER: &str = "tests/tests/failover.rs";
+const KILLED: &str = "tests/tests/lab/killed.rs";
+const FAULTS: &str = "tests/tests/lab/faults.rs";
+const FAILOVER: &str = "tests/tests/lab/failover.rs";
 
 const LAB: &[OnLab] = &[
     OnLab {
@@ -95,7 +95,7 @@ const LAB: &[OnLab] = &[
         at: "fence, settled",
         ends: "the source is primary at the deadline",
         test: test(
-            "tests/tests/deadline.rs",
+            "tests/tests/lab/deadline.rs",
             "a_source_whose_tool_is_dead_is_primary_again_at_the_deadline",
         ),
         is_full: false,
@@ -106,7 +106,7 @@ const LAB: &[OnLab] = &[
         at: "fence, settled",
         ends: "the source is primary at the deadline",
         test: test(
-            "tests/tests/deadline.rs",
+            "tests/tests/lab/deadline.rs",
             "a_source_of_an_old_patroni_is_primary_again_at_the_deadline",
         ),
         is_full: true,
@@ -185,7 +185,7 @@ const LAB: &[OnLab] = &[
         at: "before the fence, after it, after the promotion; three kinds of pair, not all without `--full`",
         ends: "put back, taken back, or carried forward, and told how to go on",
         test: test(
-            "tests/tests/interrupt.rs",
+            "tests/tests/lab/interrupt.rs",
             "after_the_fence_the_source_is_primary_again_and_archives",
         ),
         is_full: false,
@@ -196,7 +196,7 @@ const LAB: &[OnLab] = &[
         at: "fence",
         ends: "the move goes on",
         test: test(
-            "tests/tests/window.rs",
+            "tests/tests/lab/window.rs",
             "a_lost_watch_does_not_lose_the_move",
         ),
         is_full: false,

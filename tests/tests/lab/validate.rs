@@ -3,13 +3,14 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use pgha_lab::cluster::{Patroni, Standby, query_leader};
+use pgha_lab::cluster::{leader, primary_site, query_leader};
 use pgha_lab::kubectl::Kubectl;
 use pgha_lab::site::Site;
 use pgha_tests::Suite;
+use pgha_tests::pair::STREAMING;
 use serde_json::{Value, json};
 
-const CLUSTER: &str = "checks";
+const CLUSTER: &str = STREAMING.cluster;
 
 /// How long the standby may take to replay, and the operator and the kubelet to carry a change into the pods.
 const DEADLINE: Duration = Duration::from_mins(1);
@@ -18,51 +19,69 @@ const DEADLINE: Duration = Duration::from_mins(1);
 struct Harm {
     check: &'static str,
     severity: &'static str,
-    make: fn() -> Result<()>,
-    mend: fn() -> Result<()>,
+    /// Makes it, in a pair that is primary at this site.
+    make: fn(Site) -> Result<()>,
+    /// Takes it back.
+    mend: fn(Site) -> Result<()>,
 }
 
 const HARMS: &[Harm] = &[
     Harm {
         check: "collation-versions",
         severity: "fail",
-        make: || {
-            at_source("update pg_database set datcollversion = '0.1' where datname = 'postgres'")
+        make: |primary| {
+            at_source(
+                primary,
+                "update pg_database set datcollversion = '0.1' where datname = 'postgres'",
+            )
         },
-        mend: || {
-            at_source("update pg_database set datcollversion = null where datname = 'postgres'")
+        mend: |primary| {
+            at_source(
+                primary,
+                "update pg_database set datcollversion = null where datname = 'postgres'",
+            )
         },
     },
     Harm {
         check: "collation-versions",
         severity: "fail",
-        make: || {
-            at_source("create collation pgha_old (provider = icu, locale = 'de', version = '1.1')")
+        make: |primary| {
+            at_source(
+                primary,
+                "create collation pgha_old (provider = icu, locale = 'de', version = '1.1')",
+            )
         },
-        mend: || at_source("drop collation pgha_old"),
+        mend: |primary| at_source(primary, "drop collation pgha_old"),
     },
     Harm {
         check: "logical-slots",
         severity: "fail",
-        make: || at_source("select pg_create_logical_replication_slot('cdc', 'pgoutput')"),
-        mend: || at_source("select pg_drop_replication_slot('cdc')"),
+        make: |primary| {
+            at_source(
+                primary,
+                "select pg_create_logical_replication_slot('cdc', 'pgoutput')",
+            )
+        },
+        mend: |primary| at_source(primary, "select pg_drop_replication_slot('cdc')"),
     },
     Harm {
         check: "unlogged-tables",
         severity: "warn",
-        make: || at_source("create unlogged table pgha_cache (n int)"),
-        mend: || at_source("drop table pgha_cache"),
+        make: |primary| at_source(primary, "create unlogged table pgha_cache (n int)"),
+        mend: |primary| at_source(primary, "drop table pgha_cache"),
     },
     Harm {
         check: "synchronous-standbys",
         severity: "fail",
-        make: || {
+        make: |primary| {
             configure(
+                primary.other(),
                 &json!({"synchronous_mode": true, "synchronous_mode_strict": true, "synchronous_node_count": 5}),
             )
         },
-        mend: || {
+        mend: |primary| {
             configure(
+                primary.other(),
                 &json!({"synchronous_mode": null, "synchronous_mode_strict": null, "synchronous_node_count": null}),
             )
         },
@@ -70,25 +89,27 @@ const HARMS: &[Harm] = &[
     Harm {
         check: "user-secrets",
         severity: "fail",
-        make: || set_password(Site::Core2, "another-one"),
-        mend: || copy_secret(Site::Core1, Site::Core2),
+        make: |primary| set_password(primary.other(), "another-one"),
+        mend: |primary| copy_secret(primary, primary.other()),
     },
     Harm {
         check: "archive-queue-limit",
         severity: "fail",
-        make: || limit_queue(&json!("1GB")),
-        mend: || limit_queue(&Value::Null),
+        make: |primary| limit_queue(primary.other(), &json!("1GB")),
+        mend: |primary| limit_queue(primary.other(), &Value::Null),
     },
     Harm {
         check: "dead-branch",
         severity: "fail",
-        make: || {
+        make: |primary| {
             repository(
+                primary,
                 "echo dead | pgbackrest --stanza=db --repo=1 repo-put \"archive/db/$id/000000FF.history\"",
             )
         },
-        mend: || {
+        mend: |primary| {
             repository(
+                primary,
                 "pgbackrest --stanza=db --repo=1 repo-rm \"archive/db/$id/000000FF.history\"",
             )
         },
@@ -100,28 +121,33 @@ fn each_harm_is_named_and_a_switchover_refuses_by_the_same() -> Result<()> {
     let Some(suite) = Suite::open()? else {
         return Ok(());
     };
-    suite.pair(CLUSTER, Standby::Streaming, Patroni::V4_1)?;
-    await_result(&suite, "ready", is_ready)?;
+    suite.pair(CLUSTER, STREAMING.standby, STREAMING.patroni)?;
+    let primary = primary_site(CLUSTER)?;
+    await_result(&suite, primary, "ready", is_ready)?;
     for harm in HARMS {
-        (harm.make)().with_context(|| format!("cannot make {}", harm.check))?;
-        let named = await_result(&suite, harm.check, |view| {
+        (harm.make)(primary).with_context(|| format!("cannot make {}", harm.check))?;
+        let named = await_result(&suite, primary, harm.check, |view| {
             severity(view, harm.check) == harm.severity
         });
-        let refused = named.and_then(|view| switchover_agrees(&suite, &view));
-        (harm.mend)().with_context(|| format!("cannot mend {}", harm.check))?;
+        let refused = named.and_then(|view| switchover_agrees(&suite, primary, &view));
+        (harm.mend)(primary).with_context(|| format!("cannot mend {}", harm.check))?;
         refused.with_context(|| format!("{} was not told", harm.check))?;
-        await_result(&suite, "ready again", is_ready)
+        await_result(&suite, primary, "ready again", is_ready)
             .with_context(|| format!("after {}", harm.check))?;
     }
     Ok(())
 }
 
-fn sides() -> [&'static str; 4] {
-    ["--from", "core1", "--to", "core2"]
+fn sides(primary: Site) -> [&'static str; 4] {
+    ["--from", primary.name(), "--to", primary.other().name()]
 }
 
-fn validate(suite: &Suite) -> Result<Value> {
-    let args = [&["validate", CLUSTER, "-o", "json"][..], &sides()[..]].concat();
+fn validate(suite: &Suite, primary: Site) -> Result<Value> {
+    let args = [
+        &["validate", CLUSTER, "-o", "json"][..],
+        &sides(primary)[..],
+    ]
+    .concat();
     let ended = suite.run(&args)?;
     let view = ended.json()?;
     let ready = view["readyForSwitchover"]["ready"] == true;
@@ -135,10 +161,10 @@ fn validate(suite: &Suite) -> Result<Value> {
 }
 
 /// The dry run is refused by exactly the checks that fail, or is not refused.
-fn switchover_agrees(suite: &Suite, view: &Value) -> Result<()> {
+fn switchover_agrees(suite: &Suite, primary: Site, view: &Value) -> Result<()> {
     let args = [
         &["switchover", CLUSTER, "--dry-run", "-o", "json"][..],
-        &sides()[..],
+        &sides(primary)[..],
     ]
     .concat();
     let ended = suite.run(&args)?;
@@ -164,10 +190,15 @@ fn switchover_agrees(suite: &Suite, view: &Value) -> Result<()> {
 }
 
 /// Validates until the result is as wanted; a run takes seconds, which is pause enough.
-fn await_result(suite: &Suite, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
+fn await_result(
+    suite: &Suite,
+    primary: Site,
+    what: &str,
+    wanted: impl Fn(&Value) -> bool,
+) -> Result<Value> {
     let started = Instant::now();
     loop {
-        let view = validate(suite)?;
+        let view = validate(suite, primary)?;
         if wanted(&view) {
             return Ok(view);
         }
@@ -201,37 +232,29 @@ fn severity<'a>(view: &'a Value, check: &str) -> &'a str {
         .unwrap_or("not made")
 }
 
-fn at_source(sql: &str) -> Result<()> {
-    query_leader(Site::Core1, CLUSTER, sql).map(drop)
+fn at_source(primary: Site, sql: &str) -> Result<()> {
+    query_leader(primary, CLUSTER, sql).map(drop)
 }
 
-fn repository(command: &str) -> Result<()> {
+fn repository(primary: Site, command: &str) -> Result<()> {
     let find = "id=$(pgbackrest --stanza=db --repo=1 repo-ls archive/db | grep -E ^[0-9]+-)";
     let script = format!("set -e; {find}; {command}");
-    let pod = leader(Site::Core1)?;
-    Kubectl::new(Site::Core1)
+    let kubectl = Kubectl::new(primary);
+    let pod = leader(kubectl, CLUSTER)?;
+    kubectl
         .exec(&pod, "database", &["bash", "-c", &script])
         .map(drop)
 }
 
-fn leader(site: Site) -> Result<String> {
-    let prefix = "postgres-operator.crunchydata.com";
-    let selector = format!("{prefix}/cluster={CLUSTER},{prefix}/role=master");
-    let pods = Kubectl::new(site).get(&["pods", "--selector", &selector])?;
-    let name = pods["items"][0]["metadata"]["name"].as_str();
-    name.map(str::to_owned)
-        .with_context(|| format!("no leader of {CLUSTER} in {site}"))
-}
-
-fn configure(settings: &Value) -> Result<()> {
+fn configure(standby: Site, settings: &Value) -> Result<()> {
     let patch = json!({"spec": {"patroni": {"dynamicConfiguration": settings}}});
-    patch_object(Site::Core2, "postgrescluster", CLUSTER, &patch)
+    patch_object(standby, "postgrescluster", CLUSTER, &patch)
 }
 
-fn limit_queue(limit: &Value) -> Result<()> {
+fn limit_queue(standby: Site, limit: &Value) -> Result<()> {
     let global = json!({"archive-push-queue-max": limit});
     let patch = json!({"spec": {"backups": {"pgbackrest": {"global": global}}}});
-    patch_object(Site::Core2, "postgrescluster", CLUSTER, &patch)
+    patch_object(standby, "postgrescluster", CLUSTER, &patch)
 }
 
 fn set_password(site: Site, password: &str) -> Result<()> {

@@ -5,54 +5,43 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use pgha_judge::Ruling;
-use pgha_lab::cluster::{Patroni, Standby, primary_site, query_leader};
+use pgha_lab::cluster::{primary_site, query_leader};
 use pgha_lab::fault::process;
 use pgha_lab::kubectl::Kubectl;
 use pgha_lab::site::{SERVICE_NAMESPACE, Site};
 use pgha_lab::wait;
+use pgha_tests::pair::{ARCHIVE, Kind, OLD, STREAMING};
 use pgha_tests::{Ended, Suite, finish, interrupt};
 use serde_json::{Value, json};
 
 const API_SERVER: &str = "kube-apiserver";
 
-/// The pair of the tests that need no pair of their own.
-const CLUSTER: &str = "promote-archive";
+const CLUSTER: &str = ARCHIVE.cluster;
 
 /// How long the operator and Postgres may take to carry a change into the members.
 const DEADLINE: Duration = Duration::from_mins(2);
 
 #[test]
 fn an_archive_only_pair_is_moved_step_by_step() -> Result<()> {
-    step_by_step(Suite::open()?, CLUSTER, Standby::Archive, Patroni::V4_1)
+    step_by_step(Suite::open()?, ARCHIVE)
 }
 
 #[test]
 fn a_streaming_pair_is_moved_step_by_step() -> Result<()> {
-    let suite = Suite::open_for_full()?;
-    step_by_step(
-        suite,
-        "promote-streaming",
-        Standby::Streaming,
-        Patroni::V4_1,
-    )
+    step_by_step(Suite::open_for_full()?, STREAMING)
 }
 
 #[test]
 fn an_archive_only_pair_of_an_old_patroni_is_moved_step_by_step() -> Result<()> {
-    let suite = Suite::open_for_full()?;
-    step_by_step(suite, "promote-archive-33", Standby::Archive, Patroni::V3_3)
+    step_by_step(Suite::open_for_full()?, OLD)
 }
 
-fn step_by_step(
-    suite: Option<Suite>,
-    cluster: &str,
-    standby: Standby,
-    patroni: Patroni,
-) -> Result<()> {
+fn step_by_step(suite: Option<Suite>, kind: Kind) -> Result<()> {
     let Some(suite) = suite else {
         return Ok(());
     };
-    suite.pair(cluster, standby, patroni)?;
+    let cluster = kind.cluster;
+    suite.pair(cluster, kind.standby, kind.patroni)?;
     let from = primary_site(cluster)?;
     let to = from.other();
     beside_a_primary_nothing_is_promoted(&suite, cluster, to)?;
@@ -129,7 +118,7 @@ fn a_side_that_holds_less_is_refused_and_the_other_one_promoted() -> Result<()> 
     let Some(suite) = Suite::open()? else {
         return Ok(());
     };
-    suite.pair(CLUSTER, Standby::Archive, Patroni::V4_1)?;
+    suite.pair(CLUSTER, ARCHIVE.standby, ARCHIVE.patroni)?;
     let from = primary_site(CLUSTER)?;
     let to = from.other();
     let writer = suite.writer(CLUSTER, 0)?;
@@ -172,7 +161,7 @@ fn beside_a_side_that_cannot_be_asked_only_force_promotes() -> Result<()> {
     let Some(suite) = Suite::open_for_full()? else {
         return Ok(());
     };
-    suite.pair(CLUSTER, Standby::Archive, Patroni::V4_1)?;
+    suite.pair(CLUSTER, ARCHIVE.standby, ARCHIVE.patroni)?;
     let from = primary_site(CLUSTER)?;
     let to = from.other();
     let writer = suite.writer(CLUSTER, 0)?;
@@ -237,7 +226,7 @@ fn an_interrupted_demotion_is_taken_back() -> Result<()> {
     let Some(suite) = Suite::open()? else {
         return Ok(());
     };
-    suite.pair(CLUSTER, Standby::Archive, Patroni::V4_1)?;
+    suite.pair(CLUSTER, ARCHIVE.standby, ARCHIVE.patroni)?;
     let from = primary_site(CLUSTER)?;
     let writer = suite.writer(CLUSTER, 0)?;
     let mut running = suite.start(&demotion(CLUSTER, from))?;

@@ -4,33 +4,14 @@ use std::io::{BufRead as _, BufReader};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use pgha_lab::cluster::{Patroni, Standby, primary_site};
+use pgha_lab::cluster::primary_site;
 use pgha_lab::image::give_plugin;
 use pgha_lab::kubectl::Kubectl;
 use pgha_lab::site::{IMAGE_PLUGIN, Site};
 use pgha_lab::wait;
 use pgha_tests::pair::event::FENCED;
+use pgha_tests::pair::{Kind, OLD, STREAMING};
 use pgha_tests::{Suite, kill, manifest};
-
-/// A pair that nobody else uses.
-#[derive(Clone, Copy)]
-struct Kind {
-    cluster: &'static str,
-    standby: Standby,
-    patroni: Patroni,
-}
-
-const NEW: Kind = Kind {
-    cluster: "deadline",
-    standby: Standby::Streaming,
-    patroni: Patroni::V4_1,
-};
-
-const OLD: Kind = Kind {
-    cluster: "deadline-33",
-    standby: Standby::Archive,
-    patroni: Patroni::V3_3,
-};
 
 /// How long each wait of the move may last; the Job waits for three times as long.
 const TIMEOUT: &str = "20s";
@@ -41,7 +22,7 @@ const DEADLINE: Duration = Duration::from_mins(3);
 #[test]
 fn a_source_whose_tool_is_dead_is_primary_again_at_the_deadline() -> Result<()> {
     match Suite::open()? {
-        Some(suite) => goes_back(&suite, NEW),
+        Some(suite) => goes_back(&suite, STREAMING),
         None => Ok(()),
     }
 }
@@ -57,7 +38,7 @@ fn a_source_of_an_old_patroni_is_primary_again_at_the_deadline() -> Result<()> {
 
 fn goes_back(suite: &Suite, kind: Kind) -> Result<()> {
     let cluster = kind.cluster;
-    suite.fresh_pair(cluster, kind.standby, kind.patroni)?;
+    suite.pair(cluster, kind.standby, kind.patroni)?;
     let from = primary_site(cluster)?;
     give_plugin(&suite.program("kubectl-pgha"))?;
     apply_roles(cluster, from)?;
@@ -106,8 +87,7 @@ fn goes_back(suite: &Suite, kind: Kind) -> Result<()> {
         ensure!(log.contains("nothing to do"), "it said {log}");
         Ok(())
     })?;
-    suite.await_well(cluster, from.other())?;
-    suite.remove_pair(cluster)
+    suite.await_well(cluster, from.other())
 }
 
 fn moving(cluster: &'static str, from: Site) -> Vec<&'static str> {

@@ -1,0 +1,21 @@
+//! The shipped plugin on real pairs of the lab, with live writers and the auditor.
+//!
+//! One program, because each one would be linked again; a part of it is chosen by its name (`-- killed::`). Tests share the
+//! pairs of `pgha_tests::pair`, leave them well, and take whichever site is primary.
+
+mod auditor;
+mod backup;
+mod deadline;
+mod failover;
+mod faults;
+mod harms;
+mod interrupt;
+mod killed;
+mod logins;
+mod moves;
+mod promote;
+mod refusals;
+mod roles;
+mod status;
+mod validate;
+mod window;
