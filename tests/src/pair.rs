@@ -33,6 +33,8 @@ pub mod event {
     pub const PROMOTING: &str = r#""event":"started","step":"promote""#;
     /// The target takes writes.
     pub const PROMOTED: &str = r#""event":"settled","step":"promote""#;
+    /// Users may come.
+    pub const VERIFIED: &str = r#""event":"settled","step":"verify""#;
     /// Both operators work again.
     pub const RELEASED: &str = r#""event":"settled","step":"release""#;
 }

@@ -102,6 +102,18 @@ impl Failure {
         }
     }
 
+    /// What it has left behind.
+    pub(crate) const fn effect(&self) -> Effect {
+        self.effect
+    }
+
+    /// Message and causes, as the causes of another one.
+    pub(crate) fn chain(&self) -> Vec<String> {
+        let mut chain = vec![self.message.clone()];
+        chain.extend(self.causes.iter().cloned());
+        chain
+    }
+
     /// Message and causes in one line.
     pub(crate) fn in_one_line(&self) -> String {
         let mut text = self.message.clone();

@@ -25,6 +25,11 @@ impl<'a> Session<'a> {
         })
     }
 
+    /// What this command works with.
+    pub(crate) const fn settings(&self) -> &Settings {
+        self.settings
+    }
+
     /// The site of a context, or of the current one.
     pub(crate) async fn site(&self, context: Option<&str>) -> Result<SiteClient, Failure> {
         let site = SiteClient::open(

@@ -17,5 +17,6 @@ mod promote;
 mod refusals;
 mod roles;
 mod status;
+mod users;
 mod validate;
 mod window;

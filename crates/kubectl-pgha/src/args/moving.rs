@@ -1,5 +1,7 @@
 //! The commands that move a primary, at once or step by step.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 use pgha_model::failover::AcceptedLoss;
@@ -17,6 +19,9 @@ Examples:
 
   # From a script: one JSON event a line, the outcome last
   kubectl pgha switchover zitadel --from core1 --to core2 --yes -o json
+
+  # Database and users, as the service's file says (docs/traffic.md)
+  kubectl pgha switchover zitadel -f zitadel.yaml --to core2
 
 Ctrl-C before the source is stopped puts everything back and ends with 130; until the promotion is sent it goes back to
 the source and ends with 4; after that the move goes on. A second Ctrl-C gives up waiting and ends with 5.
@@ -194,12 +199,21 @@ pub(crate) struct TakeOverArgs {
 #[derive(Debug, Args)]
 #[command(after_help = SWITCHOVER_EXAMPLES)]
 pub(crate) struct SwitchoverArgs {
-    /// The operator's Postgres cluster, of the same name and namespace at both sites
+    /// The operator's Postgres cluster, of the same name and namespace at both sites; with --file the service of that file
     pub(crate) cluster: String,
 
-    /// The kubeconfig context of the site that is primary now
-    #[arg(long, value_name = "CONTEXT", help_heading = "Site options")]
-    pub(crate) from: String,
+    /// The service's file: --from and --to are sites of it, and its users follow as soon as the target takes writes
+    #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) file: Option<PathBuf>,
+
+    /// The kubeconfig context of the site that is primary now [with --file and two sites: the other one]
+    #[arg(
+        long,
+        value_name = "CONTEXT",
+        required_unless_present = "file",
+        help_heading = "Site options"
+    )]
+    pub(crate) from: Option<String>,
 
     /// The kubeconfig context of the site that becomes primary
     #[arg(long, value_name = "CONTEXT", help_heading = "Site options")]
@@ -355,7 +369,7 @@ pub(crate) struct RejoinArgs {
 
     /// Where to keep what only that side holds [default: ./CLUSTER-lost-tail-DATE]
     #[arg(long, value_name = "FOLDER", value_hint = clap::ValueHint::DirPath)]
-    pub(crate) keep: Option<std::path::PathBuf>,
+    pub(crate) keep: Option<PathBuf>,
 
     /// Do not ask
     #[arg(short, long)]

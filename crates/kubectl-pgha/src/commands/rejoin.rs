@@ -60,7 +60,7 @@ async fn run(args: &RejoinArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, 
         return Err(Failure::usage("--from and --to name the same context"));
     }
     let contexts = (args.from.as_str(), args.to.as_str());
-    let opened = switchover::open(&args.cluster, contexts, session);
+    let opened = switchover::open(&args.cluster, contexts, None, session);
     let (source, target) = unless_interrupted(opened).await?;
     refuse_other(&source, &target)?;
     let place = source.facts.survey.place.clone();

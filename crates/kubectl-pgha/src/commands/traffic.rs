@@ -1,5 +1,7 @@
 //! `kubectl pgha traffic`.
 
+mod cutover;
+mod following;
 mod moving;
 mod primary;
 mod probing;
@@ -11,6 +13,7 @@ use std::time::Duration;
 use pgha_nlb::finding::Severity;
 use pgha_nlb::{Finding, Plan, Refusal, RouteState, SiteName};
 
+pub(crate) use self::following::{Followers, ServiceFile};
 use self::probing::ask_once;
 use crate::args::{PlanArgs, ServiceArgs, ShowArgs, TrafficArgs, TrafficCommand, VerifyArgs};
 use crate::exit::Exit;

@@ -63,7 +63,7 @@ async fn run(
         return Err(Failure::usage("--from and --to name the same context"));
     }
     let contexts = (args.from.as_str(), args.to.as_str());
-    let opened = switchover::open(&args.cluster, contexts, session);
+    let opened = switchover::open(&args.cluster, contexts, None, session);
     let (source, target) = unless_interrupted(opened).await?;
     let Some(unfinished) = find(&source, &target)? else {
         ui.show(&UnfinishedView::none(&source.facts.survey.place))?;
@@ -306,14 +306,15 @@ impl Service<'_> {
     async fn move_again(&self) -> Result<Exit, Failure> {
         let planned = await_plan(self.limits, async || {
             let (source, target) =
-                switchover::open(&self.args.cluster, self.contexts, self.session).await?;
+                switchover::open(&self.args.cluster, self.contexts, None, self.session).await?;
             let plan = plan_switchover(&source.facts, &target.facts, self.consent(), clock::now());
             Ok(plan.map(|plan: Plan| (plan, source, target)))
         });
         match unless_interrupted(planned).await? {
             Ok((plan, source, target)) => {
                 let deadline = self.deadline.clone();
-                switchover::carry_out(plan, (source, target), deadline, self.limits, self.ui).await
+                let sides = (source, target);
+                switchover::carry_out(plan, sides, deadline, self.limits, None, self.ui).await
             }
             Err(refusal) => {
                 let text = format!(

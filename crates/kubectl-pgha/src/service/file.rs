@@ -122,6 +122,40 @@ impl Service {
         })
     }
 
+    /// Where a move goes from and to; without `from`, it is the other one of two sites.
+    ///
+    /// # Errors
+    /// There is no such site, they are one and the same, or their clusters are called differently.
+    pub(crate) fn pair(&self, from: Option<&str>, to: &str) -> Result<(&Site, &Site), Failure> {
+        let to = self.site(&to.into())?;
+        let from = match (from, self.sites.as_slice()) {
+            (Some(from), _) => self.site(&from.into())?,
+            (None, [one, other]) => {
+                if one.name == to.name {
+                    other
+                } else {
+                    one
+                }
+            }
+            (None, _) => {
+                let text = format!("service {} has more than two sites", self.name);
+                return Err(Failure::usage(text).hinting("Say with --from where it is primary."));
+            }
+        };
+        if from.name == to.name {
+            return Err(Failure::usage("--from and --to name the same site"));
+        }
+        if (&from.cluster, &from.namespace) != (&to.cluster, &to.namespace) {
+            let text = format!(
+                "the clusters of {} and {} differ in name or namespace",
+                from.name, to.name
+            );
+            return Err(Failure::usage(text)
+                .hinting("A move goes between clusters of the same name and namespace."));
+        }
+        Ok((from, to))
+    }
+
     /// The site of this name.
     ///
     /// # Errors
@@ -202,6 +236,27 @@ spec:
             said.contains("exek") && said.contains("haproxyRuntime, exec"),
             "{said}"
         );
+    }
+
+    #[test]
+    fn a_move_goes_between_two_sites_of_one_name() {
+        let service = Service::of(GOOD).unwrap();
+        let names = |pair: (&Site, &Site)| (pair.0.name.to_string(), pair.1.name.to_string());
+        let pair = names(service.pair(None, "core1").unwrap());
+        assert_eq!(pair, ("core2".to_owned(), "core1".to_owned()));
+        assert!(service.pair(Some("core1"), "core1").is_err());
+        assert!(service.pair(None, "core3").is_err());
+        let elsewhere = GOOD.replacen("namespace: prod", "namespace: test", 1);
+        assert!(
+            Service::of(&elsewhere)
+                .unwrap()
+                .pair(None, "core1")
+                .is_err()
+        );
+        let third = "    - { name: core3, context: core3, cluster: zitadel }\n  traffic:";
+        let three = Service::of(&GOOD.replace("  traffic:", third)).unwrap();
+        assert!(three.pair(None, "core1").is_err());
+        assert!(three.pair(Some("core2"), "core1").is_ok());
     }
 
     #[test]

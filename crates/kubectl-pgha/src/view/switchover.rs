@@ -10,6 +10,7 @@ use pgha_model::site::Part;
 use serde::Serialize;
 
 use super::API_VERSION;
+use super::traffic::PlansView;
 use crate::ui::{Detail, Page, Span, Style, Table, View};
 
 /// A plan as it would be carried out now.
@@ -23,6 +24,9 @@ pub(crate) struct PlanView<'a> {
     patches: &'a [PlannedPatch],
     /// Who goes back to the source if the tool dies; `None` for nobody.
     deadline_job: Option<DeadlineView<'a>>,
+    /// What the move of the users will change; `None` where it is not asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    users: Option<PlansView<'a>>,
 }
 
 /// The Job that a move leaves at its source.
@@ -41,10 +45,12 @@ impl<'a> PlanView<'a> {
         patches: &'a [PlannedPatch],
         job: Option<&'a DeadlineJob>,
         patience: Duration,
+        users: Option<PlansView<'a>>,
     ) -> Self {
         Self {
             api_version: API_VERSION,
             kind: "SwitchoverPlan",
+            users,
             plan,
             patches,
             deadline_job: job.map(|job| DeadlineView {
@@ -89,6 +95,13 @@ impl<'a> PlanView<'a> {
         add_steps(&mut page, &plan.steps, Step::purpose);
         page.line([Span::plain(self.deadline())]);
         add_warnings(&mut page, &plan.warnings);
+        if let Some(users) = &self.users {
+            page.blank();
+            page.line([Span::plain(
+                "Users follow once the target is verified. As everything leads now, that changes:",
+            )]);
+            page.append(users.summary());
+        }
         page
     }
 }

@@ -250,7 +250,7 @@ impl View for VerifyView<'_> {
 }
 
 /// What a move of users would change.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PlansView<'a> {
     api_version: &'static str,
@@ -261,7 +261,7 @@ pub(crate) struct PlansView<'a> {
     plans: Vec<PlanView<'a>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 struct PlanView<'a> {
     #[serde(flatten)]
     plan: &'a Plan,

@@ -253,6 +253,31 @@ fn a_file_that_makes_no_sense_is_told() {
 }
 
 #[test]
+fn a_move_by_a_file_is_of_its_service_and_its_sites() {
+    let house = house();
+    let file = house.file();
+    let file = file.to_str().unwrap();
+    let by = |rest: &[&str]| {
+        let arguments = [&["switchover"], rest, &["-f", file, "--yes"]].concat();
+        house.bench.run(&arguments)
+    };
+    let ran = by(&["keycloak", "--to", "core1"]);
+    assert_words(&ran, 2, &["of service zitadel, not of keycloak"]);
+    let ran = by(&["zitadel", "--to", "core9"]);
+    assert_words(&ran, 2, &["no site `core9`"]);
+    let ran = by(&["zitadel", "--from", "core1", "--to", "core1"]);
+    assert_words(&ran, 2, &["the same site"]);
+    let ran = by(&["zitadel", "--to", "core1"]);
+    assert_words(&ran, 2, &["differ in name or namespace"]);
+    house.edit("context: core1,", "context: core1, namespace: prod,");
+    // They are the sites of the file from here on: core1 is primary already.
+    let ran = by(&["zitadel", "--to", "core1"]);
+    assert_words(&ran, 3, &["zitadel cannot be moved safely now", "roles"]);
+    let ran = house.bench.run(&["switchover", "zitadel", "--to", "core1"]);
+    assert_words(&ran, 2, &["--from <CONTEXT>"]);
+}
+
+#[test]
 fn a_record_that_cannot_be_read_is_left_alone() {
     let house = house();
     let record = house.bench.home().join("record.json");

@@ -1,0 +1,208 @@
+//! Users who follow a move: by a program that keeps a table, and a web server that sends them where the table says.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::thread;
+
+use anyhow::{Context as _, Result, ensure};
+use pgha_judge::Ruling;
+use pgha_lab::site::{SERVICE_NAMESPACE, Site};
+use pgha_tests::pair::event::{HELD, VERIFIED};
+use pgha_tests::pair::{Pair, STREAMING};
+use pgha_tests::{Ended, interrupt};
+use tempfile::TempDir;
+
+/// Keeps a table of `route value` lines.
+const PROGRAM: &str = include_str!("../../../crates/kubectl-pgha/tests/cli/table.py");
+
+/// Where the program's interpreter is looked for.
+const PATH: &str = env!("PATH");
+
+/// A service's file, the table of its users, and the pair.
+struct House {
+    folder: TempDir,
+    pair: Pair,
+    from: Site,
+}
+
+#[test]
+fn users_follow_once_the_target_is_verified() -> Result<()> {
+    let Some(house) = House::open()? else {
+        return Ok(());
+    };
+    let writer = house.pair.suite.writer(STREAMING.cluster, 0)?;
+    let moved = house.switchover(&["--yes", "-o", "json"])?;
+    let verdict = writer.judge(1)?;
+    ensure!(moved.code == Some(0), "{moved:?}");
+    ensure!(verdict.ruling == Ruling::Pass, "{verdict}");
+    let lines: Vec<&str> = moved.stdout.lines().collect();
+    let first = |word: &str| lines.iter().position(|line| line.contains(word));
+    let (verified, users) = (first(VERIFIED), first("TrafficOutcome"));
+    ensure!(verified.is_some() && verified < users, "{moved:?}");
+    let last = lines.last().context("nothing was said")?;
+    ensure!(last.contains("SwitchoverOutcome"), "{moved:?}");
+    house.users_are_at(house.from.other())?;
+    house.pair.is_well(house.from.other())
+}
+
+#[test]
+fn users_of_a_move_that_is_taken_back_stay() -> Result<()> {
+    let Some(house) = House::open()? else {
+        return Ok(());
+    };
+    let mut moving = house.start_switchover(&["--yes", "-o", "json"])?;
+    let stdout = moving.stdout.take().context("no stdout")?;
+    for line in BufReader::new(stdout).lines() {
+        if line?.contains(HELD) {
+            interrupt(&moving)?;
+        }
+    }
+    let ended = pgha_tests::finish(moving)?;
+    ensure!(ended.code == Some(130), "{ended:?}");
+    house.users_are_at(house.from)?;
+    house.pair.is_well(house.from)
+}
+
+/// The move is complete; who was left behind follows by the command that is named.
+#[test]
+fn users_who_cannot_follow_are_told_of() -> Result<()> {
+    let Some(house) = House::open()? else {
+        return Ok(());
+    };
+    let to = house.from.other();
+    let planned = house.switchover(&["--dry-run"])?;
+    let diff = format!("+row of https = {to}");
+    ensure!(planned.stdout.contains(&diff), "{planned:?}");
+    // Nothing has begun where it is seen beforehand.
+    fs::write(house.folder.path().join("table"), "https nowhere\n")?;
+    let refused = house.switchover(&["--yes"])?;
+    ensure!(refused.code == Some(3), "{refused:?}");
+    house.pair.is_well(house.from)?;
+    let before = format!("https {}\n", house.from);
+    fs::write(house.folder.path().join("table"), before)?;
+    let marker = house.folder.path().join("table.fail");
+    fs::write(&marker, "")?;
+    let moved = house.switchover(&["--yes"])?;
+    ensure!(moved.code == Some(5), "{moved:?}");
+    let file = house.file();
+    let named = format!("kubectl pgha traffic move -f {} --to {to}", file.display());
+    ensure!(moved.stderr.contains(&named), "{moved:?}");
+    house.users_are_at(house.from)?;
+    fs::remove_file(&marker)?;
+    let file = file.to_str().context("a path that is no text")?;
+    let alone = ["traffic", "move", "-f", file, "--to", to.name(), "--yes"];
+    let followed = pgha_tests::finish(house.start(&alone)?)?;
+    ensure!(followed.code == Some(0), "{followed:?}");
+    house.users_are_at(to)?;
+    house.pair.is_well(to)
+}
+
+impl House {
+    fn open() -> Result<Option<Self>> {
+        let Some(pair) = Pair::open(STREAMING)? else {
+            return Ok(None);
+        };
+        let from = pair.primary()?;
+        pair.is_well(from)?;
+        let folder = tempfile::tempdir()?;
+        let table = folder.path().join("table");
+        fs::write(&table, format!("https {from}\n"))?;
+        fs::write(folder.path().join("table.py"), PROGRAM)?;
+        let at = serve(table)?;
+        let house = Self { folder, pair, from };
+        fs::write(house.file(), service(house.folder.path(), at))?;
+        Ok(Some(house))
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("pgha.yaml")
+    }
+
+    /// Starts the plugin, which finds the program and keeps its record here.
+    fn start(&self, args: &[&str]) -> Result<Child> {
+        let mut command = self.pair.suite.plugin();
+        command.args(args).env("PATH", PATH);
+        command.env("XDG_STATE_HOME", self.folder.path());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().context("kubectl-pgha does not start")
+    }
+
+    fn start_switchover(&self, more: &[&str]) -> Result<Child> {
+        let file = self.file();
+        let file = file.to_str().context("a path that is no text")?;
+        let to = ["--to", self.from.other().name()];
+        self.start(&[&["switchover", "zitadel", "-f", file], &to[..], more].concat())
+    }
+
+    fn switchover(&self, more: &[&str]) -> Result<Ended> {
+        pgha_tests::finish(self.start_switchover(more)?)
+    }
+
+    fn users_are_at(&self, site: Site) -> Result<()> {
+        let table = fs::read_to_string(self.folder.path().join("table"))?;
+        ensure!(table == format!("https {site}\n"), "users are at {table}");
+        Ok(())
+    }
+}
+
+fn service(folder: &Path, at: SocketAddr) -> String {
+    let sites = Site::ALL.map(|site| {
+        let (name, cluster) = (site.name(), STREAMING.cluster);
+        format!(
+            "    - {{ name: {name}, context: {name}, namespace: {SERVICE_NAMESPACE}, cluster: {cluster} }}\n"
+        )
+    });
+    let folder = folder.display();
+    format!(
+        "apiVersion: pgha.dev/v1alpha1
+kind: Service
+metadata: {{ name: zitadel }}
+spec:
+  sites:
+{}  traffic:
+    - exec:
+        id: table
+        program: [python3, {folder}/table.py, {folder}/table]
+        comparesAndSwaps: true
+        routes: [{{ name: https, sites: {{ core1: core1, core2: core2 }} }}]
+    - probe:
+        route: https
+        url: http://login.example/
+        family: v4
+        connectTo: {at}
+        evidence: [{{ header: {{ name: x-pool, values: {{ core1: core1, core2: core2 }} }} }}]
+",
+        sites.concat()
+    )
+}
+
+/// Answers each connection once, until the process ends.
+fn serve(table: PathBuf) -> Result<SocketAddr> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let at = listener.local_addr()?;
+    thread::spawn(move || {
+        for connection in listener.incoming() {
+            let text = fs::read_to_string(&table).unwrap_or_default();
+            let pool = text.split_whitespace().nth(1).unwrap_or_default();
+            // Who asks may go away at any time.
+            drop(connection.and_then(|connection| answer(&connection, pool)));
+        }
+    });
+    Ok(at)
+}
+
+fn answer(mut connection: &TcpStream, pool: &str) -> std::io::Result<()> {
+    let mut lines = BufReader::new(connection).lines();
+    while lines
+        .next()
+        .transpose()?
+        .is_some_and(|line| !line.is_empty())
+    {}
+    write!(
+        connection,
+        "HTTP/1.1 200 OK\r\nx-pool: {pool}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+    )
+}
