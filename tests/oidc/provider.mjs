@@ -1,9 +1,14 @@
 // A real OpenID provider on a loopback port, and a person who logs in at it: by code with PKCE, by refresh, by device.
 // Prints one line of JSON and then serves until its standard input ends:
 //   {"issuer", "client_id", "code", "refreshed", "device"}, the last three ID tokens.
+// Each line of its standard input has a person do something, and is answered by a line:
+//   browser URL   logs in and consents there, and follows the answer to the address of this machine
+//   refuse URL    goes there and gives up
+//   device CODE   types the code and confirms it
 
 import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
+import { createInterface } from 'node:readline';
 
 import { Provider } from 'oidc-provider';
 
@@ -34,6 +39,13 @@ const provider = new Provider(issuer, {
       ],
       require_auth_time: true,
     },
+    {
+      client_id: 'robot',
+      client_secret: 'hunter2',
+      grant_types: ['client_credentials'],
+      redirect_uris: [],
+      response_types: [],
+    },
   ],
   jwks: {
     keys: [key('rsa', { modulusLength: 2048 }, 'RS256'), key('ec', { namedCurve: 'P-256' }, 'ES256')],
@@ -41,7 +53,11 @@ const provider = new Provider(issuer, {
   cookies: { keys: [randomBytes(16).toString('hex')] },
   claims: { openid: ['sub'], email: ['email'], groups: ['groups'] },
   conformIdTokenClaims: false,
-  features: { deviceFlow: { enabled: true }, devInteractions: { enabled: true } },
+  features: {
+    clientCredentials: { enabled: true },
+    deviceFlow: { enabled: true },
+    devInteractions: { enabled: true },
+  },
   findAccount: (_, id) => ({
     accountId: id,
     claims: () => ({ sub: id, email: `${id}@example.org`, groups: ['prod-admin', 'dev'] }),
@@ -65,7 +81,13 @@ const visit = async (url, form) => {
   const location = answer.headers.get('location');
   if (!location) return { url, text: await answer.text() };
   const next = new URL(location, url).href;
-  return next.startsWith(CALLBACK) ? { url: next, text: '' } : visit(next);
+  return isCallback(next) ? { url: next, text: '' } : visit(next);
+};
+
+// A native client may listen at any port of this machine (RFC 8252, section 7.3).
+const isCallback = (url) => {
+  const { hostname, pathname } = new URL(url);
+  return hostname === '127.0.0.1' && pathname === '/callback';
 };
 
 const action = (page) => page.text.match(/action="([^"]+)"/)[1].replaceAll('&amp;', '&');
@@ -108,12 +130,15 @@ const byCode = async () => {
   return post('/token', { grant_type: 'authorization_code', ...form });
 };
 
+const typeCode = async (user_code) => {
+  const page = await visit(`${issuer}/device?user_code=${user_code}`);
+  const xsrf = page.text.match(/name="xsrf" value="(\w+)"/)[1];
+  return pass(await visit(`${issuer}/device`, { xsrf, user_code, confirm: 'yes' }));
+};
+
 const byDevice = async () => {
   const asked = await post('/device/auth', { scope: SCOPE });
-  const page = await visit(asked.verification_uri_complete);
-  const xsrf = page.text.match(/name="xsrf" value="(\w+)"/)[1];
-  const form = { xsrf, user_code: asked.user_code, confirm: 'yes' };
-  await pass(await visit(`${issuer}/device`, form));
+  await typeCode(asked.user_code);
   const grant_type = 'urn:ietf:params:oauth:grant-type:device_code';
   return post('/token', { grant_type, device_code: asked.device_code });
 };
@@ -133,5 +158,23 @@ console.log(
     device: device.id_token,
   }),
 );
-process.stdin.resume();
-process.stdin.on('end', () => process.exit(0));
+
+const deeds = {
+  browser: async (url) => fetch((await pass(await visit(url))).url),
+  refuse: async (url) => {
+    const page = await visit(url);
+    const abort = page.text.match(/href="([^"]+\/abort)"/)[1];
+    return fetch((await visit(new URL(abort, page.url).href)).url);
+  },
+  device: typeCode,
+};
+for await (const line of createInterface({ input: process.stdin })) {
+  const [verb, what] = line.split(' ');
+  try {
+    await deeds[verb](what);
+    console.log('done');
+  } catch (error) {
+    console.log(`failed: ${error}`);
+  }
+}
+process.exit(0);

@@ -3,6 +3,7 @@
 mod common;
 mod deadline;
 mod keep;
+mod login;
 mod look;
 mod moving;
 mod token;
@@ -13,12 +14,13 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use self::common::{ColorChoice, CommonArgs, Format, OutputArgs, SiteArgs};
 pub(crate) use self::deadline::{DeadlineArgs, DeadlineJobArgs};
 pub(crate) use self::keep::{BackupArgs, SyncSecretsArgs};
+pub(crate) use self::login::{GrantKind, LoginArgs};
 pub(crate) use self::look::{HistoryArgs, LeaderArgs, StatusArgs, ValidateArgs};
 pub(crate) use self::moving::{
     AbortArgs, DemoteArgs, FailoverArgs, PromoteArgs, RejoinArgs, ResumeArgs, StepArgs,
     SwitchoverArgs, TakeOverArgs,
 };
-pub(crate) use self::token::TokenCheckArgs;
+pub(crate) use self::token::{Age, Expected, TokenCheckArgs};
 pub(crate) use self::traffic::{
     MoveArgs, PlanArgs, RollbackArgs, ServiceArgs, ShowArgs, TrafficArgs, TrafficCommand,
     VerifyArgs,
@@ -38,7 +40,7 @@ Environment:
   KUBECONFIG            kubeconfig files, as for kubectl
   KUBERC                kubectl's preferences, for its policy on programs that bring credentials; off for none
   HTTPS_PROXY           the proxy to API servers whose context names none; NO_PROXY excepts servers
-  XDG_STATE_HOME        where `traffic` keeps what its rollback needs
+  XDG_STATE_HOME        where `traffic` keeps what its rollback needs, and `login` its tokens
   PGHA_REQUEST_TIMEOUT  what --request-timeout is when it is not given
   PGHA_COLOR            what --color is when it is not given
   PGHA_LOG              what to log on stderr, `pgha_core=debug`; wins over -v
@@ -87,6 +89,7 @@ pub(crate) enum Command {
     Backup(BackupArgs),
     SyncSecrets(SyncSecretsArgs),
     Traffic(TrafficArgs),
+    Login(LoginArgs),
     TokenCheck(TokenCheckArgs),
     Completion(CompletionArgs),
     #[command(hide = true)]

@@ -7,6 +7,7 @@ pub(crate) mod demote;
 pub(crate) mod failover;
 pub(crate) mod history;
 pub(crate) mod leader;
+pub(crate) mod login;
 mod moving;
 mod one_side;
 pub(crate) mod promote;

@@ -5,7 +5,7 @@ use std::fmt;
 use pgha_core::client::{CallError, OpenError};
 use pgha_core::diagnose::{Diagnose, causes};
 use pgha_core::engine::SideError;
-use pgha_core::oidc::{IssuerError, UserError};
+use pgha_core::oidc::{IssuerError, LoginError, UserError};
 use pgha_core::survey::SurveyError;
 use pgha_model::effect::Effect;
 use pgha_nlb::CutoverError;
@@ -174,6 +174,12 @@ impl From<&CutoverError> for Failure {
 impl From<&UserError> for Failure {
     fn from(error: &UserError) -> Self {
         Self::diagnosed(Exit::Usage, error)
+    }
+}
+
+impl From<&LoginError> for Failure {
+    fn from(error: &LoginError) -> Self {
+        Self::diagnosed(Exit::Refused, error)
     }
 }
 

@@ -63,6 +63,7 @@ fn dispatch(cli: Cli, environment: &Environment) -> Exit {
         Command::History(args) => commands::history::main(&args, environment),
         Command::Backup(args) => commands::backup::main(&args, environment),
         Command::SyncSecrets(args) => commands::sync_secrets::main(&args, environment),
+        Command::Login(args) => commands::login::main(&args, environment),
         Command::TokenCheck(args) => commands::token_check::main(&args, environment),
         Command::Traffic(args) => commands::traffic::main(&args, environment),
         Command::Deadline(args) => commands::deadline::main(&args, environment),

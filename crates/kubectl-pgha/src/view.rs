@@ -4,6 +4,7 @@ pub(crate) mod backup;
 pub(crate) mod demote;
 pub(crate) mod history;
 pub(crate) mod leader;
+pub(crate) mod login;
 mod member;
 pub(crate) mod promote;
 pub(crate) mod rejoin;

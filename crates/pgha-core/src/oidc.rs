@@ -2,7 +2,7 @@
 //! says of itself (RFC 8725).
 //!
 //! [`IdToken::read`] makes no request. [`verify()`] makes none either: it is a function of the token, the keys, what is
-//! expected and the time. [`Issuer`] is between them: it fetches the keys.
+//! expected and the time. [`Issuer`] is between them: it fetches the keys. [`Login`] gets a token in the first place.
 
 mod algorithm;
 mod baseline;
@@ -11,6 +11,7 @@ mod compact;
 mod issuer;
 mod json;
 mod jwks;
+mod login;
 mod proof;
 mod review;
 mod roca;
@@ -29,6 +30,7 @@ pub use self::compact::{Compact, Header, TokenError};
 pub use self::issuer::{Issuer, IssuerUrl};
 pub use self::json::JsonError;
 pub use self::jwks::{Key, KeyError, KeySet, KeySetError, Unusable};
+pub use self::login::{Begun, DeviceCode, Grant, Login, LoginError};
 pub use self::proof::{JUST_NOW, Proof};
 pub use self::review::{Reviewed, review};
 pub use self::token::{CredentialError, LONGEST_TOKEN, Token, read_credential};

@@ -51,11 +51,12 @@ pub async fn await_until<T, S, E>(
     }
 }
 
+/// Waits for that long: for what has its own way of looking again.
 #[expect(
     clippy::disallowed_methods,
     reason = "the pause between two looks at a condition that nobody announces"
 )]
-async fn pause(duration: Duration) {
+pub async fn pause(duration: Duration) {
     tokio::time::sleep(duration).await;
 }
 

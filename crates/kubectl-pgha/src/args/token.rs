@@ -43,7 +43,7 @@ A token is never an argument: arguments are seen by everybody on the machine. Ex
 #[derive(Debug, Args)]
 #[command(
     after_help = TOKEN_CHECK_EXAMPLES,
-    group = ArgGroup::new("input").required(true).args(["token_file", "from_kubeconfig"])
+    group = ArgGroup::new("input").required(true).args(["token_file", "from_kubeconfig", "from_cache"])
 )]
 pub(crate) struct TokenCheckArgs {
     /// The file with the token, by itself or as a program's credential for kubectl; `-` is stdin
@@ -53,6 +53,10 @@ pub(crate) struct TokenCheckArgs {
     /// The user of the kubeconfig whose token is taken; a program that brings it is started
     #[arg(long, value_name = "USER")]
     pub(crate) from_kubeconfig: Option<String>,
+
+    /// The token that `login` has kept for this issuer and client
+    #[arg(long, conflicts_with = "decode_only")]
+    pub(crate) from_cache: bool,
 
     /// The issuer, exactly as tokens name it
     #[arg(long, value_name = "URL", required_unless_present = "decode_only")]

@@ -3,9 +3,10 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use futures::future::join_all;
+use jiff::Timestamp;
 use pgha_core::client::{CallKind, SiteClient};
 use pgha_core::clock;
 use pgha_core::diagnose::{chain_of, sanitised};
@@ -14,7 +15,8 @@ use pgha_core::oidc::{
     Outcome, Token, TokenError, Verdict, Web, read_credential, review,
 };
 
-use crate::args::TokenCheckArgs;
+use super::login::Cache;
+use crate::args::{Age, Expected, TokenCheckArgs};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::session::Session;
@@ -36,8 +38,16 @@ async fn run(args: &TokenCheckArgs, settings: &Settings, ui: &Ui) -> Result<Exit
     }
     let before = args.baseline.as_deref().map(read_baseline).transpose()?;
     let token = IdToken::read(&token).map_err(|error| refused(&error))?;
-    let mut issuer = discover(args, settings).await?;
-    let expected = expectations(args);
+    let url = args.issuer.as_deref().unwrap_or_default();
+    let authorities = args.certificate_authority.clone();
+    let mut issuer = discover(url, authorities, settings).await?;
+    let expected = expectations(&Asking {
+        issuer: url,
+        client_id: args.client_id.as_deref().unwrap_or_default(),
+        expect: &args.expect,
+        max_auth_age: args.max_auth_age,
+        since: args.since,
+    });
     let mut verdict = issuer
         .verify(&token, &expected)
         .await
@@ -69,7 +79,8 @@ fn decode(token: &Token, ui: &Ui) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn refused(error: &TokenError) -> Failure {
+/// A text that is no token to be proved.
+pub(super) fn refused(error: &TokenError) -> Failure {
     Failure::refused(error.to_string())
         .hinting("Only an ID token of the issuer, a signed JWT, can be a proof of a login.")
 }
@@ -77,6 +88,9 @@ fn refused(error: &TokenError) -> Failure {
 async fn read_token(args: &TokenCheckArgs, settings: &Settings) -> Result<Token, Failure> {
     if let Some(user) = &args.from_kubeconfig {
         return Session::open(settings)?.token_of_user(user).await;
+    }
+    if args.from_cache {
+        return from_cache(args, settings);
     }
     let path = args.token_file.as_deref().unwrap_or(Path::new("-"));
     let is_stdin = path == Path::new("-");
@@ -98,6 +112,17 @@ async fn read_token(args: &TokenCheckArgs, settings: &Settings) -> Result<Token,
         .map_err(|error| Failure::refused(format!("there is no token in {shown}: {error}")))
 }
 
+/// The token of the last `login`.
+fn from_cache(args: &TokenCheckArgs, settings: &Settings) -> Result<Token, Failure> {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let cache = Cache::new(settings, &text(&args.issuer), &text(&args.client_id))?;
+    let kept = cache.read_any()?.ok_or_else(|| {
+        Failure::refused("no token is kept for this issuer and client")
+            .hinting("Run `kubectl pgha login` first.")
+    })?;
+    Ok(kept.id_token)
+}
+
 /// As much as a token may be, and a little more to see that it is too long.
 fn read_bounded(source: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
@@ -106,14 +131,18 @@ fn read_bounded(source: impl Read) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-async fn discover(args: &TokenCheckArgs, settings: &Settings) -> Result<Issuer, Failure> {
-    let url = args.issuer.as_deref().unwrap_or_default();
+/// Asks an issuer what it is.
+pub(super) async fn discover(
+    url: &str,
+    authorities: Option<PathBuf>,
+    settings: &Settings,
+) -> Result<Issuer, Failure> {
     let url: IssuerUrl = url
         .parse()
         .map_err(|error| Failure::usage(format!("--issuer: {error}")))?;
     let web = Web {
         limit: settings.request_timeout,
-        authorities: args.certificate_authority.clone(),
+        authorities,
         proxy: settings.proxy.clone(),
     };
     Issuer::discover(web, url)
@@ -121,15 +150,24 @@ async fn discover(args: &TokenCheckArgs, settings: &Settings) -> Result<Issuer, 
         .map_err(|error| Failure::from(&error))
 }
 
-fn expectations(args: &TokenCheckArgs) -> Expectations {
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    let claims = args.expect.iter();
+/// What a person wants of a token.
+pub(super) struct Asking<'a> {
+    pub(super) issuer: &'a str,
+    pub(super) client_id: &'a str,
+    pub(super) expect: &'a [Expected],
+    pub(super) max_auth_age: Option<Age>,
+    pub(super) since: Option<Timestamp>,
+}
+
+/// The same, as it is checked.
+pub(super) fn expectations(asking: &Asking<'_>) -> Expectations {
+    let claims = asking.expect.iter();
     let claims = claims.map(|expected| (expected.claim.clone(), expected.value.clone()));
     Expectations {
         claims: claims.collect(),
-        max_auth_age: args.max_auth_age.map(|age| age.0),
-        since: args.since,
-        ..Expectations::new(text(&args.issuer), text(&args.client_id))
+        max_auth_age: asking.max_auth_age.map(|age| age.0),
+        since: asking.since,
+        ..Expectations::new(asking.issuer, asking.client_id)
     }
 }
 
@@ -196,7 +234,7 @@ async fn ask_api_server(site: &SiteClient, token: &IdToken) -> ApiServer {
 }
 
 /// What is missing for a proof.
-fn refusal(verdict: &Verdict, api_servers: &[ApiServer]) -> Option<Failure> {
+pub(super) fn refusal(verdict: &Verdict, api_servers: &[ApiServer]) -> Option<Failure> {
     let fails = |check: &&Check| check.outcome == Outcome::Fail;
     let checks = verdict.checks.iter().filter(fails);
     let mut failed: Vec<String> = checks

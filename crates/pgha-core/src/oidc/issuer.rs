@@ -85,6 +85,16 @@ fn is_this_machine(host: &str) -> bool {
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
+/// Where an issuer logs people in; what it does not offer is `None`.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Endpoints {
+    pub(super) authorization: Option<Uri>,
+    pub(super) token: Option<Uri>,
+    pub(super) device: Option<Uri>,
+    /// It says in its answers who it is (RFC 9207).
+    pub(super) names_itself: bool,
+}
+
 /// An issuer that was asked.
 #[derive(Clone, Debug)]
 pub struct Issuer {
@@ -94,6 +104,7 @@ pub struct Issuer {
     algorithms: Vec<Algorithm>,
     keys: KeySet,
     refetched: Option<Instant>,
+    endpoints: Endpoints,
     /// How far its clock is ahead of ours, to the second; `None` when its answer has no date.
     pub clock_offset: Option<SignedDuration>,
 }
@@ -112,6 +123,14 @@ impl Issuer {
         let algorithms = algorithms(&members, &url, &document)?;
         let keys_at = address(&members, "jwks_uri", &url, &document)?;
         let keys = fetch_keys(&web, &keys_at).await?;
+        let endpoint = |member| address(&members, member, &url, &document).ok();
+        let endpoints = Endpoints {
+            authorization: endpoint("authorization_endpoint"),
+            token: endpoint("token_endpoint"),
+            device: endpoint("device_authorization_endpoint"),
+            names_itself: members.get("authorization_response_iss_parameter_supported")
+                == Some(&Value::Bool(true)),
+        };
         tracing::debug!("{} publishes {} keys", url.0, keys.keys.len());
         Ok(Self {
             web,
@@ -120,6 +139,7 @@ impl Issuer {
             algorithms,
             keys,
             refetched: None,
+            endpoints,
             clock_offset,
         })
     }
@@ -127,6 +147,14 @@ impl Issuer {
     /// Its address, as it was configured.
     pub fn url(&self) -> &str {
         self.url.as_str()
+    }
+
+    pub(super) const fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
+    pub(super) const fn web(&self) -> &Web {
+        &self.web
     }
 
     /// Its keys, as they were read last.

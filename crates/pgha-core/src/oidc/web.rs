@@ -174,18 +174,43 @@ impl Web {
     pub(super) async fn get(&self, url: &Uri) -> Result<Answer, IssuerError> {
         let request = Request::builder()
             .method(Method::GET)
-            .uri(url.path_and_query().map_or("/", |path| path.as_str()))
+            .uri(url)
             .header(header::ACCEPT, "application/json")
-            .body(Body::empty())
+            .body(Vec::new())
             .map_err(|error| unprepared(url, &error))?;
+        let answer = self.send(request).await?;
+        let status = answer.status();
+        if status != StatusCode::OK {
+            let url = shown(url);
+            return Err(IssuerError::Status { url, status });
+        }
+        let (head, body) = answer.into_parts();
+        let date = head.headers.get(header::DATE);
+        let date = date.and_then(|date| rfc2822::parse(date.to_str().ok()?).ok());
+        Ok(Answer {
+            body,
+            date: date.map(|date| date.timestamp()),
+        })
+    }
+
+    /// Sends a request with an absolute address, and reads the whole answer, whatever its status; no redirect is followed.
+    pub(super) async fn send(
+        &self,
+        request: Request<Vec<u8>>,
+    ) -> Result<http::Response<Vec<u8>>, IssuerError> {
+        let url = request.uri().clone();
+        let (mut head, body) = request.into_parts();
+        let path = url.path_and_query().map_or("/", |path| path.as_str());
+        head.uri = path.parse().map_err(|error| unprepared(&url, &error))?;
+        let request = Request::from_parts(head, Body::from(body));
         let whole = async {
-            let client = self.client(url).await?;
+            let client = self.client(&url).await?;
             let answer = client.send(request).await;
-            let answer = answer.map_err(|error| unreachable(url, &error))?;
-            read(url, answer).await
+            let answer = answer.map_err(|error| unreachable(&url, &error))?;
+            read(&url, answer).await
         };
         let late = |_elapsed| IssuerError::Late {
-            url: shown(url),
+            url: shown(&url),
             limit: self.limit,
         };
         timeout(self.limit, whole).await.map_err(late)?
@@ -217,19 +242,16 @@ impl Web {
     }
 }
 
-async fn read(url: &Uri, answer: http::Response<Body>) -> Result<Answer, IssuerError> {
+async fn read(
+    url: &Uri,
+    answer: http::Response<Body>,
+) -> Result<http::Response<Vec<u8>>, IssuerError> {
     let (head, body) = answer.into_parts();
     let status = head.status;
     if status.is_redirection() {
         let url = shown(url);
         return Err(IssuerError::Redirect { url, status });
     }
-    if status != StatusCode::OK {
-        let url = shown(url);
-        return Err(IssuerError::Status { url, status });
-    }
-    let date = head.headers.get(header::DATE);
-    let date = date.and_then(|date| rfc2822::parse(date.to_str().ok()?).ok());
     let body = Limited::new(body, LONGEST_DOCUMENT).collect().await;
     let body = body.map_err(|error| {
         if error.is::<LengthLimitError>() {
@@ -237,10 +259,7 @@ async fn read(url: &Uri, answer: http::Response<Body>) -> Result<Answer, IssuerE
         }
         unreachable(url, error.as_ref())
     })?;
-    Ok(Answer {
-        body: body.to_bytes().to_vec(),
-        date: date.map(|date| date.timestamp()),
-    })
+    Ok(http::Response::from_parts(head, body.to_bytes().to_vec()))
 }
 
 fn origin(url: &Uri) -> String {
