@@ -2,6 +2,7 @@
 
 mod cli;
 mod moves;
+mod traffic;
 
 use std::path::{Path, PathBuf};
 
@@ -32,6 +33,15 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         json: PathBuf,
     },
+    /// Measure the cut-over of a real HAProxy under 1,000 requests a second: pgha beside one line on HAProxy's own socket
+    Traffic {
+        /// How many runs of each
+        #[arg(long, default_value_t = 10)]
+        runs: u32,
+        /// Where to write the runs
+        #[arg(long, value_name = "FILE")]
+        json: PathBuf,
+    },
 }
 
 /// One pair of moves, archive-only and idle, by the plugin of this tree as the tests have it: that both ways can still be
@@ -40,7 +50,7 @@ pub(crate) fn one_pair(programs: &Path) -> Result<()> {
     moves::one_pair(programs)
 }
 
-/// Runs one of the benchmarks on the lab, which it brings up.
+/// Runs one of the benchmarks; those of clusters on the lab, which they bring up.
 pub(crate) fn run(command: &Command) -> Result<()> {
     match command {
         Command::Move { pairs, moves, json } => {
@@ -53,5 +63,6 @@ pub(crate) fn run(command: &Command) -> Result<()> {
             moves::run(&asked, json)
         }
         Command::Cli { runs, json } => cli::run(*runs, json),
+        Command::Traffic { runs, json } => traffic::run(*runs, json),
     }
 }

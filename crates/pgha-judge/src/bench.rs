@@ -120,6 +120,38 @@ pub struct CliFile {
     pub runs: Vec<CliRun>,
 }
 
+/// One measured move of users.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrafficRun {
+    /// What was moved: `haproxy-runtime`.
+    pub what: String,
+    /// By whom: pgha's command, or its bare counterpart that proves nothing.
+    pub by: By,
+    /// From the command to the first request that the new site answered, in milliseconds.
+    pub ms: f64,
+    /// Requests that failed meanwhile.
+    pub errors: u64,
+    /// `ms` by the write gap of a move, where there is one beside it.
+    pub ratio_to_gap: Option<f64>,
+}
+
+/// Who moved the users.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum By {
+    /// `kubectl pgha traffic move`.
+    Pgha,
+    /// One line on the product's own socket.
+    Bare,
+}
+
+/// The file of `bench traffic`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TrafficFile {
+    /// The runs, in the order in which they were made.
+    pub runs: Vec<TrafficRun>,
+}
+
 /// Why a verdict is no measurement of a move.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotMeasured {

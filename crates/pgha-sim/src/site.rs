@@ -122,7 +122,9 @@ impl Site {
         let record = journal["move-1"]
             .as_str()
             .and_then(|text| serde_json::from_str::<Value>(text).ok());
-        record.is_some_and(|record| record["stage"] == "promoting")
+        record.is_some_and(|record| {
+            record["stage"] == "promoting" || record["ending"]["standing"] == "promotionUnknown"
+        })
     }
 
     pub(crate) fn leader(&self) -> &Member {

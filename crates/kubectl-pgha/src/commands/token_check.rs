@@ -38,6 +38,8 @@ async fn run(args: &TokenCheckArgs, settings: &Settings, ui: &Ui) -> Result<Exit
     }
     let before = args.baseline.as_deref().map(read_baseline).transpose()?;
     let token = IdToken::read(&token).map_err(|error| refused(&error))?;
+    // A context that is not there is told before anybody is asked.
+    let sites = open_api_servers(args, settings, &token).await?;
     let url = args.issuer.as_deref().unwrap_or_default();
     let authorities = args.certificate_authority.clone();
     let mut issuer = discover(url, authorities, settings).await?;
@@ -57,7 +59,8 @@ async fn run(args: &TokenCheckArgs, settings: &Settings, ui: &Ui) -> Result<Exit
     if let Some((before, after)) = before.as_ref().zip(after.as_ref()) {
         verdict.checks.extend(before.compare(after));
     }
-    let api_servers = ask_api_servers(args, settings, &token).await?;
+    let asked = sites.iter().map(|site| ask_api_server(site, &token));
+    let api_servers = join_all(asked).await;
     let view = TokenCheckView::new(&token, &verdict, &issuer, &api_servers, now);
     ui.show(&view)?;
     if let Some(refusal) = refusal(&verdict, &api_servers) {
@@ -196,11 +199,12 @@ fn save_baseline(path: &Path, baseline: &Baseline) -> Result<(), Failure> {
         .map_err(|error| failed(&error))
 }
 
-async fn ask_api_servers(
+/// The API servers that are to be asked; nobody is yet.
+async fn open_api_servers(
     args: &TokenCheckArgs,
     settings: &Settings,
     token: &IdToken,
-) -> Result<Vec<ApiServer>, Failure> {
+) -> Result<Vec<SiteClient>, Failure> {
     if args.api_servers.is_empty() {
         return Ok(Vec::new());
     }
@@ -210,8 +214,7 @@ async fn ask_api_servers(
         let secret = token.compact.token();
         sites.push(session.site_with_token(context, secret).await?);
     }
-    let asked = sites.iter().map(|site| ask_api_server(site, token));
-    Ok(join_all(asked).await)
+    Ok(sites)
 }
 
 async fn ask_api_server(site: &SiteClient, token: &IdToken) -> ApiServer {

@@ -179,8 +179,10 @@ fn each_api_server_says_whom_it_lets_in() {
     let result = json_of(&ran);
     assert_eq!(result["apiServers"][0]["accepted"], false);
     assert_eq!(result["proved"], false);
+    let asked = place.asked();
     let ran = place.check(&token, &["--apiserver", "core9"]);
     assert_eq!(ran.code, Some(2), "{ran}");
+    assert_eq!(place.asked(), asked, "the issuer was asked first");
 }
 
 #[test]
