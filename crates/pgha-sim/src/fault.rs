@@ -51,7 +51,7 @@ pub(crate) struct Faults {
 }
 
 /// Writes of a whole move.
-const WRITES: u64 = 60;
+const WRITES: u64 = 34;
 
 impl Faults {
     pub(crate) fn draw(rng: &mut Rng) -> Self {

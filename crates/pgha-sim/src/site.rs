@@ -122,9 +122,7 @@ impl Site {
         let record = journal["move-1"]
             .as_str()
             .and_then(|text| serde_json::from_str::<Value>(text).ok());
-        record.is_some_and(|record| {
-            record["stage"] == "promoting" || record["ending"]["standing"] == "promotionUnknown"
-        })
+        record.is_some_and(|record| record["stage"] == "promoting")
     }
 
     pub(crate) fn leader(&self) -> &Member {
