@@ -10,6 +10,7 @@ mod consent;
 mod exit;
 mod failure;
 mod interrupt;
+mod private_file;
 mod service;
 mod session;
 mod settings;

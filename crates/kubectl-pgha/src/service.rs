@@ -21,7 +21,7 @@ mod tests {
             let file = tempfile::NamedTempFile::new().unwrap();
             std::fs::write(file.path(), text).unwrap();
             let service = Service::read(file.path()).unwrap();
-            let traffic = build(&service, Path::new("/srv")).unwrap();
+            let traffic = build(&service, Path::new("/srv/pgha.yaml")).unwrap();
             assert!(!traffic.probes.is_empty());
             files += 1;
         }

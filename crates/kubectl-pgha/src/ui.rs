@@ -186,6 +186,14 @@ impl Ui {
         self.write_stderr(&Page::of_lines(lines));
     }
 
+    /// How a command ends whose result is shown: well, or with what is wrong although there is one.
+    pub(crate) fn conclude(&self, doubt: Option<&Failure>) -> Exit {
+        doubt.map_or(Exit::Done, |doubt| {
+            self.complain(doubt);
+            doubt.exit
+        })
+    }
+
     /// Shows a failure in place of a result: on stdout where a program reads it, else on stderr.
     pub(crate) fn fail(&self, failure: &Failure) {
         match self.failure_document(failure) {

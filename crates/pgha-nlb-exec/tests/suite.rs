@@ -19,33 +19,14 @@ use tempfile::TempDir;
 const WITHIN: Duration = Duration::from_secs(20);
 const SECRET: &str = "the-programs-own-token";
 
-/// A table of `route value` lines. The program finds its own secret in a file beside it.
-const PROGRAM: &str = r#"
-import hashlib, json, os, sys
-folder = sys.argv[1]
-assert open(os.path.join(folder, "token")).read()
-path = os.path.join(folder, "table")
-rows = [line.split() for line in open(path)]
-digest = lambda: hashlib.sha256(open(path, "rb").read()).hexdigest()
-asked = json.load(sys.stdin)
-assert asked["version"] == "pgha.dev/traffic-exec/v1"
-answer = {"version": asked["version"]}
-if asked["operation"] == "observe":
-    places = lambda name: [{"at": f"row of {key}", "value": value} for key, value in rows if key == name]
-    answer["fence"] = digest()
-    answer["routes"] = [{"name": name, "places": places(name)} for name in asked["routes"]]
-elif asked["fence"] != digest():
-    answer["outcome"] = {"conflict": {"fence": digest()}}
-else:
-    for change in asked["changes"]:
-        for row in rows:
-            if row[0] == change["route"] and row[1] == change["from"]:
-                row[1] = change["to"]
-    open(path, "w").write("".join(" ".join(row) + "\n" for row in rows))
-    answer["outcome"] = "done"
-    answer["evidence"] = ["The table was written."]
-print(json.dumps(answer))
-"#;
+/// Keeps a table of `route value` lines.
+const TABLE: &str = include_str!("table.py");
+
+/// What a program of a site's own does first: it finds its secret in a file beside its table.
+const LOGIN: &str = "\
+import os, sys
+assert open(os.path.join(os.path.dirname(sys.argv[1]), 'token')).read()
+";
 
 fn site(name: &str) -> SiteName {
     SiteName::from(name)
@@ -61,10 +42,10 @@ fn script(edit: impl Fn(String) -> String) -> Script {
     fs::write(folder.path().join("table"), "https b-pool\nhttp b-pool\n").unwrap();
     fs::write(folder.path().join("token"), SECRET).unwrap();
     let program = folder.path().join("program.py");
-    fs::write(&program, edit(PROGRAM.to_owned())).unwrap();
+    fs::write(&program, edit(format!("{LOGIN}{TABLE}"))).unwrap();
     let sites = json!({ "a": "a-pool", "b": "b-pool" });
     let settings: Settings = serde_json::from_value(json!({
-        "id": "own", "program": ["python3", program, folder.path()], "comparesAndSwaps": true,
+        "id": "own", "program": ["python3", program, folder.path().join("table")], "comparesAndSwaps": true,
         "routes": [{ "name": "https", "sites": sites }, { "name": "http", "sites": sites }],
     }))
     .unwrap();

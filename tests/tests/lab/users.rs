@@ -1,11 +1,10 @@
 //! Users who follow a move: by a program that keeps a table, and a web server that sends them where the table says.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
-use std::thread;
 
 use anyhow::{Context as _, Result, ensure};
 use pgha_judge::Ruling;
@@ -15,8 +14,14 @@ use pgha_tests::pair::{Pair, STREAMING};
 use pgha_tests::{Ended, interrupt};
 use tempfile::TempDir;
 
+/// The web server of the process tests, whose source is the same file.
+#[path = "../../../crates/kubectl-pgha/tests/cli/web.rs"]
+mod web;
+
+use self::web::{first_value, serve};
+
 /// Keeps a table of `route value` lines.
-const PROGRAM: &str = include_str!("../../../crates/kubectl-pgha/tests/cli/table.py");
+const PROGRAM: &str = include_str!("../../../crates/pgha-nlb-exec/tests/table.py");
 
 /// Where the program's interpreter is looked for.
 const PATH: &str = env!("PATH");
@@ -111,7 +116,7 @@ impl House {
         let table = folder.path().join("table");
         fs::write(&table, format!("https {from}\n"))?;
         fs::write(folder.path().join("table.py"), PROGRAM)?;
-        let at = serve(table)?;
+        let at = serve(move || first_value(&fs::read_to_string(&table).unwrap_or_default()))?;
         let house = Self { folder, pair, from };
         fs::write(house.file(), service(house.folder.path(), at))?;
         Ok(Some(house))
@@ -176,33 +181,5 @@ spec:
         evidence: [{{ header: {{ name: x-pool, values: {{ core1: core1, core2: core2 }} }} }}]
 ",
         sites.concat()
-    )
-}
-
-/// Answers each connection once, until the process ends.
-fn serve(table: PathBuf) -> Result<SocketAddr> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let at = listener.local_addr()?;
-    thread::spawn(move || {
-        for connection in listener.incoming() {
-            let text = fs::read_to_string(&table).unwrap_or_default();
-            let pool = text.split_whitespace().nth(1).unwrap_or_default();
-            // Who asks may go away at any time.
-            drop(connection.and_then(|connection| answer(&connection, pool)));
-        }
-    });
-    Ok(at)
-}
-
-fn answer(mut connection: &TcpStream, pool: &str) -> std::io::Result<()> {
-    let mut lines = BufReader::new(connection).lines();
-    while lines
-        .next()
-        .transpose()?
-        .is_some_and(|line| !line.is_empty())
-    {}
-    write!(
-        connection,
-        "HTTP/1.1 200 OK\r\nx-pool: {pool}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
     )
 }

@@ -20,8 +20,8 @@ use crate::part::say;
 /// Requests a second while users are moved.
 const RATE: u32 = 1000;
 
-/// How long the load runs before users are moved, and after.
-const BEFORE_AND_AFTER: Duration = Duration::from_millis(500);
+/// How many users come before the others are moved, and after.
+const BEFORE_AND_AFTER: u64 = 500;
 
 /// How long users may take to be seen at the new site.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -51,7 +51,7 @@ pub(super) fn run(runs: u32, file: &Path) -> Result<()> {
 /// One move under load.
 fn measure(haproxy: &Haproxy, plugin: &Path, by: By, to: &str) -> Result<TrafficRun> {
     let load = Load::start(haproxy.at(), RATE);
-    std::thread::sleep(BEFORE_AND_AFTER);
+    await_users(&load, BEFORE_AND_AFTER)?;
     let began = Instant::now();
     match by {
         By::Pgha => move_users(plugin, &haproxy.service(), to)?,
@@ -61,7 +61,7 @@ fn measure(haproxy: &Haproxy, plugin: &Path, by: By, to: &str) -> Result<Traffic
         ensure!(load.has_seen(to, began), "none yet");
         Ok(())
     })?;
-    std::thread::sleep(BEFORE_AND_AFTER);
+    await_users(&load, load.count() + BEFORE_AND_AFTER)?;
     let seen = load.end();
     let first = seen.first_by(to, began).context("nobody was moved")?;
     Ok(TrafficRun {
@@ -70,6 +70,14 @@ fn measure(haproxy: &Haproxy, plugin: &Path, by: By, to: &str) -> Result<Traffic
         ms: first.duration_since(began).as_secs_f64() * 1000.0,
         errors: seen.errors,
         ratio_to_gap: None,
+    })
+}
+
+fn await_users(load: &Load, count: u64) -> Result<()> {
+    wait::until("users", PATIENCE, || {
+        let now = load.count();
+        ensure!(now >= count, "{now} of {count} have come");
+        Ok(())
     })
 }
 

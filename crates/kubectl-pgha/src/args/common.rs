@@ -14,7 +14,7 @@ pub(crate) struct CommonArgs {
     pub(crate) output: OutputArgs,
 }
 
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Site options")]
 pub(crate) struct SiteArgs {
     /// The Kubernetes namespace [default: the context's]

@@ -107,9 +107,8 @@ impl LoginArgs {
     pub(crate) fn common(&self) -> CommonArgs {
         CommonArgs {
             site: SiteArgs {
-                namespace: None,
-                kubeconfig: None,
                 request_timeout: self.request_timeout,
+                ..SiteArgs::default()
             },
             output: self.output.clone(),
         }

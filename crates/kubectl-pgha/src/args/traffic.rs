@@ -156,13 +156,8 @@ impl ServiceArgs {
 
     /// With no site of a cluster.
     pub(crate) fn common(&self) -> CommonArgs {
-        let site = SiteArgs {
-            namespace: None,
-            kubeconfig: None,
-            request_timeout: None,
-        };
         CommonArgs {
-            site,
+            site: SiteArgs::default(),
             output: self.output.clone(),
         }
     }

@@ -60,26 +60,20 @@ async fn run(args: &LoginArgs, settings: &Settings, ui: &Ui) -> Result<Exit, Fai
     let begun = by_its_clock(begun, &issuer);
     let found = without_person(args, kept.flatten(), &login, &mut issuer, ui).await?;
     let (token, verdict) = if let Some((kept, token, verdict)) = found {
-        keep(cache.as_ref(), &kept)?;
+        keep(cache.as_ref(), Some(&kept))?;
         (token, verdict)
     } else {
         let granted = by_person(args, &login, ui).await?;
         let (token, verdict) = verify(args, &mut issuer, &granted, Some(begun)).await?;
         if verdict.is_proved() {
-            keep(cache.as_ref(), &Kept::of(&granted, &args.scope))?;
+            keep(cache.as_ref(), Kept::of(&granted, &args.scope).as_ref())?;
         }
         (token, verdict)
     };
     drop(lock);
     let view = TokenCheckView::new(&token, &verdict, &issuer, &[], clock::now());
     ui.show(&view)?;
-    match token_check::refusal(&verdict, &[]) {
-        None => Ok(Exit::Done),
-        Some(refusal) => {
-            ui.complain(&refusal);
-            Ok(refusal.exit)
-        }
-    }
+    Ok(ui.conclude(token_check::refusal(&verdict, &[]).as_ref()))
 }
 
 /// When the login began as the issuer counts, which is in whole seconds.
@@ -139,8 +133,8 @@ async fn without_person(
         Err(error) => return Err(Failure::from(&error)),
     };
     let (token, verdict) = verify(args, issuer, &granted, None).await?;
-    let kept = Kept::of(&granted, &args.scope);
-    Ok(verdict.is_proved().then_some((kept, token, verdict)))
+    let kept = Kept::of(&granted, &args.scope).filter(|_| verdict.is_proved());
+    Ok(kept.map(|kept| (kept, token, verdict)))
 }
 
 async fn by_person(args: &LoginArgs, login: &Login, ui: &Ui) -> Result<Grant, Failure> {
@@ -221,6 +215,9 @@ async fn verify(
     Ok((token, verdict))
 }
 
-fn keep(cache: Option<&Cache>, kept: &Kept) -> Result<(), Failure> {
-    cache.map_or(Ok(()), |cache| cache.write(kept))
+fn keep(cache: Option<&Cache>, kept: Option<&Kept>) -> Result<(), Failure> {
+    match cache.zip(kept) {
+        Some((cache, kept)) => cache.write(kept),
+        None => Ok(()),
+    }
 }

@@ -7,7 +7,6 @@ mod primary;
 mod probing;
 mod record;
 
-use std::path::Path;
 use std::time::Duration;
 
 use pgha_nlb::finding::Severity;
@@ -49,8 +48,7 @@ pub(crate) fn main(args: &TrafficArgs, environment: &Environment) -> Exit {
 /// The service and what moves its users.
 fn open(args: &ServiceArgs) -> Result<(Service, Traffic), Failure> {
     let service = Service::read(&args.file)?;
-    let folder = args.file.parent().unwrap_or(Path::new(""));
-    let traffic = build(&service, folder)?;
+    let traffic = build(&service, &args.file)?;
     Ok((service, traffic))
 }
 
@@ -64,14 +62,12 @@ async fn show(args: &ShowArgs, ui: &Ui) -> Result<Exit, Failure> {
     let samples = ask_once(&traffic.probes, within).await;
     let view = ShowView::new(&service, &seen, &samples);
     ui.show(&view)?;
-    match view.doubt() {
-        None => Ok(Exit::Done),
-        Some(doubt) => {
-            let hint = "Look at what the table says of each; `traffic plan --to SITE` says what a move would do.";
-            ui.complain(&Failure::refused(doubt).hinting(hint));
-            Ok(Exit::Refused)
-        }
-    }
+    let hint =
+        "Look at what the table says of each; `traffic plan --to SITE` says what a move would do.";
+    let doubt = view
+        .doubt()
+        .map(|doubt| Failure::refused(doubt).hinting(hint));
+    Ok(ui.conclude(doubt.as_ref()))
 }
 
 async fn plan(args: &PlanArgs, ui: &Ui) -> Result<Exit, Failure> {
@@ -83,14 +79,7 @@ async fn plan(args: &PlanArgs, ui: &Ui) -> Result<Exit, Failure> {
     let plans = make_plan(&traffic, &to, within).await?.plans;
     let view = PlansView::new(&service, &to, &findings, &plans);
     ui.show(&view)?;
-    match failing(&findings) {
-        None => Ok(Exit::Done),
-        // What fails was shown with the plan.
-        Some(failure) => {
-            ui.complain(&failure);
-            Ok(Exit::Refused)
-        }
-    }
+    Ok(ui.conclude(failing(&findings).as_ref()))
 }
 
 /// Why users cannot be moved, by what was looked at beforehand.
@@ -116,14 +105,12 @@ async fn verify(args: &VerifyArgs, ui: &Ui) -> Result<Exit, Failure> {
     }
     let view = VerifyView::new(&service, &to, &samples);
     ui.show(&view)?;
-    if view.is_proved() {
-        return Ok(Exit::Done);
-    }
-    let text = format!("not every new user is answered by {to}");
-    ui.complain(&Failure::refused(text).hinting(
-        "Look where each backend leads with `traffic show`; a cache or a name's lifetime may need time.",
-    ));
-    Ok(Exit::Refused)
+    let doubt = (!view.is_proved()).then(|| {
+        Failure::refused(format!("not every new user is answered by {to}")).hinting(
+            "Look where each backend leads with `traffic show`; a cache or a name's lifetime may need time.",
+        )
+    });
+    Ok(ui.conclude(doubt.as_ref()))
 }
 
 /// Without a probe nothing is proved.

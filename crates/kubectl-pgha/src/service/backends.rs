@@ -43,11 +43,12 @@ pub(crate) struct Traffic {
     pub(crate) probes: Vec<Routed>,
 }
 
-/// Makes the backends and the probes of a service whose file lies in `folder`; asks nobody anything yet.
+/// Makes the backends and the probes of a service that `file` describes; asks nobody anything yet.
 ///
 /// # Errors
 /// There is none, two backends have one name, or one cannot be made from its settings.
-pub(crate) fn build(service: &Service, folder: &Path) -> Result<Traffic, Failure> {
+pub(crate) fn build(service: &Service, file: &Path) -> Result<Traffic, Failure> {
+    let folder = file.parent().unwrap_or(Path::new(""));
     let mut backends: Vec<Box<dyn Cutover>> = Vec::new();
     for entry in &service.traffic {
         if let Some(backend) = backend(entry, &service.traffic, folder)? {

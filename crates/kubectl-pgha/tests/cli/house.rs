@@ -1,19 +1,18 @@
 //! A service whose users come in by a program's table, and a web server that sends them where the table says.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 
 use pgha_testkit::FakeCluster;
 
 use crate::bench::{Bench, Ran};
+use crate::web::{first_value, serve};
 
 /// Keeps a table of `route value` lines.
-const PROGRAM: &str = include_str!("table.py");
+const PROGRAM: &str = include_str!("../../../pgha-nlb-exec/tests/table.py");
 
 /// What both tables say in the beginning: users are at core2.
 pub(crate) const BEFORE: &str = "https core2-pool\n";
@@ -35,7 +34,14 @@ impl House {
             fs::write(folder.join(table), BEFORE).unwrap();
         }
         let is_stuck = Arc::new(AtomicBool::new(false));
-        let at = serve(folder.join("b"), Arc::clone(&is_stuck));
+        let (table, stuck) = (folder.join("b"), Arc::clone(&is_stuck));
+        let pool = move || {
+            if stuck.load(Ordering::SeqCst) {
+                return "core2-pool".to_owned();
+            }
+            first_value(&fs::read_to_string(&table).unwrap_or_default())
+        };
+        let at = serve(pool).unwrap();
         let house = Self {
             bench,
             folder,
@@ -127,37 +133,5 @@ spec:
 ",
         exec("a"),
         exec("b"),
-    )
-}
-
-/// Answers each connection once, until the process ends.
-fn serve(table: PathBuf, is_stuck: Arc<AtomicBool>) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let at = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        for connection in listener.incoming() {
-            let text = fs::read_to_string(&table).unwrap_or_default();
-            let pool = if is_stuck.load(Ordering::SeqCst) {
-                "core2-pool"
-            } else {
-                text.split_whitespace().nth(1).unwrap_or_default()
-            };
-            // Who asks may go away at any time.
-            drop(connection.and_then(|connection| answer(&connection, pool)));
-        }
-    });
-    at
-}
-
-fn answer(mut connection: &TcpStream, pool: &str) -> std::io::Result<()> {
-    let mut lines = BufReader::new(connection).lines();
-    while lines
-        .next()
-        .transpose()?
-        .is_some_and(|line| !line.is_empty())
-    {}
-    write!(
-        connection,
-        "HTTP/1.1 200 OK\r\nx-pool: {pool}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
     )
 }

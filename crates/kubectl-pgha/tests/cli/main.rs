@@ -67,3 +67,4 @@ mod token_input;
 mod traffic;
 mod unfinished;
 mod validate;
+mod web;

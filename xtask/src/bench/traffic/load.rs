@@ -58,6 +58,12 @@ impl Load {
         }
     }
 
+    /// How many users have come so far.
+    pub(super) fn count(&self) -> u64 {
+        let seen = self.seen.lock();
+        seen.map_or(0, |seen| seen.answers.len() as u64 + seen.errors)
+    }
+
     /// Whether a site has answered since.
     pub(super) fn has_seen(&self, site: &str, since: Instant) -> bool {
         let seen = self.seen.lock();

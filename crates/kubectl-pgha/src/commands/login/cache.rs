@@ -1,14 +1,15 @@
 //! Tokens that are kept for the next time: one file for each issuer and client, which only its owner can read.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs::{self, File};
+use std::io;
 use std::path::PathBuf;
 
+use pgha_core::diagnose::sanitised;
 use pgha_core::oidc::{Grant, Token};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
+use crate::private_file;
 use crate::settings::Settings;
 
 /// The file of one issuer and client.
@@ -39,14 +40,14 @@ struct Stored {
 }
 
 impl Kept {
-    /// What to keep of this.
-    pub(super) fn of(granted: &Grant, scopes: &[String]) -> Self {
-        Self {
+    /// What to keep of this; `None` when nobody logged in.
+    pub(super) fn of(granted: &Grant, scopes: &[String]) -> Option<Self> {
+        Some(Self {
             scopes: scopes.to_vec(),
-            id_token: granted.id_token.clone().unwrap_or_else(|| Token::new("")),
+            id_token: granted.id_token.clone()?,
             access_token: granted.access_token.clone(),
             refresh_token: granted.refresh_token.clone(),
-        }
+        })
     }
 
     /// The same as it was given. The nonce was checked then.
@@ -79,17 +80,7 @@ impl Cache {
     /// Waits until no other command logs in with it: a refresh token may be good for one use only.
     pub(super) async fn lock(&self) -> Result<File, Failure> {
         let path = self.path.with_extension("lock");
-        let locked = tokio::task::spawn_blocking(move || {
-            if let Some(folder) = path.parent() {
-                let mut builder = fs::DirBuilder::new();
-                builder.recursive(true).mode(0o700).create(folder)?;
-            }
-            let mut options = OpenOptions::new();
-            options.write(true).create(true).truncate(false).mode(0o600);
-            let file = options.open(&path)?;
-            file.lock()?;
-            Ok(file)
-        });
+        let locked = tokio::task::spawn_blocking(move || private_file::lock(&path));
         let locked = locked
             .await
             .unwrap_or_else(|error| Err(io::Error::other(error)));
@@ -140,23 +131,13 @@ impl Cache {
                 .as_ref()
                 .map(|token| token.expose().to_owned()),
         };
-        self.replace(&stored).map_err(|error| self.unusable(&error))
-    }
-
-    fn replace(&self, stored: &Stored) -> io::Result<()> {
-        let unfinished = self
-            .path
-            .with_extension(format!("{}.tmp", std::process::id()));
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(0o600);
-        let mut file = options.open(&unfinished)?;
-        file.write_all(serde_json::to_string(stored)?.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&unfinished, &self.path)
+        let written = serde_json::to_string(&stored).map_err(io::Error::from);
+        let written = written.and_then(|text| private_file::replace(&self.path, &text));
+        written.map_err(|error| self.unusable(&error))
     }
 
     fn unusable(&self, because: &dyn std::fmt::Display) -> Failure {
-        let shown = pgha_core::diagnose::sanitised(&self.path.display().to_string());
+        let shown = sanitised(&self.path.display().to_string());
         Failure::refused(format!("tokens cannot be kept in {shown}: {because}"))
             .hinting("Move the file away, or give --no-cache.")
     }

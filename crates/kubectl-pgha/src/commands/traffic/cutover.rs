@@ -10,7 +10,7 @@ use pgha_core::settle::{self, Settlement, await_until};
 use pgha_model::effect::Effect;
 use pgha_nlb::composite::CompositeError;
 use pgha_nlb::state::Held;
-use pgha_nlb::{Active, Finding, Look, Plan, Receipt, RouteState, SiteName};
+use pgha_nlb::{Finding, Look, Plan, Receipt, SiteName};
 
 use super::probing::all_answered_by;
 use super::record::{Record, State, Store};
@@ -118,14 +118,12 @@ impl<'a> Cutover<'a> {
     /// Its effect says what is left.
     pub(crate) async fn carry_out(&self, prepared: &Prepared, ui: &Ui) -> Result<Arrived, Failure> {
         let started = clock::monotonic();
-        let Planned { seen, plans } = &prepared.planned;
         if !prepared.is_there() {
             let kept = self.unfinished_kept(&prepared.planned)?;
-            let (from, begun) = (site_of(seen), clock::now());
-            let record = Record::new(self.service, from, &self.to, begun, kept);
+            let record = Record::new(self.service, &self.to, clock::now(), kept);
             self.store.write(&record)?;
         }
-        let receipts = self.apply(plans, ui).await?;
+        let receipts = self.apply(&prepared.planned.plans, ui).await?;
         self.settle_record(State::Applied)
             .map_err(Failure::after_change)?;
         match unless_interrupted(self.arrive(&receipts)).await {
@@ -308,18 +306,6 @@ impl Prepared {
     pub(crate) fn is_there(&self) -> bool {
         self.planned.plans.iter().all(Plan::is_empty)
     }
-}
-
-/// The site that all routes lead to, where that can be told.
-fn site_of(seen: &[RouteState]) -> Option<SiteName> {
-    let mut sites = seen.iter().map(|state| match state.active() {
-        Active::Site(site) => Some(site),
-        Active::Split { .. } | Active::Unknown { .. } => None,
-    });
-    let first = sites.next()??;
-    sites
-        .all(|site| site.as_ref() == Some(&first))
-        .then_some(first)
 }
 
 /// A change that is under way is seen to its end: dropping it would leave nobody who knows what it did.

@@ -11,7 +11,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::service::{Service, Traffic, build};
 use crate::session::Session;
-use crate::ui::{Pipe, Span, Style, Ui, period};
+use crate::ui::{Span, Style, Ui, period};
 use crate::view::traffic::PlansView;
 
 /// As many new users in a row, on each probe, are proof.
@@ -37,9 +37,8 @@ impl<'a> ServiceFile<'a> {
             let text = format!("the file is of service {}, not of {named}", service.name);
             return Err(Failure::usage(text));
         }
-        let folder = path.parent().unwrap_or(Path::new(""));
         let has_users = !service.traffic.is_empty();
-        let traffic = has_users.then(|| build(&service, folder)).transpose()?;
+        let traffic = has_users.then(|| build(&service, path)).transpose()?;
         Ok(Self {
             path,
             service,
@@ -114,8 +113,7 @@ impl Followers<'_> {
             ]);
         } else {
             // Whoever closed the pipe does not stop a move.
-            let told: Result<Pipe, Failure> = ui.show_next(&self.cutover.outcome(arrived));
-            drop(told);
+            drop(ui.show_next(&self.cutover.outcome(arrived)));
         }
     }
 

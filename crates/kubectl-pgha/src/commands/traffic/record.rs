@@ -1,8 +1,7 @@
 //! What `rollback` needs, kept on this machine: written before the first change, so that a kill leaves it too.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -11,6 +10,7 @@ use pgha_nlb::{Plan, SiteName};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
+use crate::private_file;
 use crate::service::Service;
 use crate::settings::Settings;
 use crate::view::API_VERSION;
@@ -25,8 +25,6 @@ pub(super) struct Record {
     kind: String,
     /// The service.
     pub(super) service: String,
-    /// Where its users were, if that could be told.
-    pub(super) from: Option<SiteName>,
     /// Where they were moved.
     pub(super) to: SiteName,
     /// When that began.
@@ -52,7 +50,6 @@ pub(super) enum State {
 impl Record {
     pub(super) fn new(
         service: &Service,
-        from: Option<SiteName>,
         to: &SiteName,
         begun: Timestamp,
         plans: Vec<Plan>,
@@ -61,7 +58,6 @@ impl Record {
             api_version: API_VERSION.to_owned(),
             kind: KIND.to_owned(),
             service: service.name.clone(),
-            from,
             to: to.clone(),
             begun,
             state: State::Begun,
@@ -144,36 +140,14 @@ impl Store {
     /// # Errors
     /// It cannot be written.
     pub(super) fn write(&self, record: &Record) -> Result<(), Failure> {
-        self.replace(record).map_err(|error| {
+        let written = serde_json::to_string_pretty(record).map_err(io::Error::from);
+        let written = written.and_then(|text| private_file::replace(&self.path, &(text + "\n")));
+        written.map_err(|error| {
             let text = format!(
                 "the record of the move cannot be kept in {}: {error}",
                 self.shown()
             );
             Failure::refused(text).hinting("Name another file with --record.")
         })
-    }
-
-    fn replace(&self, record: &Record) -> io::Result<()> {
-        let mut folder = self.path.parent().unwrap_or(Path::new(""));
-        if folder.as_os_str().is_empty() {
-            folder = Path::new(".");
-        }
-        // It names hosts and backends, which are nobody else's business.
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)?;
-        let name = self.path.file_name().unwrap_or_default().to_owned();
-        let mut unfinished = name;
-        unfinished.push(format!(".{}.tmp", std::process::id()));
-        let unfinished = folder.join(unfinished);
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(0o600);
-        let mut file = options.open(&unfinished)?;
-        let text = serde_json::to_string_pretty(record)? + "\n";
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&unfinished, &self.path)?;
-        fs::File::open(folder)?.sync_all()
     }
 }

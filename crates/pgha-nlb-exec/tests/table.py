@@ -4,6 +4,7 @@ path = sys.argv[1]
 rows = [line.split() for line in open(path)]
 digest = lambda: hashlib.sha256(open(path, "rb").read()).hexdigest()
 asked = json.load(sys.stdin)
+assert asked["version"] == "pgha.dev/traffic-exec/v1"
 answer = {"version": asked["version"]}
 if asked["operation"] == "observe":
     places = lambda name: [{"at": f"row of {key}", "value": value} for key, value in rows if key == name]
@@ -23,4 +24,5 @@ else:
                 row[1] = change["to"]
     open(path, "w").write("".join(" ".join(row) + "\n" for row in rows))
     answer["outcome"] = "done"
+    answer["evidence"] = ["The table was written."]
 print(json.dumps(answer))
