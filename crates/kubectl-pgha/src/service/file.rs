@@ -79,13 +79,13 @@ impl Service {
             Failure::usage(format!("cannot read the service's file {shown}: {error}"))
                 .hinting("Name it with --file.")
         })?;
-        Self::of(&text).map_err(|because| {
-            Failure::usage(format!("{shown} is no service's file: {}", because.trim()))
-        })
+        Self::of(&text)
+            .map_err(|because| Failure::usage(format!("{shown} is no service's file: {because}")))
     }
 
     fn of(text: &str) -> Result<Self, String> {
-        let document: Document = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+        let document: Document =
+            serde_saphyr::from_str(text).map_err(|error| in_a_line(&error.to_string()))?;
         if document.api_version != API_VERSION || document.kind != KIND {
             return Err(format!(
                 "it is not of `apiVersion: {API_VERSION}` and `kind: {KIND}`"
@@ -171,6 +171,13 @@ impl Service {
     }
 }
 
+/// Line, column and reason, which come first; the lines after them show the file, which the person has.
+fn in_a_line(error: &str) -> String {
+    let first = error.trim_start().lines().next().unwrap_or_default();
+    let reason = first.strip_prefix("error: ").unwrap_or(first);
+    sanitised(reason)
+}
+
 /// A name that can be a file's and an object's.
 fn is_name(name: &str) -> bool {
     let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
@@ -229,6 +236,10 @@ spec:
         let said = refusal("program:", "programm:");
         assert!(
             said.contains("line 11") && said.contains("`programm`, expected one of id, program"),
+            "{said}"
+        );
+        assert!(
+            said.starts_with("line 11") && !said.contains('\n'),
             "{said}"
         );
         let said = refusal("- exec:", "- exek:");
