@@ -17,8 +17,8 @@ pub(crate) use self::keep::{BackupArgs, SyncSecretsArgs};
 pub(crate) use self::login::{GrantKind, LoginArgs};
 pub(crate) use self::look::{HistoryArgs, LeaderArgs, StatusArgs, ValidateArgs};
 pub(crate) use self::moving::{
-    AbortArgs, DemoteArgs, FailoverArgs, PromoteArgs, RejoinArgs, ResumeArgs, StepArgs,
-    SwitchoverArgs, TakeOverArgs,
+    AbortArgs, BetweenArgs, DemoteArgs, FailoverArgs, PromoteArgs, RejoinArgs, ResumeArgs,
+    StepArgs, SwitchoverArgs, TakeOverArgs,
 };
 pub(crate) use self::token::{Age, Expected, TokenCheckArgs};
 pub(crate) use self::traffic::{

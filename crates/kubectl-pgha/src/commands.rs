@@ -1,6 +1,7 @@
 //! One file a command, and what all of them have around them.
 
 pub(crate) mod backup;
+mod between;
 pub(crate) mod completion;
 pub(crate) mod deadline;
 pub(crate) mod demote;

@@ -9,9 +9,9 @@ use std::process::{Child, Stdio};
 use anyhow::{Context as _, Result, ensure};
 use pgha_judge::Ruling;
 use pgha_lab::site::{SERVICE_NAMESPACE, Site};
-use pgha_tests::pair::event::{HELD, VERIFIED};
-use pgha_tests::pair::{Pair, STREAMING};
-use pgha_tests::{Ended, interrupt};
+use pgha_tests::pair::event::{FENCED, HELD, PROMOTED, VERIFIED};
+use pgha_tests::pair::{DEADLINE, Pair, STREAMING, await_line};
+use pgha_tests::{Ended, Suite, interrupt, kill};
 use tempfile::TempDir;
 
 /// The web server of the process tests, whose source is the same file.
@@ -71,6 +71,71 @@ fn users_of_a_move_that_is_taken_back_stay() -> Result<()> {
     house.pair.is_well(house.from)
 }
 
+/// Nobody is primary, and nobody knows of the users but the file.
+#[test]
+fn users_follow_what_resume_promotes() -> Result<()> {
+    follow_after_death(FENCED)
+}
+
+#[test]
+fn users_follow_a_move_that_resume_begins_again() -> Result<()> {
+    if Suite::open_for_full()?.is_none() {
+        return Ok(());
+    }
+    follow_after_death(HELD)
+}
+
+#[test]
+fn users_follow_a_target_that_was_promoted_before() -> Result<()> {
+    if Suite::open_for_full()?.is_none() {
+        return Ok(());
+    }
+    follow_after_death(PROMOTED)
+}
+
+#[test]
+fn users_follow_a_failover() -> Result<()> {
+    if Suite::open_for_full()?.is_none() {
+        return Ok(());
+    }
+    let Some(house) = House::open()? else {
+        return Ok(());
+    };
+    let (from, to) = (house.from.name(), house.from.other().name());
+    let cluster = STREAMING.cluster;
+    let sides = ["--context", from, "--peer", to, "--yes"];
+    let demoted = house.finish(&[&["demote", cluster][..], &sides].concat())?;
+    ensure!(demoted.code == Some(0), "{demoted:?}");
+    house.users_are_at(house.from)?;
+    let promoted = house.by_file("failover", &["--yes"])?;
+    ensure!(promoted.code == Some(0), "{promoted:?}");
+    house.users_are_at(house.from.other())?;
+    house.pair.is_well(house.from.other())
+}
+
+/// A move whose tool is killed at an event; `resume` finishes it, its users too.
+fn follow_after_death(at: &str) -> Result<()> {
+    let Some(house) = House::open()? else {
+        return Ok(());
+    };
+    let to = house.from.other();
+    let writer = house.pair.suite.writer(STREAMING.cluster, 0)?;
+    let mut moving = house.start_switchover(&["--yes", "-o", "json"])?;
+    let stdout = moving.stdout.take().context("no stdout")?;
+    await_line(&mut BufReader::new(stdout).lines(), at)?;
+    kill(&moving)?;
+    let killed = pgha_tests::finish(moving)?;
+    ensure!(killed.code.is_none(), "{killed:?}");
+    house.users_are_at(house.from)?;
+    let resumed = house.by_file("resume", &["--yes", "--take-over"])?;
+    ensure!(resumed.code == Some(0), "{resumed:?}");
+    ensure!(resumed.stderr.contains("users have arrived"), "{resumed:?}");
+    house.users_are_at(to)?;
+    let verdict = writer.judge_within(1, DEADLINE)?;
+    ensure!(verdict.ruling == Ruling::Pass, "{verdict}");
+    house.pair.is_well(to)
+}
+
 /// The move is complete; who was left behind follows by the command that is named.
 #[test]
 fn users_who_cannot_follow_are_told_of() -> Result<()> {
@@ -99,7 +164,7 @@ fn users_who_cannot_follow_are_told_of() -> Result<()> {
     fs::remove_file(&marker)?;
     let file = file.to_str().context("a path that is no text")?;
     let alone = ["traffic", "move", "-f", file, "--to", to.name(), "--yes"];
-    let followed = pgha_tests::finish(house.start(&alone)?)?;
+    let followed = house.finish(&alone)?;
     ensure!(followed.code == Some(0), "{followed:?}");
     house.users_are_at(to)?;
     house.pair.is_well(to)
@@ -140,6 +205,18 @@ impl House {
         let file = file.to_str().context("a path that is no text")?;
         let to = ["--to", self.from.other().name()];
         self.start(&[&["switchover", "zitadel", "-f", file], &to[..], more].concat())
+    }
+
+    /// Runs a command that goes to the other site, as the file has them.
+    fn by_file(&self, verb: &str, more: &[&str]) -> Result<Ended> {
+        let file = self.file();
+        let file = file.to_str().context("a path that is no text")?;
+        let to = ["--to", self.from.other().name()];
+        self.finish(&[&[verb, "zitadel", "-f", file], &to[..], more].concat())
+    }
+
+    fn finish(&self, args: &[&str]) -> Result<Ended> {
+        pgha_tests::finish(self.start(args)?)
     }
 
     fn switchover(&self, more: &[&str]) -> Result<Ended> {

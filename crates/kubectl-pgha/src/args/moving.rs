@@ -131,6 +131,30 @@ made primary again, on a new timeline, if it is proved to hold everything. Once 
 to become primary there is no way back but another move, and it is refused with 3. Without an
 unfinished move there is nothing to do, and it ends with 0.";
 
+/// The two sides that a command goes between.
+#[derive(Debug, Args)]
+pub(crate) struct BetweenArgs {
+    /// The operator's Postgres cluster, of the same name and namespace at both sites; with --file the service of that file
+    pub(crate) cluster: String,
+
+    /// The service's file: --from and --to are sites of it, and where the primary moves, its users follow
+    #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub(crate) file: Option<PathBuf>,
+
+    /// The kubeconfig context of the site that the move goes from [with --file and two sites: the other one]
+    #[arg(
+        long,
+        value_name = "CONTEXT",
+        required_unless_present = "file",
+        help_heading = "Site options"
+    )]
+    pub(crate) from: Option<String>,
+
+    /// The kubeconfig context of the site that it goes to
+    #[arg(long, value_name = "CONTEXT", help_heading = "Site options")]
+    pub(crate) to: String,
+}
+
 /// Go on with a move that was left unfinished
 ///
 /// Takes the move over, so that its tool can write nothing any more, puts both sides in order, and goes on from what it
@@ -159,16 +183,8 @@ pub(crate) struct AbortArgs {
 /// What `resume` and `abort` have in common.
 #[derive(Debug, Args)]
 pub(crate) struct TakeOverArgs {
-    /// The operator's Postgres cluster, of the same name and namespace at both sites
-    pub(crate) cluster: String,
-
-    /// The kubeconfig context of the site that the unfinished move goes from
-    #[arg(long, value_name = "CONTEXT", help_heading = "Site options")]
-    pub(crate) from: String,
-
-    /// The kubeconfig context of the site that it goes to
-    #[arg(long, value_name = "CONTEXT", help_heading = "Site options")]
-    pub(crate) to: String,
+    #[command(flatten)]
+    pub(crate) between: BetweenArgs,
 
     /// Do not ask
     #[arg(short, long)]
@@ -199,25 +215,8 @@ pub(crate) struct TakeOverArgs {
 #[derive(Debug, Args)]
 #[command(after_help = SWITCHOVER_EXAMPLES)]
 pub(crate) struct SwitchoverArgs {
-    /// The operator's Postgres cluster, of the same name and namespace at both sites; with --file the service of that file
-    pub(crate) cluster: String,
-
-    /// The service's file: --from and --to are sites of it, and its users follow as soon as the target takes writes
-    #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
-    pub(crate) file: Option<PathBuf>,
-
-    /// The kubeconfig context of the site that is primary now [with --file and two sites: the other one]
-    #[arg(
-        long,
-        value_name = "CONTEXT",
-        required_unless_present = "file",
-        help_heading = "Site options"
-    )]
-    pub(crate) from: Option<String>,
-
-    /// The kubeconfig context of the site that becomes primary
-    #[arg(long, value_name = "CONTEXT", help_heading = "Site options")]
-    pub(crate) to: String,
+    #[command(flatten)]
+    pub(crate) between: BetweenArgs,
 
     /// Show the plan with the exact patches, and stop
     #[arg(long)]
@@ -303,16 +302,8 @@ pub(crate) struct PromoteArgs {
     reason = "flags, each with its own name"
 )]
 pub(crate) struct FailoverArgs {
-    /// The operator's Postgres cluster, of the same name and namespace at both sites
-    pub(crate) cluster: String,
-
-    /// The kubeconfig context of the site that was primary
-    #[arg(long, value_name = "CONTEXT", help_heading = "Site options")]
-    pub(crate) from: String,
-
-    /// The kubeconfig context of the site that becomes primary
-    #[arg(long, value_name = "CONTEXT", help_heading = "Site options")]
-    pub(crate) to: String,
+    #[command(flatten)]
+    pub(crate) between: BetweenArgs,
 
     /// Show the plan with the exact patches, and stop
     #[arg(long)]
@@ -352,16 +343,8 @@ pub(crate) struct FailoverArgs {
 #[derive(Debug, Args)]
 #[command(after_help = REJOIN_EXAMPLES)]
 pub(crate) struct RejoinArgs {
-    /// The operator's Postgres cluster, of the same name and namespace at both sites
-    pub(crate) cluster: String,
-
-    /// The kubeconfig context of the site that was primary before the failover
-    #[arg(long, value_name = "CONTEXT", help_heading = "Site options")]
-    pub(crate) from: String,
-
-    /// The kubeconfig context of the site that is primary now
-    #[arg(long, value_name = "CONTEXT", help_heading = "Site options")]
-    pub(crate) to: String,
+    #[command(flatten)]
+    pub(crate) between: BetweenArgs,
 
     /// Set data that has left the service's history aside, and make a new copy
     #[arg(long)]

@@ -140,6 +140,10 @@ pub(crate) struct RollbackArgs {
     #[arg(short, long)]
     pub(crate) yes: bool,
 
+    /// Take them back although they are where Postgres is primary, and nowhere else
+    #[arg(long)]
+    pub(crate) allow_standby: bool,
+
     /// Where `move` has kept what is needed [default: as for `move`]
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub(crate) record: Option<PathBuf>,

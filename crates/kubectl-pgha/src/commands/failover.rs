@@ -21,6 +21,8 @@ use pgha_model::site::{Part, Place};
 use pgha_model::standstill::{Doubt, Standstill};
 use pgha_model::unfinished::{Course, Unfinished};
 
+use super::between::Between;
+use super::traffic::Followers;
 use super::unfinished::refuse_alive;
 use super::{moving, one_side, promote};
 use crate::args::FailoverArgs;
@@ -55,25 +57,24 @@ struct Seen {
 }
 
 async fn run(args: &FailoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, Failure> {
-    if args.from == args.to {
-        return Err(Failure::usage("--from and --to name the same context"));
-    }
-    let mut seen = unless_interrupted(Box::pin(look(args, session))).await?;
+    let between = Between::read(&args.between)?;
+    let mut seen = unless_interrupted(Box::pin(look(args, &between, session))).await?;
     let mut over = None;
     let sides = std::iter::once(&seen.target).chain(seen.source.iter());
     if let Some(unfinished) = moving::unfinished_of(sides) {
         over = Some(unfinished.epoch);
         refuse_alive(&unfinished, args.take_over)?;
         if !args.dry_run {
-            let (course, epoch) = Box::pin(put_in_order(args, unfinished, seen, ui)).await?;
+            let order = Box::pin(put_in_order(args, &between, unfinished, seen, ui));
+            let (course, epoch) = order.await?;
             over = (course == Course::Standby).then_some(epoch);
-            seen = unless_interrupted(Box::pin(look(args, session))).await?;
+            seen = unless_interrupted(Box::pin(look(args, &between, session))).await?;
         }
     }
+    let users = unless_interrupted(between.followers(args.timeout.0, session)).await?;
     let place = seen.target.facts.survey.place.clone();
     if promote::is_primary(&seen.target) {
-        ui.show(&PromotionView::already(&place))?;
-        return Ok(Exit::Done);
+        return already(args, &place, users, ui).await;
     }
     let plan = match plan(args, &seen) {
         Ok(plan) => plan,
@@ -81,38 +82,70 @@ async fn run(args: &FailoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit
             for sentence in seen.sight.sentences(seen.at) {
                 ui.note(&sentence);
             }
-            let text = format!("{place} cannot be promoted in place of {} now", args.from);
+            let text = format!(
+                "{place} cannot be promoted in place of {} now",
+                between.from
+            );
             let sides = ("the source", "the target");
             return one_side::refuse("FailoverRefusal", &refusal, sides, text, ui);
         }
     };
+    let users = users.as_ref();
     let patches = promotion_patches(&plan, &seen.target, seen.source.as_ref().ok());
-    let view = PromotionPlanView::new(&plan, &patches);
+    let view = PromotionPlanView::new(&plan, &patches, users.and_then(Followers::view));
     for sentence in seen.sight.sentences(seen.at) {
         ui.note(&sentence);
+    }
+    if let Some(users) = users {
+        users.warn(ui);
     }
     if args.dry_run {
         ui.show(&view)?;
         return Ok(Exit::Done);
     }
-    unless_interrupted(ask(args, &view, ui)).await?;
+    unless_interrupted(ask(args, &view, &between.cluster, ui)).await?;
+    drop(view);
     let limits = moving::limits(args.timeout);
     if plan.failover.is_none() {
-        return promote::carry_out(plan, seen.target, seen.source.ok(), limits, over, ui).await;
+        let (target, source) = (seen.target, seen.source.ok());
+        return promote::carry_out(plan, target, source, limits, over, users, ui).await;
     }
-    carry_out(plan, seen, limits, over, ui).await
+    carry_out(plan, seen, limits, over, (&between, users), ui).await
+}
+
+/// The database needs nothing; its users may.
+async fn already(
+    args: &FailoverArgs,
+    place: &Place,
+    users: Option<Followers<'_>>,
+    ui: &Ui,
+) -> Result<Exit, Failure> {
+    let view = PromotionView::already(place);
+    let Some(users) = users else {
+        ui.show(&view)?;
+        return Ok(Exit::Done);
+    };
+    moving::show_last(&view, ui)?;
+    if args.dry_run {
+        return Ok(Exit::Done);
+    }
+    users.catch_up(args.yes, ui).await
 }
 
 /// Opens the target, and the source as far as it answers.
-async fn look(args: &FailoverArgs, session: &Session<'_>) -> Result<Seen, Failure> {
-    let target = session.site(Some(&args.to)).await?;
-    let mut target = one_side::survey(&target, &args.cluster, Part::Target).await?;
+async fn look(
+    args: &FailoverArgs,
+    between: &Between<'_>,
+    session: &Session<'_>,
+) -> Result<Seen, Failure> {
+    let target = between.site(&between.to, session).await?;
+    let mut target = one_side::survey(&target, &between.cluster, Part::Target).await?;
     let target_place = target.facts.survey.place.clone();
-    let mut source = open_source(args, session, &target_place.namespace).await?;
+    let mut source = open_source(between, session, &target_place.namespace).await?;
     let place = match &source {
         Ok(side) => side.facts.survey.place.clone(),
         Err(_) => Place {
-            context: args.from.clone(),
+            context: between.from.clone(),
             ..target_place
         },
     };
@@ -143,17 +176,17 @@ async fn look(args: &FailoverArgs, session: &Session<'_>) -> Result<Seen, Failur
 
 /// A source that is gone is no error; a context that does not exist is one.
 async fn open_source(
-    args: &FailoverArgs,
+    between: &Between<'_>,
     session: &Session<'_>,
     namespace: &str,
 ) -> Result<one_side::Peer, Failure> {
-    let is_known = session.contexts().any(|context| context == args.from);
-    let site = match session.site(Some(&args.from)).await {
+    let is_known = session.contexts().any(|context| context == between.from);
+    let site = match session.site(Some(&between.from)).await {
         Ok(site) => site.in_namespace(namespace),
         Err(failure) if is_known => return Ok(Err(failure.in_one_line())),
         Err(failure) => return Err(failure),
     };
-    let opened = Box::pin(Side::open(site, &args.cluster, Part::Source)).await;
+    let opened = Box::pin(Side::open(site, &between.cluster, Part::Source)).await;
     Ok(opened.map_err(|error| chain_of(&error)))
 }
 
@@ -190,21 +223,24 @@ fn plan(args: &FailoverArgs, seen: &Seen) -> Result<PromotionPlan, Refusal> {
 }
 
 /// What may lose data is consented to by the cluster's name.
-async fn ask(args: &FailoverArgs, view: &PromotionPlanView<'_>, ui: &Ui) -> Result<(), Failure> {
+async fn ask(
+    args: &FailoverArgs,
+    view: &PromotionPlanView<'_>,
+    cluster: &str,
+    ui: &Ui,
+) -> Result<(), Failure> {
     if args.yes {
         return Ok(());
     }
-    let question = format!(
-        "Make {} primary there now? Type the cluster's name: ",
-        args.cluster
-    );
+    let question = format!("Make {cluster} primary there now? Type the cluster's name: ");
     let hint = "Look at the plan with --dry-run, then give --yes.";
-    consent::ask_for(&view.summary(), &question, &args.cluster, hint, ui).await
+    consent::ask_for(&view.summary(), &question, cluster, hint, ui).await
 }
 
 /// The target of a move that was left unfinished is put in order by itself: its other side may be gone.
 async fn put_in_order(
     args: &FailoverArgs,
+    between: &Between<'_>,
     unfinished: Unfinished,
     seen: Seen,
     ui: &Ui,
@@ -226,7 +262,7 @@ async fn put_in_order(
     let of = (unfinished.epoch, unfinished.record);
     let running = put_in_order_alone(seen.target, of, limits, interrupt, report);
     let ended = Box::pin(moving::interruptible(running, &interrupter, ui)).await;
-    ended.map_err(|error| moving::failure(&error, again(&seen.sight.place, &target)))
+    ended.map_err(|error| moving::failure(&error, again(between, &seen.sight.place, &target)))
 }
 
 async fn carry_out(
@@ -234,32 +270,36 @@ async fn carry_out(
     seen: Seen,
     limits: Limits,
     over: Option<Epoch>,
+    (between, users): (&Between<'_>, Option<&Followers<'_>>),
     ui: &Ui,
 ) -> Result<Exit, Failure> {
     let (source, target) = (seen.sight.place, plan.target.clone());
     let running = PromotionRun::new(plan, seen.target, seen.source.ok(), limits)
         .supplied(seen.supply)
         .taking_over(over);
-    let next = |standing| next(standing, &source, &target);
-    Box::pin(promote::see_through(running, next, ui)).await
+    let next = |standing| next(standing, between, (&source, &target));
+    Box::pin(promote::see_through(running, next, users, ui)).await
 }
 
 /// The same command takes its own unfinished run over.
-fn again(source: &Place, target: &Place) -> String {
-    format!("Run `{}` again.", source.command_toward("failover", target))
+fn again(between: &Between<'_>, source: &Place, target: &Place) -> String {
+    format!(
+        "Run `{}` again.",
+        between.command("failover", source, target)
+    )
 }
 
 /// Where things stand, and the one next command.
-fn next(standing: Standing, source: &Place, target: &Place) -> String {
+fn next(standing: Standing, between: &Between<'_>, (source, target): (&Place, &Place)) -> String {
     let (from, to) = (&source.context, &target.context);
-    let again = again(source, target);
+    let again = again(between, source, target);
     match standing {
         Standing::Unchanged => one_side::again(),
         Standing::Superseded => moving::taken_over(target, &source.status_command(Some(target))),
         Standing::Fenced => format!(
             "{from} was made a standby, and nobody is primary. {again} Where {from} answers again, `{}` compares both \
              sides.",
-            source.command_toward("abort", target)
+            between.command("abort", source, target)
         ),
         Standing::Held | Standing::BackAtSource => format!("Holds may be left. {again}"),
         Standing::PromotionUnknown => format!(

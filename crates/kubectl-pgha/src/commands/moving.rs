@@ -1,16 +1,23 @@
 //! What the commands that move a primary have in common: how long, what is told on the way, Ctrl-C, and how it ended.
 
 use std::pin::pin;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use pgha_core::diagnose::causes;
-use pgha_core::engine::{Interrupter, Limits, MoveError, Side, StepError};
+use pgha_core::engine::{
+    Interrupt, Interrupter, Limits, MoveError, Reporter, Side, StepError, interrupter,
+};
 use pgha_model::effect::Effect;
 use pgha_model::event::{Event, Standing};
+use pgha_model::login::Logins;
+use pgha_model::plan::Step;
 use pgha_model::record::{Action, MoveRecord};
 use pgha_model::site::Place;
 use pgha_model::unfinished::{Unfinished, find_unfinished};
+use tokio::sync::oneshot;
 
+use super::traffic::{Followed, Followers};
 use crate::args::Format;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -52,6 +59,55 @@ pub(crate) fn show_last(view: &impl View, ui: &Ui) -> Result<(), Failure> {
             .after_change()
             .hinting("The move itself is complete.")
     })
+}
+
+/// Sees a move to its end: tells what happens, counts each interruption, and has users follow as soon as the target is verified,
+/// while the rest of the move goes on.
+pub(crate) async fn see_through<T>(
+    kind: &'static str,
+    users: Option<&Followers<'_>>,
+    ui: &Ui,
+    carry_out: impl AsyncFnOnce(Interrupt, &mut Reporter<'_>) -> T,
+) -> (T, Followed) {
+    let (word, verified) = oneshot::channel();
+    let word = Mutex::new(Some(word));
+    let (interrupter, interrupt) = interrupter();
+    let mut report = |event: &Event| {
+        tell(kind, event, ui);
+        if is_verified(event) {
+            give(&word);
+        }
+    };
+    let moving = async {
+        let ended = interruptible(carry_out(interrupt, &mut report), &interrupter, ui).await;
+        // A move that never came so far has nobody wait for the word.
+        drop(word.lock().map(|mut word| word.take()));
+        ended
+    };
+    let following = async {
+        match users {
+            Some(users) => users.follow(verified, ui).await,
+            None => Followed::NotAsked,
+        }
+    };
+    Box::pin(async { tokio::join!(moving, following) }).await
+}
+
+/// The target takes writes, and everything that has to be so for users is.
+const fn is_verified(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::Settled {
+            step: Step::Verify,
+            ..
+        }
+    )
+}
+
+fn give(word: &Mutex<Option<oneshot::Sender<()>>>) {
+    let word = word.lock().ok().and_then(|mut word| word.take());
+    // Where nobody follows, nobody waits for it.
+    word.map(|word| word.send(()).ok());
 }
 
 /// Carries the work to its end and counts each interruption on the way.
@@ -168,10 +224,14 @@ pub(crate) fn taken_over(place: &Place, status: &str) -> String {
     )
 }
 
-/// A side was promoted and cannot be taken back, and yet no program is served.
-pub(crate) fn nobody_logs_in(target: &Place) -> Failure {
+/// The exit code of a side that was promoted and cannot be taken back; complains when no program is served all the same.
+pub(crate) fn complain_of_logins(logins: &Logins, target: &Place, ui: &Ui) -> Exit {
+    if !logins.all_fail() {
+        return Exit::Done;
+    }
     let hint = "The move itself is complete. Look at the users' Secrets (`kubectl pgha sync-secrets`), the pooler and the \
                 network policies of the new primary.";
     let text = format!("no user can log in to {target} over TCP");
-    Failure::stopped(Exit::Held, text, Effect::Applied).hinting(hint)
+    ui.complain(&Failure::stopped(Exit::Held, text, Effect::Applied).hinting(hint));
+    Exit::Held
 }

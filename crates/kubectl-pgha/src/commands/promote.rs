@@ -2,11 +2,9 @@
 
 use jiff::Timestamp;
 use pgha_core::clock;
-use pgha_core::engine::{
-    Limits, PromotionRun, Reporter, Side, compare_ends, interrupter, promotion_patches,
-};
+use pgha_core::engine::{Limits, PromotionRun, Reporter, Side, compare_ends, promotion_patches};
 use pgha_model::check::{Consent, DataLoss, PromotionFacts};
-use pgha_model::event::{Event, Standing};
+use pgha_model::event::Standing;
 use pgha_model::member::Role;
 use pgha_model::promotion::{PromotionPlan, plan_promotion};
 use pgha_model::record::Epoch;
@@ -15,6 +13,7 @@ use pgha_model::standstill::{Doubt, Standstill};
 
 use super::moving;
 use super::one_side::{self, Peer};
+use super::traffic::Followers;
 use crate::args::PromoteArgs;
 use crate::consent;
 use crate::exit::Exit;
@@ -85,7 +84,7 @@ async fn run(args: &PromoteArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit,
         }
     };
     let patches = promotion_patches(&plan, &seen.here, seen.peer.as_ref().ok());
-    let view = PromotionPlanView::new(&plan, &patches);
+    let view = PromotionPlanView::new(&plan, &patches, None);
     if args.step.dry_run {
         ui.show(&view)?;
         return Ok(Exit::Done);
@@ -95,7 +94,7 @@ async fn run(args: &PromoteArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit,
     // By force also past a move that nobody can finish: its other site may be gone.
     let over = moving::unfinished_of([&seen.here]).filter(|_| args.force);
     let over = over.map(|unfinished| unfinished.epoch);
-    carry_out(plan, seen.here, seen.peer.ok(), limits, over, ui).await
+    carry_out(plan, seen.here, seen.peer.ok(), limits, over, None, ui).await
 }
 
 /// Carries a plan out, from its first event to its exit code.
@@ -105,25 +104,25 @@ pub(super) async fn carry_out(
     peer: Option<Side>,
     limits: Limits,
     takes_over: Option<Epoch>,
+    users: Option<&Followers<'_>>,
     ui: &Ui,
 ) -> Result<Exit, Failure> {
     let (place, peer_place) = (plan.target.clone(), plan.source.clone());
     let running = PromotionRun::new(plan, here, peer, limits).taking_over(takes_over);
     let next = |standing| next(standing, &place, peer_place.as_ref());
-    Box::pin(see_through(running, next, ui)).await
+    Box::pin(see_through(running, next, users, ui)).await
 }
 
 /// Sees a promotion to its end; `next` says where things stand when it fails, and the one next command.
 pub(super) async fn see_through(
     running: PromotionRun,
     next: impl FnOnce(Standing) -> String,
+    users: Option<&Followers<'_>>,
     ui: &Ui,
 ) -> Result<Exit, Failure> {
-    let (interrupter, interrupt) = interrupter();
-    let mut report = |event: &Event| moving::tell("PromotionEvent", event, ui);
-    let report: &mut Reporter<'_> = &mut report;
-    let running = running.run(interrupt, report);
-    match Box::pin(moving::interruptible(running, &interrupter, ui)).await {
+    let work = async |interrupt, report: &mut Reporter<'_>| running.run(interrupt, report).await;
+    let (ended, followed) = moving::see_through("PromotionEvent", users, ui, work).await;
+    match ended {
         Ok(outcome) => {
             moving::show_last(&PromotionView::of(&outcome), ui)?;
             if let Some(failover) = &outcome.failover {
@@ -131,13 +130,11 @@ pub(super) async fn see_through(
                 let source = &failover.source.context;
                 ui.note(&format!("When {source} is back, run `{rejoin}`."));
             }
-            if !outcome.logins.all_fail() {
-                return Ok(Exit::Done);
-            }
-            ui.complain(&moving::nobody_logs_in(&outcome.target));
-            Ok(Exit::Held)
+            let served = moving::complain_of_logins(&outcome.logins, &outcome.target, ui);
+            Ok(followed.conclude(served, ui))
         }
         Err(error) => {
+            followed.conclude(Exit::Held, ui);
             let next = next(error.standing);
             Err(moving::failure(&error, next))
         }

@@ -13,8 +13,9 @@ use pgha_model::record::{Action, Epoch, MoveRecord};
 use pgha_model::site::Place;
 use pgha_model::unfinished::Unfinished;
 
+use super::between::Between;
 use super::unfinished::refuse_alive;
-use super::{moving, one_side, switchover};
+use super::{moving, one_side};
 use crate::args::RejoinArgs;
 use crate::consent;
 use crate::exit::Exit;
@@ -56,12 +57,8 @@ impl Keep for Folder {
 }
 
 async fn run(args: &RejoinArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, Failure> {
-    if args.from == args.to {
-        return Err(Failure::usage("--from and --to name the same context"));
-    }
-    let contexts = (args.from.as_str(), args.to.as_str());
-    let opened = switchover::open(&args.cluster, contexts, None, session);
-    let (source, target) = unless_interrupted(opened).await?;
+    let between = Between::read(&args.between)?;
+    let (source, target) = unless_interrupted(between.open(session)).await?;
     refuse_other(&source, &target)?;
     let place = source.facts.survey.place.clone();
     let over = take_over(args, &source, &target)?;
@@ -73,7 +70,7 @@ async fn run(args: &RejoinArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, 
         let page = summary(args, &source, &target);
         unless_interrupted(consent::ask(&page, "Make it a standby now?", ui)).await?;
     }
-    carry_out(args, source, target, over, ui).await
+    carry_out(args, &between, (source, target), over, ui).await
 }
 
 /// The primary must be one, and both must be sides of one service.
@@ -133,14 +130,14 @@ fn summary(args: &RejoinArgs, source: &Side, target: &Side) -> Page {
 fn folder(args: &RejoinArgs) -> PathBuf {
     args.keep.clone().unwrap_or_else(|| {
         let now = clock::now().strftime("%Y%m%d-%H%M%S");
-        PathBuf::from(format!("{}-lost-tail-{now}", args.cluster))
+        PathBuf::from(format!("{}-lost-tail-{now}", args.between.cluster))
     })
 }
 
 async fn carry_out(
     args: &RejoinArgs,
-    source: Side,
-    target: Side,
+    between: &Between<'_>,
+    (source, target): (Side, Side),
     over: Over,
     ui: &Ui,
 ) -> Result<Exit, Failure> {
@@ -165,26 +162,27 @@ async fn carry_out(
         }
         Err(RejoinError::NeedsRebuild(tail)) => {
             moving::show_last(&RejoinView::kept(&places.0, &tail), ui)?;
-            Err(needs_rebuild(&places))
+            Err(needs_rebuild(between, &places))
         }
         Err(RejoinError::Stopped(error)) => {
-            Err(moving::failure(&error, next(error.standing, &places)))
+            let next = next(error.standing, between, &places);
+            Err(moving::failure(&error, next))
         }
     }
 }
 
-fn needs_rebuild((source, target): &(Place, Place)) -> Failure {
+fn needs_rebuild(between: &Between<'_>, (source, target): &(Place, Place)) -> Failure {
     let text = format!("{source} has log of its own, and cannot follow as it is");
     let hint = format!(
         "It stays a standby. Look at what was kept, then run `{} --rebuild`.",
-        source.command_toward("rejoin", target)
+        between.command("rejoin", source, target)
     );
     Failure::stopped(Exit::Stopped, text, Effect::Applied).hinting(hint)
 }
 
 /// Where things stand, and the one next command.
-fn next(standing: Standing, (source, target): &(Place, Place)) -> String {
-    let again = source.command_toward(Action::Rejoin.name(), target);
+fn next(standing: Standing, between: &Between<'_>, (source, target): &(Place, Place)) -> String {
+    let again = between.command(Action::Rejoin.name(), source, target);
     match standing {
         Standing::Unchanged => one_side::again(),
         Standing::Superseded => moving::taken_over(source, &source.status_command(Some(target))),

@@ -1,21 +1,16 @@
 //! `kubectl pgha switchover`.
 
-use std::sync::Mutex;
-
 use pgha_core::clock;
-use pgha_core::engine::{
-    DeadlineJob, Limits, Reporter, Side, StepError, Switchover, interrupter, patches,
-};
+use pgha_core::engine::{DeadlineJob, Limits, Reporter, Side, StepError, Switchover, patches};
 use pgha_core::journal::JournalError;
 use pgha_core::permission::Role;
 use pgha_model::check::Consent;
-use pgha_model::event::{Event, Standing};
-use pgha_model::plan::{Plan, Step, plan_switchover};
-use pgha_model::site::{Part, Place};
-use pgha_nlb::SiteName;
-use tokio::sync::oneshot;
+use pgha_model::event::Standing;
+use pgha_model::plan::{Plan, plan_switchover};
+use pgha_model::site::Place;
 
-use super::traffic::{Followers, ServiceFile};
+use super::between::Between;
+use super::traffic::Followers;
 use super::{moving, one_side};
 use crate::args::SwitchoverArgs;
 use crate::consent;
@@ -34,47 +29,9 @@ pub(crate) fn main(args: &SwitchoverArgs, environment: &Environment) -> Exit {
     })
 }
 
-/// The cluster and the contexts that a move is between.
-struct Between<'a> {
-    cluster: &'a str,
-    contexts: (&'a str, &'a str),
-    /// Where the file says it.
-    namespace: Option<&'a str>,
-}
-
-fn between<'a>(
-    args: &'a SwitchoverArgs,
-    file: Option<&'a ServiceFile<'_>>,
-) -> Result<Between<'a>, Failure> {
-    let Some(file) = file else {
-        let from = args.from.as_deref().unwrap_or_default();
-        if from == args.to {
-            return Err(Failure::usage("--from and --to name the same context"));
-        }
-        return Ok(Between {
-            cluster: &args.cluster,
-            contexts: (from, &args.to),
-            namespace: None,
-        });
-    };
-    let (from, to) = file.service.pair(args.from.as_deref(), &args.to)?;
-    Ok(Between {
-        cluster: &to.cluster,
-        contexts: (&from.context, &to.context),
-        namespace: to.namespace.as_deref(),
-    })
-}
-
 async fn run(args: &SwitchoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, Failure> {
-    let read = |path| ServiceFile::read(path, &args.cluster);
-    let file = args.file.as_deref().map(read).transpose()?;
-    let Between {
-        cluster,
-        contexts,
-        namespace,
-    } = between(args, file.as_ref())?;
-    let opened = open(cluster, contexts, namespace, session);
-    let (source, target) = unless_interrupted(opened).await?;
+    let between = Between::read(&args.between)?;
+    let (source, target) = unless_interrupted(between.open(session)).await?;
     moving::refuse_unfinished(&[&source, &target])?;
     let deadline = args.deadline.job();
     unless_interrupted(refuse_unplaceable(deadline.as_ref(), &source)).await?;
@@ -84,12 +41,14 @@ async fn run(args: &SwitchoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Ex
     let plan = match plan_switchover(&source.facts, &target.facts, consent, clock::now()) {
         Ok(plan) => plan,
         Err(refusal) => {
-            let text = format!("{cluster} cannot be moved safely now");
+            let text = format!("{} cannot be moved safely now", between.cluster);
             let sides = ("source", "target");
             return one_side::refuse("SwitchoverRefusal", &refusal, sides, text, ui);
         }
     };
-    let users = unless_interrupted(users(file.as_ref(), args, session)).await?;
+    let users = unless_interrupted(between.followers(args.timeout.0, session)).await?;
+    // Users who could not follow stop a move that has not begun.
+    let users = users.map(Followers::refuse_unready).transpose()?;
     let planned = patches(&source, &target);
     let limits = moving::limits(args.timeout);
     let view = PlanView::new(
@@ -97,7 +56,7 @@ async fn run(args: &SwitchoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Ex
         &planned,
         deadline.as_ref(),
         limits.patience(),
-        users.as_ref().map(Followers::view),
+        users.as_ref().and_then(Followers::view),
     );
     if args.dry_run {
         ui.show(&view)?;
@@ -108,20 +67,9 @@ async fn run(args: &SwitchoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Ex
         unless_interrupted(consent::ask(&view.summary(), &question, ui)).await?;
     }
     drop(view);
-    carry_out(plan, (source, target), deadline, limits, users.as_ref(), ui).await
-}
-
-/// Who follows, seen before anything is changed: users who could not follow stop a move that has not begun.
-async fn users<'a>(
-    file: Option<&'a ServiceFile<'_>>,
-    args: &SwitchoverArgs,
-    session: &Session<'_>,
-) -> Result<Option<Followers<'a>>, Failure> {
-    let Some(file) = file else {
-        return Ok(None);
-    };
-    let to = SiteName::from(args.to.as_str());
-    file.followers(&to, args.timeout.0, session).await
+    let sides = (source, target);
+    let with = (&between, users.as_ref());
+    carry_out(plan, sides, deadline, limits, with, ui).await
 }
 
 /// Whether the Job that was asked for may be placed; asked before anything is changed.
@@ -145,86 +93,41 @@ pub(super) async fn refuse_unplaceable(
     .hinting("Ask for the role in manifests/rbac/deadline.yaml, or leave --deadline-image out."))
 }
 
-/// Carries a plan out, from its first event to its exit code. Users follow as soon as the target is verified, while the rest of
-/// the move goes on.
+/// Carries a plan out, from its first event to its exit code.
 pub(super) async fn carry_out(
     plan: Plan,
     (source, target): (Side, Side),
     deadline: Option<DeadlineJob>,
     limits: Limits,
-    users: Option<&Followers<'_>>,
+    (between, users): (&Between<'_>, Option<&Followers<'_>>),
     ui: &Ui,
 ) -> Result<Exit, Failure> {
     let (from, to) = (plan.source.clone(), plan.target.clone());
-    let (word, verified) = oneshot::channel();
-    let word = Mutex::new(Some(word));
-    let (interrupter, interrupt) = interrupter();
-    let mut report = |event: &Event| {
-        moving::tell("SwitchoverEvent", event, ui);
-        if is_verified(event) {
-            give(&word);
-        }
+    let work = async |interrupt, report: &mut Reporter<'_>| {
+        let moving = Switchover::new(plan, source, target, limits, interrupt, report);
+        Box::pin(moving.with_deadline(deadline).run()).await
     };
-    let report: &mut Reporter<'_> = &mut report;
-    let moving = Switchover::new(plan, source, target, limits, interrupt, report);
-    let moving = moving.with_deadline(deadline).run();
-    let moving = async {
-        let ended = Box::pin(moving::interruptible(moving, &interrupter, ui)).await;
-        // A move that never came so far has nobody wait for the word.
-        drop(word.lock().map(|mut word| word.take()));
-        ended
-    };
-    let following = async {
-        match users {
-            Some(users) => users.follow(verified, ui).await,
-            None => None,
-        }
-    };
-    let (ended, followed) = Box::pin(async { tokio::join!(moving, following) }).await;
-    // Users of a move that never came so far have not been told to follow.
-    let waiting = users.filter(|_| followed.is_none());
-    let left_behind = match (users, followed) {
-        (Some(users), Some(Err(because))) => Some(users.left_behind(&because)),
-        _ => None,
-    };
+    let (ended, followed) = moving::see_through("SwitchoverEvent", users, ui, work).await;
     match ended {
         Ok(outcome) => {
             moving::show_last(&OutcomeView::new(&outcome), ui)?;
-            let nobody = outcome.logins.all_fail();
-            let nobody = nobody.then(|| moving::nobody_logs_in(&outcome.target));
-            let complaints: Vec<_> = nobody.into_iter().chain(left_behind).collect();
-            for complaint in &complaints {
-                ui.complain(complaint);
-            }
-            Ok(if complaints.is_empty() {
-                Exit::Done
-            } else {
-                Exit::Held
-            })
+            let served = moving::complain_of_logins(&outcome.logins, &outcome.target, ui);
+            Ok(followed.conclude(served, ui))
         }
         Err(error) => {
-            if let Some(complaint) = &left_behind {
-                ui.complain(complaint);
-            }
-            let mut next = next(error.standing, &error.source, &from, &to);
+            let waiting = users.filter(|_| followed.is_not_asked());
+            followed.conclude(Exit::Held, ui);
+            let mut next = next(error.standing, &error.source, between, (&from, &to));
             if let Some(waiting) = waiting.filter(|_| may_be_primary(error.standing)) {
                 let command = waiting.command();
-                next = format!("{next} Once {} is primary, run `{command}`.", to.context);
+                next = format!(
+                    "{next} Once {} is primary, `{command}` moves its users by itself.",
+                    to.context
+                );
             }
             Err(moving::failure(&error, next))
         }
     }
-}
-
-/// The target takes writes, and everything that has to be so for users is.
-const fn is_verified(event: &Event) -> bool {
-    matches!(
-        event,
-        Event::Settled {
-            step: Step::Verify,
-            ..
-        }
-    )
 }
 
 /// Whether the target is primary, or may become it by what is run next.
@@ -239,42 +142,18 @@ const fn may_be_primary(standing: Standing) -> bool {
     }
 }
 
-fn give(word: &Mutex<Option<oneshot::Sender<()>>>) {
-    let word = word.lock().ok().and_then(|mut word| word.take());
-    // Where nobody follows, nobody waits for it.
-    word.map(|word| word.send(()).ok());
-}
-
-/// Looks at both sides of a service.
-pub(super) async fn open(
-    cluster: &str,
-    (from, to): (&str, &str),
-    namespace: Option<&str>,
-    session: &Session<'_>,
-) -> Result<(Side, Side), Failure> {
-    let (mut from, mut to) = tokio::try_join!(session.site(Some(from)), session.site(Some(to)))?;
-    if let Some(namespace) = namespace {
-        (from, to) = (from.in_namespace(namespace), to.in_namespace(namespace));
-    }
-    let (source, target) = Box::pin(async {
-        tokio::join!(
-            Side::open(from, cluster, Part::Source),
-            Side::open(to, cluster, Part::Target)
-        )
-    })
-    .await;
-    let source = source.map_err(|error| Failure::from(&error))?;
-    let target = target.map_err(|error| Failure::from(&error))?;
-    Ok((source, target))
-}
-
 /// Where things stand, and the one next command.
-fn next(standing: Standing, why: &StepError, source: &Place, target: &Place) -> String {
+fn next(
+    standing: Standing,
+    why: &StepError,
+    between: &Between<'_>,
+    (source, target): (&Place, &Place),
+) -> String {
     let (from, to) = (&source.context, &target.context);
     let status = source.status_command(Some(target));
     let (resume, abort) = (
-        source.command_toward("resume", target),
-        source.command_toward("abort", target),
+        between.command("resume", source, target),
+        between.command("abort", source, target),
     );
     match standing {
         Standing::Unchanged if unfinished(why) => {
@@ -328,7 +207,9 @@ fn unfinished(why: &StepError) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::BetweenArgs;
     use pgha_core::engine::MoveError;
+    use pgha_model::plan::Step;
 
     fn ended(standing: Standing, source: StepError) -> (Exit, String) {
         let place = |context: &str| Place {
@@ -342,12 +223,15 @@ mod tests {
             source: Box::new(source),
             undo: None,
         };
-        let hint = next(
-            error.standing,
-            &error.source,
-            &place("core1"),
-            &place("core2"),
-        );
+        let args = BetweenArgs {
+            cluster: "db".to_owned(),
+            file: None,
+            from: Some("core1".to_owned()),
+            to: "core2".to_owned(),
+        };
+        let between = Between::read(&args).unwrap();
+        let places = (&place("core1"), &place("core2"));
+        let hint = next(error.standing, &error.source, &between, places);
         let failure = moving::failure(&error, hint);
         let hint = failure
             .lines()

@@ -12,7 +12,7 @@ use std::time::Duration;
 use pgha_nlb::finding::Severity;
 use pgha_nlb::{Finding, Plan, Refusal, RouteState, SiteName};
 
-pub(crate) use self::following::{Followers, ServiceFile};
+pub(crate) use self::following::{Followed, Followers, ServiceFile};
 use self::probing::ask_once;
 use crate::args::{PlanArgs, ServiceArgs, ShowArgs, TrafficArgs, TrafficCommand, VerifyArgs};
 use crate::exit::Exit;

@@ -20,6 +20,8 @@ use pgha_model::record::{Action, Epoch};
 use pgha_model::site::{Part, Place};
 use pgha_model::unfinished::{Unfinished, Whereabouts, find_unfinished};
 
+use super::between::Between;
+use super::traffic::Followers;
 use super::{moving, one_side, promote, switchover};
 use crate::args::{ResumeArgs, TakeOverArgs};
 use crate::consent;
@@ -59,15 +61,16 @@ async fn run(
     session: &Session<'_>,
     ui: &Ui,
 ) -> Result<Exit, Failure> {
-    if args.from == args.to {
-        return Err(Failure::usage("--from and --to name the same context"));
-    }
-    let contexts = (args.from.as_str(), args.to.as_str());
-    let opened = switchover::open(&args.cluster, contexts, None, session);
-    let (source, target) = unless_interrupted(opened).await?;
+    let between = Between::read(&args.between)?;
+    let (source, target) = unless_interrupted(between.open(session)).await?;
+    // A move that is taken back has not moved its users.
+    let users = if action == Action::Abort {
+        None
+    } else {
+        unless_interrupted(between.followers(args.timeout.0, session)).await?
+    };
     let Some(unfinished) = find(&source, &target)? else {
-        ui.show(&UnfinishedView::none(&source.facts.survey.place))?;
-        return Ok(Exit::Done);
+        return nothing_unfinished(args, (&source, &target), users, ui).await;
     };
     refuse_rejoin(&unfinished, &source, &target)?;
     refuse_other_sides(&unfinished, &source, &target)?;
@@ -88,7 +91,12 @@ async fn run(
             .because(vec![pgha_core::diagnose::chain_of(&error)])
     })?;
     refuse_too_late(action, before, &places)?;
-    let view = UnfinishedView::new(&unfinished, action, before, &places);
+    let users = users.filter(|_| unfinished.began_as != Some(Action::Demote));
+    if let Some(users) = &users {
+        users.warn(ui);
+    }
+    let plans = users.as_ref().and_then(Followers::view);
+    let view = UnfinishedView::new(&unfinished, action, before, &places, plans);
     if !args.yes {
         let question = format!(
             "{} it now?",
@@ -100,10 +108,12 @@ async fn run(
         );
         unless_interrupted(consent::ask(&view.summary(), &question, ui)).await?;
     }
-    let (place, epoch) = take_over(restoration, &places, action, ui).await?;
+    drop(view);
+    let (place, epoch) = take_over(restoration, &between, &places, action, ui).await?;
     let service = Service {
         args,
-        contexts,
+        between: &between,
+        users: users.as_ref(),
         session,
         limits,
         epoch,
@@ -113,6 +123,27 @@ async fn run(
     service
         .go_on(action, unfinished.began_as, place, &places)
         .await
+}
+
+/// The database needs nothing; where it has moved before, its users may.
+async fn nothing_unfinished(
+    args: &TakeOverArgs,
+    (source, target): (&Side, &Side),
+    users: Option<Followers<'_>>,
+    ui: &Ui,
+) -> Result<Exit, Failure> {
+    let view = UnfinishedView::none(&source.facts.survey.place);
+    let has_moved = promote::is_primary(target) && !promote::is_primary(source);
+    match users.filter(|_| has_moved) {
+        None => {
+            ui.show(&view)?;
+            Ok(Exit::Done)
+        }
+        Some(users) => {
+            moving::show_last(&view, ui)?;
+            users.catch_up(args.yes, ui).await
+        }
+    }
 }
 
 /// Whoever goes on with a demotion wants two standbys.
@@ -218,6 +249,7 @@ fn refuse_too_late(
 
 async fn take_over(
     restoration: Restoration,
+    between: &Between<'_>,
     (source, target): &(Place, Place),
     action: Action,
     ui: &Ui,
@@ -232,7 +264,7 @@ async fn take_over(
         let next = if error.standing == Standing::Superseded {
             moving::taken_over(source, &status)
         } else {
-            let again = source.command_toward(action.name(), target);
+            let again = between.command(action.name(), source, target);
             format!("Look with `{status}`, then run `{again}` again.")
         };
         moving::failure(&error, next)
@@ -242,7 +274,9 @@ async fn take_over(
 /// Both sides, looked at anew.
 struct Service<'a> {
     args: &'a TakeOverArgs,
-    contexts: (&'a str, &'a str),
+    between: &'a Between<'a>,
+    /// Who follows once the target is primary.
+    users: Option<&'a Followers<'a>>,
     session: &'a Session<'a>,
     limits: Limits,
     /// In which both sides were put in order.
@@ -269,7 +303,7 @@ impl Service<'_> {
                 "{source} is primary as before, and nothing is held."
             )),
             (Action::Abort, Whereabouts::Nowhere) => {
-                self.promote((self.contexts.0, self.contexts.1)).await
+                self.promote((&self.between.from, &self.between.to)).await
             }
             (Action::Abort, Whereabouts::Target) => Err(Failure::stopped(
                 Exit::Stopped,
@@ -280,9 +314,14 @@ impl Service<'_> {
                 "It is primary, and {source} follows. To move back, run `{}`.",
                 target.command_toward("switchover", source)
             ))),
-            (_, Whereabouts::Target) => said(format!(
-                "{target} is primary, {source} follows, and nothing is held."
-            )),
+            (_, Whereabouts::Target) => {
+                let text = format!("{target} is primary, {source} follows, and nothing is held.");
+                let done = said(text)?;
+                match self.users {
+                    Some(users) => Ok(users.follow_now(self.ui).await.conclude(done, self.ui)),
+                    None => Ok(done),
+                }
+            }
             (_, Whereabouts::Source) if began_as == Some(Action::Switchover) => {
                 self.move_again().await
             }
@@ -292,7 +331,7 @@ impl Service<'_> {
             (_, Whereabouts::Nowhere) if began_as == Some(Action::Demote) => {
                 said(format!("{source} is a standby, as it was to become."))
             }
-            (_, Whereabouts::Nowhere) => self.promote((self.contexts.1, self.contexts.0)).await,
+            (_, Whereabouts::Nowhere) => self.promote((&self.between.to, &self.between.from)).await,
             (_, Whereabouts::Both) => Err(Failure::unexpected("both sides are primary")),
         }
     }
@@ -305,8 +344,7 @@ impl Service<'_> {
 
     async fn move_again(&self) -> Result<Exit, Failure> {
         let planned = await_plan(self.limits, async || {
-            let (source, target) =
-                switchover::open(&self.args.cluster, self.contexts, None, self.session).await?;
+            let (source, target) = self.between.open(self.session).await?;
             let plan = plan_switchover(&source.facts, &target.facts, self.consent(), clock::now());
             Ok(plan.map(|plan: Plan| (plan, source, target)))
         });
@@ -314,12 +352,13 @@ impl Service<'_> {
             Ok((plan, source, target)) => {
                 let deadline = self.deadline.clone();
                 let sides = (source, target);
-                switchover::carry_out(plan, sides, deadline, self.limits, None, self.ui).await
+                let with = (self.between, self.users);
+                switchover::carry_out(plan, sides, deadline, self.limits, with, self.ui).await
             }
             Err(refusal) => {
                 let text = format!(
                     "{} is in order, and cannot be moved safely now",
-                    self.args.cluster
+                    self.between.cluster
                 );
                 let sides = ("source", "target");
                 one_side::refuse("SwitchoverRefusal", &refusal, sides, text, self.ui)
@@ -330,10 +369,13 @@ impl Service<'_> {
     /// Promotes the first of two standbys when it is proved to hold everything that the second has.
     async fn promote(&self, (here, peer): (&str, &str)) -> Result<Exit, Failure> {
         let planned = await_plan(self.limits, async || {
-            let (here, peer) =
-                tokio::try_join!(self.session.site(Some(here)), self.session.site(Some(peer)))?;
-            let mut here = one_side::survey(&here, &self.args.cluster, Part::Target).await?;
-            let mut peer = one_side::survey(&peer, &self.args.cluster, Part::Source).await?;
+            let (here, peer) = tokio::try_join!(
+                self.between.site(here, self.session),
+                self.between.site(peer, self.session)
+            )?;
+            let cluster = &self.between.cluster;
+            let mut here = one_side::survey(&here, cluster, Part::Target).await?;
+            let mut peer = one_side::survey(&peer, cluster, Part::Source).await?;
             let at = clock::now();
             let limit = self.limits.proof.min(COMPARISON);
             let proof = Box::pin(compare_ends(&mut peer, &mut here, limit)).await;
@@ -348,12 +390,13 @@ impl Service<'_> {
         match unless_interrupted(planned).await? {
             Ok((plan, here, peer)) => {
                 let over = Some(self.epoch);
-                promote::carry_out(plan, here, Some(peer), self.limits, over, self.ui).await
+                let (limits, users) = (self.limits, self.users);
+                promote::carry_out(plan, here, Some(peer), limits, over, users, self.ui).await
             }
             Err(refusal) => {
                 let text = format!(
                     "{} at {here} cannot be promoted safely now",
-                    self.args.cluster
+                    self.between.cluster
                 );
                 let sides = ("the other side", "this side");
                 one_side::refuse("PromotionRefusal", &refusal, sides, text, self.ui)

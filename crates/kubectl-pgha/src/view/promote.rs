@@ -8,6 +8,7 @@ use pgha_model::standstill::Standstill;
 use serde::Serialize;
 
 use super::switchover::{add_results, add_steps, add_warnings, plan_page, step_names};
+use super::traffic::PlansView;
 use super::{API_VERSION, PlaceView};
 use crate::ui::{Detail, Page, Span, Style, View};
 
@@ -20,11 +21,19 @@ pub(crate) struct PromotionPlanView<'a> {
     #[serde(flatten)]
     plan: &'a PromotionPlan,
     patches: &'a [PlannedPatch],
+    /// What the move of the users will change; `None` where it is not asked for, or cannot be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    users: Option<PlansView<'a>>,
 }
 
 impl<'a> PromotionPlanView<'a> {
-    pub(crate) fn new(plan: &'a PromotionPlan, patches: &'a [PlannedPatch]) -> Self {
+    pub(crate) fn new(
+        plan: &'a PromotionPlan,
+        patches: &'a [PlannedPatch],
+        users: Option<PlansView<'a>>,
+    ) -> Self {
         Self {
+            users,
             api_version: API_VERSION,
             kind: "PromotionPlan",
             plan,
@@ -58,6 +67,9 @@ impl<'a> PromotionPlanView<'a> {
         page.blank();
         add_steps(&mut page, &plan.steps, |step| plan.purpose_of(step));
         add_warnings(&mut page, &plan.warnings);
+        if let Some(users) = &self.users {
+            users.add_to(&mut page);
+        }
         page
     }
 }

@@ -96,11 +96,7 @@ impl<'a> PlanView<'a> {
         page.line([Span::plain(self.deadline())]);
         add_warnings(&mut page, &plan.warnings);
         if let Some(users) = &self.users {
-            page.blank();
-            page.line([Span::plain(
-                "Users follow once the target is verified. As everything leads now, that changes:",
-            )]);
-            page.append(users.summary());
+            users.add_to(&mut page);
         }
         page
     }

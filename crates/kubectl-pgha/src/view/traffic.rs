@@ -290,6 +290,15 @@ impl<'a> PlansView<'a> {
         }
     }
 
+    /// Adds it to the page of the move that the users follow.
+    pub(crate) fn add_to(&self, page: &mut Page) {
+        page.blank();
+        let text =
+            "Users follow once the target is verified. As everything leads now, that changes:";
+        page.line([Span::plain(text)]);
+        page.append(self.summary());
+    }
+
     /// What is shown before consent is asked for.
     pub(crate) fn summary(&self) -> Page {
         let mut page = Page::default();

@@ -6,12 +6,13 @@ use pgha_model::unfinished::{Unfinished, Whereabouts};
 use serde::Serialize;
 
 use super::API_VERSION;
+use super::traffic::PlansView;
 use crate::ui::{Detail, Page, Span, View};
 
 /// What was found, or what came of it, line by line.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct UnfinishedView {
+pub(crate) struct UnfinishedView<'a> {
     api_version: &'static str,
     kind: &'static str,
     /// The epoch of the unfinished move.
@@ -19,9 +20,12 @@ pub(crate) struct UnfinishedView {
     epoch: Option<u64>,
     /// Full sentences.
     said: Vec<String>,
+    /// What the move of the users will change; `None` where it is not asked for, or cannot be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    users: Option<PlansView<'a>>,
 }
 
-impl UnfinishedView {
+impl<'a> UnfinishedView<'a> {
     /// There is none.
     pub(crate) fn none(place: &Place) -> Self {
         Self::said(format!("There is no unfinished move of {}.", place.cluster))
@@ -34,6 +38,7 @@ impl UnfinishedView {
             kind: "UnfinishedMove",
             epoch: None,
             said: vec![text],
+            users: None,
         }
     }
 
@@ -43,6 +48,7 @@ impl UnfinishedView {
         action: Action,
         place: Whereabouts,
         (source, target): &(Place, Place),
+        users: Option<PlansView<'a>>,
     ) -> Self {
         let found = match place {
             Whereabouts::Source => format!("{source} is primary, {target} is a standby."),
@@ -75,6 +81,7 @@ impl UnfinishedView {
         Self {
             epoch: Some(unfinished.epoch.0),
             said: vec![left, found, will],
+            users,
             ..Self::said(String::new())
         }
     }
@@ -85,11 +92,14 @@ impl UnfinishedView {
         for sentence in &self.said {
             page.line([Span::plain(sentence)]);
         }
+        if let Some(users) = &self.users {
+            users.add_to(&mut page);
+        }
         page
     }
 }
 
-impl View for UnfinishedView {
+impl View for UnfinishedView<'_> {
     fn page(&self, _detail: Detail) -> Page {
         self.summary()
     }

@@ -9,6 +9,9 @@ use crate::house::{BEFORE, House};
 const AFTER: &str = "https core1-pool\n";
 
 /// Postgres is primary at core1, where users are not yet.
+/// The database stays where it is in these tests.
+const ROLLBACK: [&str; 3] = ["rollback", "--yes", "--allow-standby"];
+
 fn moved() -> (FakeCluster, FakeCluster) {
     (cluster(&primary()), cluster(&standby()))
 }
@@ -98,10 +101,10 @@ fn users_are_moved_and_taken_back() {
     );
     let again = house.traffic(&["move", "--to", "core1"]);
     assert_words(&again, 0, &["were at core1 already"]);
-    let back = house.traffic(&["rollback", "--yes"]);
+    let back = house.traffic(&ROLLBACK);
     assert_words(&back, 0, &["was taken back"]);
     assert_eq!([house.table("a"), house.table("b")], [BEFORE; 2]);
-    let twice = house.traffic(&["rollback", "--yes"]);
+    let twice = house.traffic(&ROLLBACK);
     assert_words(&twice, 3, &["no move of the users of zitadel is recorded"]);
     assert_untouched(&[&core1, &core2]);
 }
@@ -148,13 +151,75 @@ fn a_site_that_is_gone_does_not_keep_its_users() {
     );
 }
 
+/// A rollback sends them back to where nothing can be written.
+#[test]
+fn users_are_not_taken_away_from_the_only_primary() {
+    let (core1, core2) = moved();
+    let mut house = House::new(&core1, &core2);
+    let ran = house.traffic(&["move", "--to", "core1", "--yes"]);
+    assert_eq!(ran.code, Some(0), "{ran}");
+    let words = ["Postgres at core1 is primary", "--allow-standby"];
+    assert_words(&house.traffic(&["rollback", "--yes"]), 3, &words);
+    assert_eq!([house.table("a"), house.table("b")], [AFTER; 2]);
+    // It may be what the users are taken back to.
+    house.bench.stop(1);
+    let ran = house.traffic(&["rollback", "--yes"]);
+    assert_words(
+        &ran,
+        0,
+        &["Site core2 (core2) was not seen", "was taken back"],
+    );
+    assert_eq!([house.table("a"), house.table("b")], [BEFORE; 2]);
+}
+
+/// A tool that died after the database's move, and before its users'.
+#[test]
+fn users_of_a_database_that_has_moved_catch_up() {
+    for verb in ["resume", "failover"] {
+        let house = house();
+        house.edit("context: core1,", "context: core1, namespace: prod,");
+        let file = house.file();
+        let file = file.to_str().unwrap();
+        let by = |rest: &[&str]| {
+            house
+                .bench
+                .run(&[&[verb, "zitadel", "-f", file], rest].concat())
+        };
+        let ran = by(&["--to", "core1"]);
+        assert_words(&ran, 3, &["there is no terminal to ask for consent at"]);
+        assert_eq!([house.table("a"), house.table("b")], [BEFORE; 2]);
+        let ran = by(&["--to", "core1", "--yes"]);
+        assert_words(&ran, 0, &["users have arrived"]);
+        assert_eq!([house.table("a"), house.table("b")], [AFTER; 2]);
+        house.write("a", "https maintenance\n");
+        let ran = by(&["--to", "core1", "--yes"]);
+        assert_eq!(ran.code, Some(3), "{ran}");
+        assert_eq!(house.table("a"), "https maintenance\n");
+    }
+}
+
+#[test]
+fn users_stay_where_the_database_is() {
+    let house = house();
+    house.edit("context: core1,", "context: core1, namespace: prod,");
+    let file = house.file();
+    let file = file.to_str().unwrap();
+    for verb in ["resume", "abort"] {
+        let ran = house
+            .bench
+            .run(&[verb, "zitadel", "-f", file, "--to", "core2", "--yes"]);
+        assert_words(&ran, 0, &["no unfinished move"]);
+        assert_eq!([house.table("a"), house.table("b")], [BEFORE; 2]);
+    }
+}
+
 #[test]
 fn silence_is_no_consent() {
     let house = house();
     let ran = house.traffic(&["move", "--to", "core1"]);
     assert_words(&ran, 3, &["there is no terminal to ask for consent at"]);
     assert_eq!([house.table("a"), house.table("b")], [BEFORE; 2]);
-    let ran = house.traffic(&["rollback", "--yes"]);
+    let ran = house.traffic(&ROLLBACK);
     assert_words(&ran, 3, &["no move of the users"]);
 }
 
@@ -170,11 +235,7 @@ fn routes_without_users_prove_nothing() {
         "traffic rollback",
     ];
     assert_words(&ran, 5, &words);
-    assert_words(
-        &house.traffic(&["rollback", "--yes"]),
-        0,
-        &["was taken back"],
-    );
+    assert_words(&house.traffic(&ROLLBACK), 0, &["was taken back"]);
     assert_eq!([house.table("a"), house.table("b")], [BEFORE; 2]);
 }
 
@@ -193,7 +254,7 @@ fn all_backends_or_none() {
         ],
     );
     assert_eq!([house.table("a"), house.table("b")], [BEFORE; 2]);
-    let ran = house.traffic(&["rollback", "--yes"]);
+    let ran = house.traffic(&ROLLBACK);
     assert_words(&ran, 3, &["no move of the users"]);
 }
 
@@ -219,7 +280,7 @@ fn a_move_that_was_killed_is_finished_or_taken_back() {
             assert_eq!([house.table("a"), house.table("b")], [AFTER; 2]);
         }
         // What the killed one had changed is taken back with the rest.
-        let ran = house.traffic(&["rollback", "--yes"]);
+        let ran = house.traffic(&ROLLBACK);
         assert_words(&ran, 0, &["was taken back"]);
         assert_eq!([house.table("a"), house.table("b")], [BEFORE; 2]);
     }
@@ -231,12 +292,12 @@ fn what_somebody_changed_since_is_not_overwritten() {
     let ran = house.traffic(&["move", "--to", "core1", "--yes"]);
     assert_eq!(ran.code, Some(0), "{ran}");
     house.write("a", "https maintenance\n");
-    let ran = house.traffic(&["rollback", "--yes"]);
+    let ran = house.traffic(&ROLLBACK);
     assert_words(&ran, 3, &["backend table-a is neither", "effect: nothing"]);
     assert_eq!(house.table("b"), AFTER);
     house.edit("id: table-a", "id: table-x");
     house.write("a", AFTER);
-    let ran = house.traffic(&["rollback", "--yes"]);
+    let ran = house.traffic(&ROLLBACK);
     assert_words(&ran, 3, &["no backend table-a any more"]);
 }
 

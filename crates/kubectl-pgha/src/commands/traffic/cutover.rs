@@ -136,18 +136,23 @@ impl<'a> Cutover<'a> {
         }
     }
 
-    /// Makes the changes after another one may have come between: what was seen before is looked at once more then.
+    /// Makes the changes some time after they were prepared, if they were: what is no longer as it was then is looked at anew.
     ///
     /// # Errors
-    /// As [`carry_out`](Self::carry_out).
-    pub(crate) async fn follow(&self, prepared: &Prepared, ui: &Ui) -> Result<Arrived, Failure> {
-        match self.carry_out(prepared, ui).await {
-            Err(failure) if matches!(failure.exit, Exit::Refused | Exit::Stopped) => {
-                let again = self.prepare().await?;
-                self.carry_out(&again, ui).await
+    /// As [`prepare`](Self::prepare) and [`carry_out`](Self::carry_out).
+    pub(crate) async fn follow(
+        &self,
+        prepared: Option<&Prepared>,
+        ui: &Ui,
+    ) -> Result<Arrived, Failure> {
+        if let Some(prepared) = prepared {
+            match self.carry_out(prepared, ui).await {
+                Err(failure) if matches!(failure.exit, Exit::Refused | Exit::Stopped) => {}
+                result => return result,
             }
-            result => result,
         }
+        let again = self.prepare().await?;
+        self.carry_out(&again, ui).await
     }
 
     /// What became of the users.

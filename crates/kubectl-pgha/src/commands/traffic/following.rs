@@ -7,8 +7,10 @@ use pgha_nlb::SiteName;
 use tokio::sync::oneshot::Receiver;
 
 use super::cutover::{Arrived, Cutover, Patience, Prepared};
+use crate::consent;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::interrupt::unless_interrupted;
 use crate::service::{Service, Traffic, build};
 use crate::session::Session;
 use crate::ui::{Span, Style, Ui, period};
@@ -20,7 +22,8 @@ const SAMPLES: u32 = 3;
 /// A service's file, with what moves its users where it names that.
 #[derive(Debug)]
 pub(crate) struct ServiceFile<'a> {
-    path: &'a Path,
+    /// Where it lies.
+    pub(crate) path: &'a Path,
     /// The service.
     pub(crate) service: Service,
     traffic: Option<Traffic>,
@@ -49,7 +52,7 @@ impl<'a> ServiceFile<'a> {
     /// Its users, looked at as far as can be before the move; `None` when the file says nothing of them.
     ///
     /// # Errors
-    /// They could not follow.
+    /// Nothing proves where they arrive, or there is no place for the record of their move.
     pub(crate) async fn followers(
         &self,
         to: &SiteName,
@@ -67,7 +70,7 @@ impl<'a> ServiceFile<'a> {
         };
         let what = (&self.service, traffic, self.path);
         let cutover = Cutover::new(what, to, None, settings, patience)?;
-        let prepared = cutover.prepare().await?;
+        let prepared = cutover.prepare().await;
         Ok(Some(Followers { cutover, prepared }))
     }
 }
@@ -76,13 +79,48 @@ impl<'a> ServiceFile<'a> {
 #[derive(Debug)]
 pub(crate) struct Followers<'a> {
     cutover: Cutover<'a>,
-    prepared: Prepared,
+    /// Why they could not follow as everything is now, where that was seen.
+    prepared: Result<Prepared, Failure>,
+}
+
+/// What became of the users of a move.
+#[derive(Debug)]
+pub(crate) enum Followed {
+    /// The move has none, or never came so far that they should follow.
+    NotAsked,
+    /// New users were answered by the site.
+    Arrived,
+    /// They were not seen to follow.
+    Behind(Failure),
 }
 
 impl Followers<'_> {
-    /// What would be changed.
-    pub(crate) fn view(&self) -> PlansView<'_> {
-        self.cutover.view(&self.prepared)
+    /// Refuses a move whose users could not follow. Where nobody takes writes that is no reason to stay there: see
+    /// [`warn`](Self::warn).
+    ///
+    /// # Errors
+    /// They could not.
+    pub(crate) fn refuse_unready(self) -> Result<Self, Failure> {
+        match self.prepared {
+            Ok(_) => Ok(self),
+            Err(because) => Err(because),
+        }
+    }
+
+    /// Tells of users who could not follow as everything is now.
+    pub(crate) fn warn(&self, ui: &Ui) {
+        if let Err(because) = &self.prepared {
+            let why = because.in_one_line();
+            ui.note(&format!(
+                "The users could not follow as everything is now, and the database comes first: {why}."
+            ));
+        }
+    }
+
+    /// What would be changed; `None` where that cannot be told.
+    pub(crate) fn view(&self) -> Option<PlansView<'_>> {
+        let prepared = self.prepared.as_ref().ok()?;
+        Some(self.cutover.view(prepared))
     }
 
     /// The command that moves them by itself.
@@ -90,18 +128,41 @@ impl Followers<'_> {
         self.cutover.command()
     }
 
-    /// Waits for the word that the target is verified, and follows; `None` when it never comes.
-    pub(crate) async fn follow(
-        &self,
-        verified: Receiver<()>,
-        ui: &Ui,
-    ) -> Option<Result<Arrived, Failure>> {
-        verified.await.ok()?;
-        let followed = Box::pin(self.cutover.follow(&self.prepared, ui)).await;
-        if let Ok(arrived) = &followed {
-            self.tell(arrived, ui);
+    /// Waits for the word that the target is verified, and follows.
+    pub(crate) async fn follow(&self, verified: Receiver<()>, ui: &Ui) -> Followed {
+        match verified.await {
+            Ok(()) => self.follow_now(ui).await,
+            Err(_never) => Followed::NotAsked,
         }
-        Some(followed)
+    }
+
+    /// Follows a target that is primary already.
+    pub(crate) async fn follow_now(&self, ui: &Ui) -> Followed {
+        let prepared = self.prepared.as_ref().ok();
+        match Box::pin(self.cutover.follow(prepared, ui)).await {
+            Ok(arrived) => {
+                self.tell(&arrived, ui);
+                Followed::Arrived
+            }
+            Err(because) => Followed::Behind(self.left_behind(&because)),
+        }
+    }
+
+    /// Sees the users of a database that has moved before to its site: asks first where something is to be changed.
+    ///
+    /// # Errors
+    /// Nobody agreed to it, or what would be changed cannot be told.
+    pub(crate) async fn catch_up(self, yes: bool, ui: &Ui) -> Result<Exit, Failure> {
+        let ready = self.refuse_unready()?;
+        if let Some(view) = ready.view().filter(|_| !yes && !ready.are_there()) {
+            let question = "The database is there already. Move its users now?";
+            unless_interrupted(consent::ask(&view.summary(), question, ui)).await?;
+        }
+        Ok(ready.follow_now(ui).await.conclude(Exit::Done, ui))
+    }
+
+    fn are_there(&self) -> bool {
+        self.prepared.as_ref().is_ok_and(Prepared::is_there)
     }
 
     fn tell(&self, arrived: &Arrived, ui: &Ui) {
@@ -118,10 +179,28 @@ impl Followers<'_> {
     }
 
     /// What is to be told of users who did not follow.
-    pub(crate) fn left_behind(&self, because: &Failure) -> Failure {
+    fn left_behind(&self, because: &Failure) -> Failure {
         let text = "the database has moved, and its users have not been seen to follow";
         let failure = Failure::stopped(Exit::Held, text, because.effect());
         let hint = format!("Run `{}`.", self.command());
         failure.because(because.chain()).hinting(hint)
+    }
+}
+
+impl Followed {
+    /// The exit code of a move that is complete otherwise; complains of users who were left behind.
+    pub(crate) fn conclude(self, otherwise: Exit, ui: &Ui) -> Exit {
+        match self {
+            Self::NotAsked | Self::Arrived => otherwise,
+            Self::Behind(failure) => {
+                ui.complain(&failure);
+                Exit::Held
+            }
+        }
+    }
+
+    /// Whether they have not been told to follow.
+    pub(crate) const fn is_not_asked(&self) -> bool {
+        matches!(self, Self::NotAsked)
     }
 }

@@ -79,7 +79,14 @@ async fn take_back(args: &RollbackArgs, settings: &Settings, ui: &Ui) -> Result<
             .hinting("Run `kubectl pgha traffic move --to SITE` to send them to a site."));
     };
     let within = args.service.within();
-    let receipts = unless_interrupted(what_was_made(&traffic, &record, within)).await?;
+    let receipts = unless_interrupted(async {
+        if !args.allow_standby {
+            let session = Session::open(settings)?;
+            primary::refuse_leaving(&service, &record.to, &session, ui).await?;
+        }
+        what_was_made(&traffic, &record, within).await
+    })
+    .await?;
     if !args.yes {
         let page = PlansView::new(&service, &record.to, &[], &record.plans).summary();
         let question = format!("Take this back, which was begun at {}?", record.begun);

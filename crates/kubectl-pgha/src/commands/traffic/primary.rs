@@ -13,6 +13,8 @@ use crate::service::{Service, Site};
 use crate::session::Session;
 use crate::ui::Ui;
 
+const HINT: &str = "Move the database first (`kubectl pgha switchover`), or give --allow-standby.";
+
 /// Refuses to send users to a site that is not seen to be the only primary. A site that cannot be seen is told of: it may
 /// be why the users are moved.
 pub(super) async fn refuse_standby(
@@ -21,20 +23,8 @@ pub(super) async fn refuse_standby(
     session: &Session<'_>,
     ui: &Ui,
 ) -> Result<(), Failure> {
-    let hint = "Move the database first (`kubectl pgha switchover`), or give --allow-standby.";
-    let refuse = |text: String| Failure::refused(text).hinting(hint);
-    let looked = service.sites.iter().map(|site| async move {
-        let part = if site.name == *to {
-            Part::Target
-        } else {
-            Part::Source
-        };
-        (site, look(site, part, session).await)
-    });
-    let mut seen = join_all(looked).await;
-    // What is wrong with the site that users shall reach is told before what is wrong elsewhere.
-    seen.sort_by_key(|(site, _)| site.name != *to);
-    for (site, seen) in seen {
+    let refuse = |text: String| Failure::refused(text).hinting(HINT);
+    for (site, seen) in look_at_all(service, to, session).await {
         let Site { name, context, .. } = site;
         match (name == to, seen) {
             (true, Ok(true)) | (false, Ok(false)) => {}
@@ -58,6 +48,48 @@ pub(super) async fn refuse_standby(
         }
     }
     Ok(())
+}
+
+/// Refuses to take users away from the only primary. Where that is not seen, they may have been moved by mistake.
+pub(super) async fn refuse_leaving(
+    service: &Service,
+    from: &SiteName,
+    session: &Session<'_>,
+    ui: &Ui,
+) -> Result<(), Failure> {
+    let seen = look_at_all(service, from, session).await;
+    for (site, seen) in &seen {
+        if let Err(because) = seen {
+            let Site { name, context, .. } = site;
+            ui.note(&format!("Site {name} ({context}) was not seen: {because}."));
+        }
+    }
+    let is_only_primary =
+        |(site, seen): &(&Site, Result<bool, String>)| *seen == Ok(site.name == *from);
+    if !seen.iter().all(is_only_primary) {
+        return Ok(());
+    }
+    let text = format!("Postgres at {from} is primary, and nowhere else: its users belong there");
+    Err(Failure::refused(text).hinting(HINT))
+}
+
+/// Whether each site's leader takes writes; the one that the users shall reach, or leave, comes first.
+async fn look_at_all<'a>(
+    service: &'a Service,
+    first: &SiteName,
+    session: &Session<'_>,
+) -> Vec<(&'a Site, Result<bool, String>)> {
+    let looked = service.sites.iter().map(|site| async move {
+        let part = if site.name == *first {
+            Part::Target
+        } else {
+            Part::Source
+        };
+        (site, look(site, part, session).await)
+    });
+    let mut seen = join_all(looked).await;
+    seen.sort_by_key(|(site, _)| site.name != *first);
+    seen
 }
 
 /// Whether a site's leader takes writes.
