@@ -92,9 +92,11 @@ fn install() -> Result<PathBuf> {
     }
     part::say(&format!("== install cargo-deny {VERSION}"));
     let mut install = Command::new("cargo");
+    // It runs for a second: to optimise it takes longer than it would ever save.
     install.args([
         "install",
         "--quiet",
+        "--debug",
         "--locked",
         "--no-default-features",
         "--root",
