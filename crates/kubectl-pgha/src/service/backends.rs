@@ -8,6 +8,7 @@ use pgha_nlb_exec::Exec;
 use pgha_nlb_haproxy_git::HaproxyGit;
 use pgha_nlb_haproxy_runtime::HaproxyRuntime;
 use pgha_nlb_manual::{Manual, Tell};
+use pgha_nlb_powerdns::PowerDns;
 use pgha_nlb_probe::HttpProbe;
 use serde::Deserialize;
 
@@ -23,6 +24,8 @@ pub(crate) enum Entry {
     HaproxyGit(pgha_nlb_haproxy_git::Settings),
     /// HAProxy's runtime API.
     HaproxyRuntime(pgha_nlb_haproxy_runtime::Settings),
+    /// Record sets of a zone of PowerDNS.
+    Powerdns(pgha_nlb_powerdns::Settings),
     /// A program.
     Exec(pgha_nlb_exec::Settings),
     /// A person.
@@ -88,6 +91,12 @@ fn backend(
         }
         Entry::HaproxyRuntime(settings) => {
             Box::new(HaproxyRuntime::new(settings.clone()).map_err(|error| bad(&error))?)
+        }
+        Entry::Powerdns(settings) => {
+            let mut settings = settings.clone();
+            settings.api_key_file = folder.join(settings.api_key_file);
+            settings.ca_file = settings.ca_file.map(|file| folder.join(file));
+            Box::new(PowerDns::new(settings).map_err(|error| bad(&error))?)
         }
         Entry::Exec(settings) => {
             let mut settings = settings.clone();

@@ -1,0 +1,256 @@
+//! Moves users by record sets of a zone, through PowerDNS' HTTP API (authoritative server, `api=yes`).
+//!
+//! All records of all routes change in one request, which PowerDNS makes one transaction. It compares nothing before it writes,
+//! so between the last look and the write there is a moment in which another writer is not seen; what was written is read
+//! back, and that alone tells what became of a request whose answer was lost.
+
+mod api;
+mod backend;
+
+mod records;
+mod zone;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use http::Uri;
+use http::uri::Scheme;
+use pgha_nlb::{BackendId, RouteName, SiteName, SiteValues};
+use serde::Deserialize;
+
+pub use backend::PowerDns;
+pub use records::Records;
+
+/// The longest lifetime that resolvers know, in seconds (RFC 2181, section 8).
+const LONGEST: u32 = 0x7fff_ffff;
+
+/// One zone of one server.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Settings {
+    /// The backend's name.
+    pub id: BackendId,
+    /// Where its API listens: `https://dns.example:8081`, with a path where a proxy has it under one.
+    pub url: String,
+    /// What the API calls the server.
+    #[serde(default = "localhost")]
+    pub server: String,
+    /// The zone that the records are in.
+    pub zone: String,
+    /// A file with nothing but the key of the API, which nobody else may read.
+    pub api_key_file: PathBuf,
+    /// Who is believed to sign the server's certificate; the system's store when it is left out.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
+    /// Whether the key may be sent in the clear to another machine.
+    #[serde(default)]
+    pub allow_cleartext: bool,
+    /// How long resolvers may keep what a move wrote, in seconds.
+    pub ttl: u32,
+    /// The routes.
+    pub routes: Vec<RouteSettings>,
+}
+
+/// One route.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RouteSettings {
+    /// Its name.
+    pub name: RouteName,
+    /// The name that users look up.
+    pub record: String,
+    /// What it leads to at each site.
+    pub sites: BTreeMap<SiteName, Records>,
+}
+
+/// Settings that no backend can be made from.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("traffic backend {id}: {because}")]
+pub struct BadSettings {
+    /// The backend.
+    pub id: BackendId,
+    /// What is wrong.
+    pub because: String,
+}
+
+fn localhost() -> String {
+    "localhost".to_owned()
+}
+
+/// A route that makes sense.
+#[derive(Clone, Debug)]
+pub(crate) struct Named {
+    pub(crate) name: RouteName,
+    /// In small letters, with its last dot.
+    pub(crate) record: String,
+    pub(crate) sites: BTreeMap<SiteName, Records>,
+    pub(crate) values: SiteValues,
+}
+
+impl Settings {
+    /// Where the API is, and whether the key goes there in the clear over a network.
+    fn server(&self) -> Result<(Uri, bool), String> {
+        let url: Uri = self
+            .url
+            .parse()
+            .map_err(|error| format!("its url: {error}"))?;
+        let host = url.host().ok_or("its url names no host")?;
+        let authority = url.authority().map_or("", |authority| authority.as_str());
+        if authority.contains('@') || url.query().is_some() {
+            return Err("its url holds a user name or a question".to_owned());
+        }
+        let is_http = match url.scheme() {
+            Some(scheme) if *scheme == Scheme::HTTPS => false,
+            Some(scheme) if *scheme == Scheme::HTTP => true,
+            _ => return Err("its url begins with http:// or https://".to_owned()),
+        };
+        let is_clear = is_http && !is_loopback(host);
+        if is_clear && !self.allow_cleartext {
+            return Err(format!(
+                "the key would go to {host} in the clear: use https://, or say `allowCleartext: true`"
+            ));
+        }
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        if self.server.is_empty() || !self.server.chars().all(is_allowed) {
+            return Err("its server is of letters, digits and `-_.`".to_owned());
+        }
+        Ok((url, is_clear))
+    }
+
+    /// The zone and the routes in it.
+    fn routes(&self) -> Result<(String, Vec<Named>), String> {
+        let zone = records::name(&self.zone).ok_or("its zone is no name")?;
+        // PowerDNS takes more, and shows another number.
+        if self.ttl > LONGEST {
+            return Err(format!("its ttl is longer than {LONGEST} s"));
+        }
+        let mut routes: Vec<Named> = Vec::new();
+        for route in &self.routes {
+            let record = records::name(&route.record)
+                .filter(|record| *record == zone || record.ends_with(&format!(".{zone}")))
+                .ok_or_else(|| format!("`{}` is no name in zone {zone}", route.record))?;
+            if routes.iter().any(|other| other.name == route.name) {
+                return Err(format!("two routes are called {}", route.name));
+            }
+            // One set cannot change twice in one request.
+            if let Some(other) = routes.iter().find(|other| other.record == record) {
+                return Err(format!(
+                    "routes {} and {} are one and the same record: name one of them",
+                    other.name, route.name
+                ));
+            }
+            let sites = route.sites.iter();
+            let values = sites.map(|(site, records)| (site.clone(), records.to_string()));
+            routes.push(Named {
+                name: route.name.clone(),
+                record,
+                values: SiteValues::new(values).map_err(|error| error.to_string())?,
+                sites: route.sites.clone(),
+            });
+        }
+        Ok((zone, routes))
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let host = host.trim_matches(['[', ']']);
+    let address = host.parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn settings() -> Value {
+        json!({
+            "id": "dns", "url": "https://dns.example:8081", "zone": "Example.org", "apiKeyFile": "key", "ttl": 30,
+            "routes": [
+                {"name": "https", "record": "login.example.org",
+                 "sites": {"core1": {"a": ["192.0.2.1"]}, "core2": {"a": ["192.0.2.2"]}}},
+                {"name": "api", "record": "API.example.org.",
+                 "sites": {"core1": {"cname": "lb.core1.example"}, "core2": {"cname": "lb.core2.example"}}},
+            ],
+        })
+    }
+
+    fn refusal(pointer: &str, value: Value) -> String {
+        let mut settings = settings();
+        settings["server"] = json!("localhost");
+        *settings.pointer_mut(pointer).unwrap() = value;
+        let settings: Settings = serde_json::from_value(settings).unwrap();
+        PowerDns::new(settings).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn names_are_absolute_and_in_small_letters() {
+        let settings: Settings = serde_json::from_value(settings()).unwrap();
+        assert_eq!(settings.server, "localhost");
+        let (zone, routes) = settings.routes().unwrap();
+        assert_eq!(
+            (zone.as_str(), routes[1].record.as_str()),
+            ("example.org.", "api.example.org.")
+        );
+        assert_eq!(
+            routes[1].values.value(&"core1".into()),
+            Some("CNAME lb.core1.example.")
+        );
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused() {
+        for (pointer, value, words) in [
+            ("/url", json!("dns.example"), "url"),
+            ("/url", json!("ftp://dns.example"), "begins with"),
+            ("/url", json!("https://me:key@dns.example"), "user name"),
+            ("/url", json!("https://dns.example/?key=x"), "question"),
+            ("/url", json!("http://dns.example:8081"), "allowCleartext"),
+            ("/url", json!("http://127.0.0.1.example"), "allowCleartext"),
+            ("/server", json!("../x"), "server"),
+            ("/zone", json!("a/b"), "zone"),
+            ("/ttl", json!(2_147_483_648_u32), "ttl"),
+            (
+                "/routes/0/record",
+                json!("login.other.org"),
+                "no name in zone",
+            ),
+            (
+                "/routes/0/record",
+                json!("loginexample.org"),
+                "no name in zone",
+            ),
+            ("/routes/0/name", json!("api"), "called api"),
+            ("/routes/0/record", json!("api.example.org"), "same record"),
+            (
+                "/routes/0/sites/core1",
+                json!({"a": ["192.0.2.2"]}),
+                "both called",
+            ),
+        ] {
+            let said = refusal(pointer, value);
+            assert!(said.contains(words), "{pointer}: {said}");
+        }
+    }
+
+    #[test]
+    fn the_key_may_go_in_the_clear_on_this_machine_or_when_somebody_says_so() {
+        let is_clear = |url: &str, allow: bool| {
+            let mut settings = settings();
+            settings["url"] = json!(url);
+            settings["allowCleartext"] = json!(allow);
+            let settings: Settings = serde_json::from_value(settings).unwrap();
+            settings.server().unwrap().1
+        };
+        for url in [
+            "http://127.0.0.1:8081",
+            "http://[::1]:8081",
+            "http://localhost",
+        ] {
+            assert!(!is_clear(url, false), "{url}");
+        }
+        assert!(is_clear("http://192.0.2.53", true));
+        assert!(!is_clear("https://192.0.2.53", true));
+    }
+}
