@@ -20,6 +20,7 @@ const EDGES: &[(&str, &str)] = &[
     ("kubectl-pgha", "pgha-nlb"),
     ("pgha-core", "pgha-nlb"),
     ("pgha-nlb", "pgha-model"),
+    ("pgha-dns", "pgha-nlb"),
     ("pgha-sim", "pgha-core"),
     ("pgha-sim", "pgha-model"),
     ("pgha-sim", "pgha-testkit"),
@@ -58,6 +59,7 @@ const PURE: &[(&str, &[&str])] = &[
     ),
     ("pgha-judge", &["serde", "serde_json", "insta", "proptest"]),
     ("pgha-haproxy", &["serde"]),
+    ("pgha-dns", &["serde", "serde_json"]),
     (
         "pgha-nlb",
         &[
@@ -120,7 +122,8 @@ fn direct_dependencies(root: &Path) -> Result<BTreeMap<String, BTreeSet<String>>
 fn is_allowed(from: &str, to: &str) -> bool {
     let is_backend = |name: &str| name.starts_with("pgha-nlb-");
     EDGES.contains(&(from, to))
-        || (is_backend(from) && ["pgha-haproxy", "pgha-nlb", "pgha-model"].contains(&to))
+        || (is_backend(from)
+            && ["pgha-dns", "pgha-haproxy", "pgha-nlb", "pgha-model"].contains(&to))
         || (is_backend(to) && from == "kubectl-pgha")
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use pgha_dns::{BadRecords, Kind, Records};
 use pgha_model::effect::Effect;
 use pgha_nlb::plan::{Gate, gate, plan_to_site};
 use pgha_nlb::state::Held;
@@ -13,9 +14,8 @@ use pgha_nlb::{
 };
 
 use crate::api::Api;
-use crate::records::Records;
 use crate::zone::{Zone, is_ttl, longest, ttl_of, ttls};
-use crate::{BadSettings, Named, Settings};
+use crate::{BadSettings, Settings};
 
 /// Users who looked a name up wait up to its TTL; more than this is long, in seconds.
 const LONG: u32 = 60;
@@ -28,7 +28,6 @@ pub struct PowerDns {
     settings: Settings,
     api: Api,
     is_clear: bool,
-    routes: Vec<Named>,
 }
 
 impl PowerDns {
@@ -42,14 +41,18 @@ impl PowerDns {
             BadSettings { id, because }
         };
         let (url, is_clear) = settings.server().map_err(bad)?;
-        let (zone, routes) = settings.routes().map_err(bad)?;
+        settings.check_routes().map_err(bad)?;
         let (key_file, ca_file) = (settings.api_key_file.clone(), settings.ca_file.clone());
-        let api = Api::new(url, (&settings.server, &zone), key_file, ca_file);
+        let api = Api::new(
+            url,
+            (&settings.server, settings.zone.as_str()),
+            key_file,
+            ca_file,
+        );
         Ok(Self {
             settings,
             api,
             is_clear,
-            routes,
         })
     }
 
@@ -65,8 +68,13 @@ impl PowerDns {
 
     fn state(&self, zone: &Zone) -> RouteState {
         RouteState {
-            fence: zone.fence(&self.routes).into(),
-            routes: self.routes.iter().map(|route| zone.route(route)).collect(),
+            fence: zone.fence(&self.settings.routes).into(),
+            routes: self
+                .settings
+                .routes
+                .iter()
+                .map(|route| zone.route(route))
+                .collect(),
             documents: Vec::new(),
         }
     }
@@ -83,7 +91,7 @@ impl PowerDns {
         if let Some(seen) = foreign(zone) {
             return Err(unfit(seen, FOREIGN));
         }
-        let body = zone.patch(changes, &self.routes);
+        let body = zone.patch(changes, &self.settings.routes);
         let body = body.map_err(|seen| unfit(seen, "Plan again."))?;
         let written = self.api.patch(tried, &body, within).await;
         if let Err(error) = written {
@@ -138,8 +146,9 @@ impl PowerDns {
         };
         let records = |text: &str| text.parse::<Records>();
         let both = records(&change.from).and_then(|from| Ok((from, records(&change.to)?)));
-        let (from, to) = both.map_err(|seen| unfit(seen, "Put the records in order by hand."))?;
-        if from.has("CNAME") != to.has("CNAME") {
+        let bad = |seen: BadRecords| unfit(seen.to_string(), "Put the records in order by hand.");
+        let (from, to) = both.map_err(bad)?;
+        if from.has(Kind::Cname) != to.has(Kind::Cname) {
             let seen = format!("`{from}` and `{to}` are a name and addresses");
             let advice = "Give the route either a `cname` at each site or addresses at each.";
             return Err(unfit(seen, advice));
@@ -269,7 +278,11 @@ impl Cutover for PowerDns {
         for route in &mut bare.routes {
             route.places.retain(|place| !is_ttl(&place.at));
         }
-        let routes = self.routes.iter().map(|route| (&route.name, &route.values));
+        let routes = self
+            .settings
+            .routes
+            .iter()
+            .map(|route| (&route.name, &route.sites));
         let mut changes = Vec::new();
         for change in plan_to_site(&bare, to, routes)? {
             let lifetimes = self.lifetimes(&change, seen)?;

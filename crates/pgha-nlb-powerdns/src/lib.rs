@@ -6,20 +6,17 @@
 
 mod api;
 mod backend;
-
-mod records;
 mod zone;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use http::Uri;
 use http::uri::Scheme;
-use pgha_nlb::{BackendId, RouteName, SiteName, SiteValues};
+use pgha_dns::{DnsName, records_of_sites};
+use pgha_nlb::{BackendId, RouteName, SiteValues};
 use serde::Deserialize;
 
 pub use backend::PowerDns;
-pub use records::Records;
 
 /// The longest lifetime that resolvers know, in seconds (RFC 2181, section 8).
 const LONGEST: u32 = 0x7fff_ffff;
@@ -36,7 +33,7 @@ pub struct Settings {
     #[serde(default = "localhost")]
     pub server: String,
     /// The zone that the records are in.
-    pub zone: String,
+    pub zone: DnsName,
     /// A file with nothing but the key of the API, which nobody else may read.
     pub api_key_file: PathBuf,
     /// Who is believed to sign the server's certificate; the system's store when it is left out.
@@ -58,9 +55,10 @@ pub struct RouteSettings {
     /// Its name.
     pub name: RouteName,
     /// The name that users look up.
-    pub record: String,
-    /// What it leads to at each site.
-    pub sites: BTreeMap<SiteName, Records>,
+    pub record: DnsName,
+    /// The records of each site, written as one value: `A 192.0.2.1; AAAA 2001:db8::1`.
+    #[serde(deserialize_with = "records_of_sites")]
+    pub sites: SiteValues,
 }
 
 /// Settings that no backend can be made from.
@@ -75,16 +73,6 @@ pub struct BadSettings {
 
 fn localhost() -> String {
     "localhost".to_owned()
-}
-
-/// A route that makes sense.
-#[derive(Clone, Debug)]
-pub(crate) struct Named {
-    pub(crate) name: RouteName,
-    /// In small letters, with its last dot.
-    pub(crate) record: String,
-    pub(crate) sites: BTreeMap<SiteName, Records>,
-    pub(crate) values: SiteValues,
 }
 
 impl Settings {
@@ -117,38 +105,30 @@ impl Settings {
         Ok((url, is_clear))
     }
 
-    /// The zone and the routes in it.
-    fn routes(&self) -> Result<(String, Vec<Named>), String> {
-        let zone = records::name(&self.zone).ok_or("its zone is no name")?;
+    /// Refuses routes that PowerDNS could not tell apart, or not change.
+    fn check_routes(&self) -> Result<(), String> {
         // PowerDNS takes more, and shows another number.
         if self.ttl > LONGEST {
             return Err(format!("its ttl is longer than {LONGEST} s"));
         }
-        let mut routes: Vec<Named> = Vec::new();
-        for route in &self.routes {
-            let record = records::name(&route.record)
-                .filter(|record| *record == zone || record.ends_with(&format!(".{zone}")))
-                .ok_or_else(|| format!("`{}` is no name in zone {zone}", route.record))?;
-            if routes.iter().any(|other| other.name == route.name) {
-                return Err(format!("two routes are called {}", route.name));
+        for (index, route) in self.routes.iter().enumerate() {
+            let RouteSettings { name, record, .. } = route;
+            if !self.zone.holds(record) {
+                return Err(format!("`{record}` is no name in zone {}", self.zone));
+            }
+            let before = &self.routes[..index];
+            if before.iter().any(|other| other.name == *name) {
+                return Err(format!("two routes are called {name}"));
             }
             // One set cannot change twice in one request.
-            if let Some(other) = routes.iter().find(|other| other.record == record) {
+            if let Some(other) = before.iter().find(|other| other.record == *record) {
                 return Err(format!(
-                    "routes {} and {} are one and the same record: name one of them",
-                    other.name, route.name
+                    "routes {} and {name} are one and the same record: name one of them",
+                    other.name
                 ));
             }
-            let sites = route.sites.iter();
-            let values = sites.map(|(site, records)| (site.clone(), records.to_string()));
-            routes.push(Named {
-                name: route.name.clone(),
-                record,
-                values: SiteValues::new(values).map_err(|error| error.to_string())?,
-                sites: route.sites.clone(),
-            });
         }
-        Ok((zone, routes))
+        Ok(())
     }
 }
 
@@ -180,21 +160,23 @@ mod tests {
         let mut settings = settings();
         settings["server"] = json!("localhost");
         *settings.pointer_mut(pointer).unwrap() = value;
-        let settings: Settings = serde_json::from_value(settings).unwrap();
-        PowerDns::new(settings).unwrap_err().to_string()
+        match serde_json::from_value::<Settings>(settings) {
+            Ok(settings) => PowerDns::new(settings).unwrap_err().to_string(),
+            Err(error) => error.to_string(),
+        }
     }
 
     #[test]
     fn names_are_absolute_and_in_small_letters() {
         let settings: Settings = serde_json::from_value(settings()).unwrap();
         assert_eq!(settings.server, "localhost");
-        let (zone, routes) = settings.routes().unwrap();
+        let (zone, routes) = (&settings.zone, &settings.routes);
         assert_eq!(
             (zone.as_str(), routes[1].record.as_str()),
             ("example.org.", "api.example.org.")
         );
         assert_eq!(
-            routes[1].values.value(&"core1".into()),
+            routes[1].sites.value(&"core1".into()),
             Some("CNAME lb.core1.example.")
         );
     }
@@ -209,7 +191,7 @@ mod tests {
             ("/url", json!("http://dns.example:8081"), "allowCleartext"),
             ("/url", json!("http://127.0.0.1.example"), "allowCleartext"),
             ("/server", json!("../x"), "server"),
-            ("/zone", json!("a/b"), "zone"),
+            ("/zone", json!("a/b"), "no name"),
             ("/ttl", json!(2_147_483_648_u32), "ttl"),
             (
                 "/routes/0/record",

@@ -1,12 +1,14 @@
 //! A zone as the API tells it, what it says of each route, and the request that changes it.
 
-use pgha_nlb::{Active, Change, Place, Route};
+use std::fmt;
+
+use pgha_dns::{DnsName, Kind, Record, Records, route_of};
+use pgha_nlb::{Change, Place, Route};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::Named;
-use crate::records::{Record, Records, TYPES};
+use crate::RouteSettings;
 
 /// Types whose answers are made up when somebody asks: beside them no record tells where a name leads.
 const COMPUTED: [&str; 2] = ["ALIAS", "LUA"];
@@ -48,7 +50,7 @@ impl RrSet {
 const TTL: &str = "TTL of ";
 
 /// How a place names the lifetimes of a name's sets.
-pub(crate) fn ttl_of(record: &str) -> String {
+pub(crate) fn ttl_of(record: &(impl fmt::Display + ?Sized)) -> String {
     format!("{TTL}{record}")
 }
 
@@ -59,36 +61,35 @@ pub(crate) fn is_ttl(at: &str) -> bool {
 
 /// The lifetimes of some records' sets when each is the same: `A 30; AAAA 30`.
 pub(crate) fn ttls(records: &Records, ttl: u32) -> String {
-    let kinds = TYPES.iter().filter(|kind| records.has(kind));
+    let kinds = Kind::ALL.into_iter().filter(|kind| records.has(*kind));
     let each: Vec<_> = kinds.map(|kind| format!("{kind} {ttl}")).collect();
     each.join("; ")
 }
 
 /// The lifetime of a set in such a text, in seconds.
-fn ttl_in(text: &str, kind: &str) -> Option<u32> {
+fn ttl_in(text: &str, kind: Kind) -> Option<u32> {
     let mut each = text.split("; ").filter_map(|part| part.split_once(' '));
-    each.find(|(of, _)| *of == kind)?.1.parse().ok()
+    each.find(|(of, _)| *of == kind.as_str())?.1.parse().ok()
 }
 
 /// The longest lifetime in such a text, in seconds.
 pub(crate) fn longest(text: &str) -> u32 {
-    let each = TYPES.iter().filter_map(|kind| ttl_in(text, kind));
+    let each = Kind::ALL.into_iter().filter_map(|kind| ttl_in(text, kind));
     each.max().unwrap_or_default()
 }
 
 impl Zone {
-    fn sets<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a RrSet> {
+    fn sets<'a>(&'a self, name: &'a DnsName) -> impl Iterator<Item = &'a RrSet> {
         let sets = self.rrsets.iter();
-        sets.filter(move |set| set.name.eq_ignore_ascii_case(name))
+        sets.filter(move |set| set.name.eq_ignore_ascii_case(name.as_str()))
     }
 
-    fn set(&self, name: &str, kind: &str) -> Option<&RrSet> {
-        let is_it = |set: &&RrSet| set.kind == kind && set.name.eq_ignore_ascii_case(name);
-        self.rrsets.iter().find(is_it)
+    fn set<'a>(&'a self, name: &'a DnsName, kind: Kind) -> Option<&'a RrSet> {
+        self.sets(name).find(|set| set.kind == kind.as_str())
     }
 
     /// The serial, and a digest of all sets of these names.
-    pub(crate) fn fence(&self, routes: &[Named]) -> String {
+    pub(crate) fn fence(&self, routes: &[RouteSettings]) -> String {
         let mut lines: Vec<String> = Vec::new();
         for set in routes.iter().flat_map(|route| self.sets(&route.record)) {
             lines.extend(set.records.iter().map(|record| {
@@ -105,36 +106,26 @@ impl Zone {
     }
 
     /// Where a route leads.
-    pub(crate) fn route(&self, route: &Named) -> Route {
-        let name = &route.record;
-        let records = match self.records(name) {
+    pub(crate) fn route(&self, route: &RouteSettings) -> Route {
+        let RouteSettings {
+            name,
+            record,
+            sites,
+        } = route;
+        let records = match self.records(record) {
             Ok(records) => records,
-            Err(because) => return Route::unknown(&route.name, because),
+            Err(because) => return Route::unknown(name, because),
         };
-        let place = |at: String, value: String| Place { at, value };
-        let says = place(name.clone(), records.to_string());
-        let mut found = Route::of_places(&route.name, vec![says], &route.values);
-        found.places.push(place(ttl_of(name), self.lifetimes(name)));
-        let mut shown = Vec::new();
-        for (site, own) in &route.sites {
-            let others = route.sites.iter().filter(|(other, _)| *other != site);
-            let others: Vec<_> = others.map(|(_, records)| records).collect();
-            if records.shows(own, &others) {
-                shown.push(site.as_str());
-            }
-        }
-        if matches!(found.active, Active::Unknown { .. }) && shown.len() > 1 {
-            let seen = format!(
-                "`{name}` says `{records}`, which is of {}.",
-                shown.join(" and ")
-            );
-            found.active = Active::Split { seen };
+        let mut found = route_of(name, record, sites, &records);
+        if !found.places.is_empty() {
+            let (at, value) = (ttl_of(record), self.lifetimes(record));
+            found.places.push(Place { at, value });
         }
         found
     }
 
     /// The records that lead users of a name; or why that cannot be told.
-    fn records(&self, name: &str) -> Result<Records, String> {
+    fn records(&self, name: &DnsName) -> Result<Records, String> {
         let mut records = Vec::new();
         for set in self.sets(name).filter(|set| set.enabled().count() > 0) {
             if COMPUTED.contains(&set.kind.as_str()) {
@@ -143,28 +134,23 @@ impl Zone {
                     set.kind
                 ));
             }
-            if TYPES.contains(&set.kind.as_str()) {
-                for record in set.enabled() {
-                    let record = Record::new(&set.kind, &record.content);
-                    let record = record.ok_or_else(|| {
-                        format!(
-                            "`{name}` has a set of type {} that cannot be read.",
-                            set.kind
-                        )
-                    })?;
-                    records.push(record);
-                }
+            let Some(kind) = Kind::of(&set.kind) else {
+                continue;
+            };
+            for record in set.enabled() {
+                let record = Record::new(kind, &record.content);
+                let record = record.ok_or_else(|| {
+                    format!("`{name}` has a set of type {kind} that cannot be read.")
+                })?;
+                records.push(record);
             }
         }
-        let records: Records = records.into_iter().collect();
-        if records.is_empty() {
-            return Err(format!("The zone has no A, AAAA or CNAME of `{name}`."));
-        }
-        Ok(records)
+        Ok(records.into_iter().collect())
     }
 
-    fn lifetimes(&self, name: &str) -> String {
-        let sets = TYPES.iter().filter_map(|kind| self.set(name, kind));
+    fn lifetimes(&self, name: &DnsName) -> String {
+        let sets = Kind::ALL.into_iter();
+        let sets = sets.filter_map(|kind| self.set(name, kind));
         let sets = sets.filter(|set| set.enabled().count() > 0);
         let each: Vec<_> = sets
             .map(|set| format!("{} {}", set.kind, set.ttl))
@@ -176,18 +162,26 @@ impl Zone {
     ///
     /// # Errors
     /// A change is none of this backend's.
-    pub(crate) fn patch(&self, changes: &[Change], routes: &[Named]) -> Result<Value, String> {
+    pub(crate) fn patch(
+        &self,
+        changes: &[Change],
+        routes: &[RouteSettings],
+    ) -> Result<Value, String> {
         let mut sets = Vec::new();
         for route in routes {
             let name = &route.record;
-            let Some(change) = changes.iter().find(|change| change.at == *name) else {
+            let Some(change) = changes.iter().find(|change| change.at == name.as_str()) else {
                 continue;
             };
-            let (from, to): (Records, Records) = (change.from.parse()?, change.to.parse()?);
+            let records = |text: &str| {
+                let records = text.parse::<Records>();
+                records.map_err(|error| error.to_string())
+            };
+            let (from, to) = (records(&change.from)?, records(&change.to)?);
             let lifetimes = changes.iter().find(|change| change.at == ttl_of(name));
             let lifetimes =
                 lifetimes.map_or_else(|| self.lifetimes(name), |change| change.to.clone());
-            for kind in TYPES {
+            for kind in Kind::ALL {
                 // PowerDNS refuses even an empty CNAME beside another set.
                 if from.has(kind) || to.has(kind) {
                     sets.push(self.replaced(name, kind, &to, &lifetimes)?);
@@ -200,31 +194,33 @@ impl Zone {
     /// One set as it is to be. What is disabled in it stays, but for a record that is one of the new ones.
     fn replaced(
         &self,
-        name: &str,
-        kind: &str,
+        name: &DnsName,
+        kind: Kind,
         to: &Records,
         lifetimes: &str,
     ) -> Result<Value, String> {
-        let mut records: Vec<Value> = to
-            .of(kind)
+        let new = to.iter().filter(|record| record.kind() == kind);
+        let new: Vec<_> = new.map(Record::content).collect();
+        let mut records: Vec<Value> = new
+            .iter()
             .map(|content| json!({"content": content, "disabled": false}))
             .collect();
         let set = self.set(name, kind);
-        let is_new = |content: &str| to.of(kind).any(|new| new == content);
+        let is_new = |content: &str| new.iter().any(|new| new == content);
         let disabled = set.into_iter().flat_map(|set| &set.records);
         let disabled = disabled.filter(|record| record.disabled && !is_new(&record.content));
         records.extend(disabled.map(|record| json!({"content": record.content, "disabled": true})));
         let ttl = ttl_in(lifetimes, kind).or(set.map(|set| set.ttl));
         let ttl = ttl.ok_or_else(|| format!("there is no TTL for the {kind} of {name}"))?;
         Ok(
-            json!({"name": name, "type": kind, "ttl": ttl, "changetype": "REPLACE", "records": records}),
+            json!({"name": name.as_str(), "type": kind.as_str(), "ttl": ttl, "changetype": "REPLACE", "records": records}),
         )
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use pgha_nlb::SiteValues;
+    use pgha_nlb::{Active, SiteValues};
 
     use super::*;
 
@@ -249,16 +245,13 @@ mod tests {
     const ONE: &str = "A 192.0.2.1; AAAA 2001:db8::1";
     const TWO: &str = "A 192.0.2.2";
 
-    fn route() -> Named {
+    fn route() -> RouteSettings {
         let sites = [("core1", ONE), ("core2", TWO)];
-        let values = sites.map(|(site, text)| (site.into(), text.to_owned()));
-        Named {
+        let sites = sites.map(|(site, text)| (site.into(), text.to_owned()));
+        RouteSettings {
             name: "https".into(),
-            record: "login.example.".to_owned(),
-            sites: sites
-                .map(|(site, text)| (site.into(), text.parse().unwrap()))
-                .into(),
-            values: SiteValues::new(values).unwrap(),
+            record: DnsName::new("login.example").unwrap(),
+            sites: SiteValues::new(sites).unwrap(),
         }
     }
 
