@@ -257,6 +257,37 @@ pub(super) async fn a_site_without_a_value_is_refused(peer: &impl Peer) -> Kept 
     })
 }
 
+pub(super) async fn a_preparation_moves_nobody(peer: &impl Peer) -> Kept {
+    let (before, writes) = (peer.bytes().await, peer.writes().await);
+    let preparation = peer.backend().preparation(WITHIN).await;
+    let preparation = preparation.map_err(failed("preparation"))?;
+    same_bytes(peer, &before, "after a preparation was looked for").await?;
+    ensure(peer.writes().await == writes, || {
+        "a look for a preparation was counted as a change".to_owned()
+    })?;
+    let routes = observe(peer).await?.routes;
+    let did = if preparation.is_empty() {
+        Did::Nothing
+    } else {
+        Did::Change
+    };
+    for (turn, did) in [("first", did), ("second", Did::Nothing)] {
+        let receipt = peer.backend().prepare(&preparation, WITHIN).await;
+        let receipt = receipt.map_err(failed("prepare"))?;
+        ensure(receipt.did == did, || {
+            format!("the receipt of the {turn} says {:?}", receipt.did)
+        })?;
+        ensure(observe(peer).await?.routes == routes, || {
+            format!("a route leads elsewhere after the {turn}")
+        })?;
+    }
+    let again = peer.backend().preparation(WITHIN).await;
+    let again = again.map_err(failed("preparation"))?;
+    ensure(again.is_empty(), || {
+        format!("after it there is still {:?}", again.changes)
+    })
+}
+
 pub(super) async fn no_secret_is_told(peer: &impl Peer) -> Kept {
     let mut told = vec![format!("{:?}", peer.backend())];
     let json = |text: serde_json::Result<String>| text.map_err(|error| error.to_string());
