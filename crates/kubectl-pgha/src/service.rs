@@ -25,6 +25,6 @@ mod tests {
             assert!(!traffic.probes.is_empty());
             files += 1;
         }
-        assert_eq!(files, 2);
+        assert_eq!(files, 3);
     }
 }
