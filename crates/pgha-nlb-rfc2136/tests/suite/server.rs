@@ -391,7 +391,7 @@ acl:
     )
 }
 
-/// Two routes of one name, and one of an alias.
+/// Two routes of one name, one without IPv6, and one of an alias.
 pub(crate) fn routes() -> Value {
     let login = json!({
         "core1": { "a": ["192.0.2.1"], "aaaa": ["2001:db8:0::1"] },
@@ -400,6 +400,8 @@ pub(crate) fn routes() -> Value {
     json!([
         { "name": "https", "record": "Login.example.org", "sites": login },
         { "name": "http", "record": "login.example.org.", "sites": login },
+        { "name": "api", "record": "api.example.org", "sites": {
+            "core1": { "a": ["192.0.2.1"] }, "core2": { "a": ["192.0.2.2"] } } },
         { "name": "app", "record": "app.example.org.", "sites": {
             "core1": { "cname": "lb.core1.example.net" }, "core2": { "cname": "lb.core2.example.net" } } },
     ])
