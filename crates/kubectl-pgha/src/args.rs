@@ -22,8 +22,8 @@ pub(crate) use self::moving::{
 };
 pub(crate) use self::token::{Age, Expected, TokenCheckArgs};
 pub(crate) use self::traffic::{
-    MoveArgs, PlanArgs, RollbackArgs, ServiceArgs, ShowArgs, TrafficArgs, TrafficCommand,
-    VerifyArgs,
+    MoveArgs, PlanArgs, PrepareArgs, RollbackArgs, ServiceArgs, ShowArgs, TrafficArgs,
+    TrafficCommand, VerifyArgs,
 };
 
 const EXIT_CODES: &str = "\

@@ -13,6 +13,12 @@ pub(crate) async fn ask(page: &Page, question: &str, ui: &Ui) -> Result<(), Fail
     ask_for(page, &format!("{question} Type yes: "), "yes", hint, ui).await
 }
 
+/// The same for a command that has no --dry-run.
+pub(crate) async fn ask_unplanned(page: &Page, question: &str, ui: &Ui) -> Result<(), Failure> {
+    let hint = "Run it at a terminal to see what it would do, or give --yes.";
+    ask_for(page, &format!("{question} Type yes: "), "yes", hint, ui).await
+}
+
 /// The same for a word that is harder to type by habit.
 pub(crate) async fn ask_for(
     page: &Page,

@@ -25,6 +25,6 @@ mod tests {
             assert!(!traffic.probes.is_empty());
             files += 1;
         }
-        assert_eq!(files, 3);
+        assert_eq!(files, 4);
     }
 }

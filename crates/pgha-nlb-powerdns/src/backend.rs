@@ -10,11 +10,11 @@ use pgha_nlb::state::Held;
 use pgha_nlb::text::one_line;
 use pgha_nlb::{
     Active, Capabilities, Change, Cutover, CutoverError, Descriptor, Did, Finding, Layer, Look,
-    Plan, Problem, Receipt, Refusal, Route, RouteState, SiteName,
+    Plan, Preparation, Problem, Receipt, Refusal, Route, RouteState, SiteName,
 };
 
 use crate::api::Api;
-use crate::zone::{Zone, is_ttl, longest, ttl_of, ttls};
+use crate::zone::{Zone, is_ttl, longest, lowered, ttl_of, ttls};
 use crate::{BadSettings, Settings};
 
 /// Users who looked a name up wait up to its TTL; more than this is long, in seconds.
@@ -166,6 +166,22 @@ impl PowerDns {
         }))
     }
 
+    /// The lifetimes that are longer than they shall be, of routes that lead to a site.
+    fn lowered(&self, seen: &RouteState) -> Vec<Change> {
+        let leading = seen.routes.iter();
+        let leading = leading.filter(|route| matches!(route.active, Active::Site(_)));
+        let places = leading.flat_map(|route| route.places.iter().map(move |place| (route, place)));
+        let ttl = self.settings.ttl;
+        let long = places.filter(|(_, place)| is_ttl(&place.at) && longest(&place.value) > ttl);
+        long.map(|(route, place)| Change {
+            route: route.name.clone(),
+            at: place.at.clone(),
+            from: place.value.clone(),
+            to: lowered(&place.value, ttl),
+        })
+        .collect()
+    }
+
     fn key_finding(&self) -> Finding {
         let (id, check) = (&self.settings.id, "powerdns-key");
         if let Some(seen) = self.api.key_problem() {
@@ -217,7 +233,7 @@ impl PowerDns {
             return Finding::pass(id, check);
         };
         let seen = format!("{at} is {seconds} s: so long may users go to the former site.");
-        let advice = "Lower it, and wait for as long as it was before you move.";
+        let advice = "Run `kubectl pgha traffic prepare` as long as that before you move: it lowers it to `ttl`.";
         Finding::warn(id, check, &seen, advice)
     }
 }
@@ -320,6 +336,31 @@ impl Cutover for PowerDns {
         match gate(&changes, &receipt.fence, &seen, "roll back", self.api.at())? {
             Gate::Done => Ok(self.receipt(Did::Nothing, &changes, &seen)),
             Gate::Go => self.change(&changes, &zone, within).await,
+        }
+    }
+
+    async fn preparation(&self, within: Duration) -> Result<Preparation, CutoverError> {
+        let seen = self.observe(within).await?;
+        let changes = self.lowered(&seen);
+        let remembered = changes.iter().map(|change| longest(&change.from)).max();
+        let remembered = Duration::from_secs(remembered.unwrap_or_default().into());
+        let (id, at) = (&self.settings.id, self.api.at());
+        Ok(Preparation::of_changes(
+            id, at, seen.fence, changes, remembered,
+        ))
+    }
+
+    async fn prepare(
+        &self,
+        preparation: &Preparation,
+        within: Duration,
+    ) -> Result<Receipt, CutoverError> {
+        let zone = self.zone(within).await?;
+        let (seen, at) = (self.state(&zone), self.api.at());
+        let Preparation { changes, fence, .. } = preparation;
+        match gate(changes, fence, &seen, "lower the lifetimes", at)? {
+            Gate::Done => Ok(self.receipt(Did::Nothing, changes, &seen)),
+            Gate::Go => self.change(changes, &zone, within).await,
         }
     }
 }

@@ -78,6 +78,20 @@ pub(crate) fn longest(text: &str) -> u32 {
     each.max().unwrap_or_default()
 }
 
+/// The same lifetimes, none longer than this, in seconds.
+pub(crate) fn lowered(text: &str, ttl: u32) -> String {
+    let each = Kind::ALL.into_iter().filter_map(|kind| {
+        let seconds = ttl_in(text, kind)?.min(ttl);
+        Some(format!("{kind} {seconds}"))
+    });
+    each.collect::<Vec<_>>().join("; ")
+}
+
+fn parsed(text: &str) -> Result<Records, String> {
+    let records = text.parse::<Records>();
+    records.map_err(|error| error.to_string())
+}
+
 impl Zone {
     fn sets<'a>(&'a self, name: &'a DnsName) -> impl Iterator<Item = &'a RrSet> {
         let sets = self.rrsets.iter();
@@ -170,15 +184,15 @@ impl Zone {
         let mut sets = Vec::new();
         for route in routes {
             let name = &route.record;
-            let Some(change) = changes.iter().find(|change| change.at == name.as_str()) else {
+            let change_at = |at: &str| changes.iter().find(|change| change.at == at);
+            let (change, lifetimes) = (change_at(name.as_str()), change_at(&ttl_of(name)));
+            if change.is_none() && lifetimes.is_none() {
                 continue;
+            }
+            let (from, to) = match change {
+                Some(change) => (parsed(&change.from)?, parsed(&change.to)?),
+                None => (self.records(name)?, self.records(name)?),
             };
-            let records = |text: &str| {
-                let records = text.parse::<Records>();
-                records.map_err(|error| error.to_string())
-            };
-            let (from, to) = (records(&change.from)?, records(&change.to)?);
-            let lifetimes = changes.iter().find(|change| change.at == ttl_of(name));
             let lifetimes =
                 lifetimes.map_or_else(|| self.lifetimes(name), |change| change.to.clone());
             for kind in Kind::ALL {
@@ -300,6 +314,29 @@ mod tests {
         ] {
             assert!(matches!(active(&sets), Active::Unknown { .. }), "{sets}");
         }
+    }
+
+    #[test]
+    fn lifetimes_alone_change_beside_the_same_records() {
+        let zone = zone(&json!([
+            set("A", 300, &["192.0.2.1"]),
+            set("AAAA", 20, &["2001:db8::1"])
+        ]));
+        let from = "A 300; AAAA 20";
+        assert_eq!(lowered(from, 30), "A 30; AAAA 20");
+        let change = Change {
+            route: "https".into(),
+            at: "TTL of login.example.".to_owned(),
+            from: from.to_owned(),
+            to: lowered(from, 30),
+        };
+        let sets = zone.patch(&[change], &[route()]).unwrap();
+        let told = |index: usize| {
+            let set = &sets["rrsets"][index];
+            (set["ttl"].clone(), set["records"][0]["content"].clone())
+        };
+        assert_eq!(told(0), (json!(30), json!("192.0.2.1")));
+        assert_eq!(told(1), (json!(20), json!("2001:db8::1")));
     }
 
     #[test]

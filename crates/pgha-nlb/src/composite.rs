@@ -10,6 +10,7 @@ use crate::error::{CutoverError, Problem};
 use crate::finding::Finding;
 use crate::name::{BackendId, SiteName};
 use crate::plan::{Plan, Refusal};
+use crate::preparation::Preparation;
 use crate::receipt::{Did, Receipt};
 use crate::state::{Held, RouteState};
 
@@ -171,6 +172,29 @@ impl Composite {
     ) -> Result<(Vec<Receipt>, Vec<Stuck>), Uneven> {
         self.even(receipts.len())?;
         Ok(self.take_back(receipts, within).await)
+    }
+
+    /// What would make a later move take effect sooner, one for each backend.
+    pub async fn preparations(&self, within: Duration) -> Result<Vec<Preparation>, CutoverError> {
+        let mut preparations = Vec::new();
+        for part in &self.parts {
+            preparations.push(part.preparation(within).await?);
+        }
+        Ok(preparations)
+    }
+
+    /// Prepares every backend, and goes on where one cannot be: what is prepared moves nobody, so nothing is taken back.
+    pub async fn prepare(
+        &self,
+        preparations: &[Preparation],
+        within: Duration,
+    ) -> Result<Vec<Result<Receipt, CutoverError>>, Uneven> {
+        self.even(preparations.len())?;
+        let mut done = Vec::new();
+        for (part, preparation) in self.parts.iter().zip(preparations) {
+            done.push(part.prepare(preparation, within).await);
+        }
+        Ok(done)
     }
 
     async fn compensate(

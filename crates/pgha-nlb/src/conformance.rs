@@ -94,6 +94,7 @@ pub async fn broken<P: Peer>(make: impl AsyncFn() -> P) -> Vec<Broken> {
         what_is_split_is_refused,
         what_is_unknown_is_refused,
         a_site_without_a_value_is_refused,
+        a_preparation_moves_nobody,
         no_secret_is_told,
     );
     found

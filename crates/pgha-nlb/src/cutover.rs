@@ -10,8 +10,9 @@ use crate::error::CutoverError;
 use crate::finding::Finding;
 use crate::name::{BackendId, SiteName};
 use crate::plan::{Plan, Refusal};
+use crate::preparation::Preparation;
 use crate::receipt::Receipt;
-use crate::state::RouteState;
+use crate::state::{Fence, RouteState};
 
 /// One product that decides which site users reach.
 ///
@@ -41,6 +42,21 @@ pub trait Cutover: fmt::Debug + Send + Sync {
 
     /// Takes back what a receipt tells, if the product is still as the receipt left it.
     async fn rollback(&self, receipt: &Receipt, within: Duration) -> Result<Receipt, CutoverError>;
+
+    /// What would make a later move take effect sooner: nothing, unless what the product says is remembered elsewhere.
+    /// Changes nothing.
+    async fn preparation(&self, _within: Duration) -> Result<Preparation, CutoverError> {
+        Ok(Preparation::none(&self.describe().id, Fence::from("")))
+    }
+
+    /// Makes the changes of a preparation, if the product is still as it rests on. No route leads elsewhere after it.
+    async fn prepare(
+        &self,
+        preparation: &Preparation,
+        _within: Duration,
+    ) -> Result<Receipt, CutoverError> {
+        Ok(preparation.nothing_done())
+    }
 }
 
 /// What one look at an effect found.

@@ -16,6 +16,9 @@ Examples:
   # What a move of the users would change, as a diff; nothing is changed
   kubectl pgha traffic plan -f zitadel.yaml --to core1
 
+  # Lower the lifetimes of DNS names to what the file says, as long before the move as they are now
+  kubectl pgha traffic prepare -f zitadel.yaml
+
   # Move them once core1's Postgres is primary, and wait until new users are answered by core1
   kubectl pgha traffic move -f zitadel.yaml --to core1
 
@@ -49,6 +52,8 @@ pub(crate) enum TrafficCommand {
     Show(ShowArgs),
     /// Show what a move would change; nothing is changed
     Plan(PlanArgs),
+    /// Lower beforehand how long names are remembered, so that a later move takes effect sooner; moves nobody
+    Prepare(PrepareArgs),
     /// Move the users, all backends or none, and wait until new users are answered by the site
     Move(MoveArgs),
     /// Check that new users are answered by a site
@@ -82,6 +87,16 @@ pub(crate) struct PlanArgs {
     /// The site that users shall reach, as the file names it
     #[arg(long, value_name = "SITE")]
     pub(crate) to: String,
+
+    #[command(flatten)]
+    pub(crate) service: ServiceArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PrepareArgs {
+    /// Do not ask
+    #[arg(short, long)]
+    pub(crate) yes: bool,
 
     #[command(flatten)]
     pub(crate) service: ServiceArgs,

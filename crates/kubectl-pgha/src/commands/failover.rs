@@ -253,7 +253,7 @@ async fn put_in_order(
             unfinished.name(),
             unfinished.state()
         ))]);
-        unless_interrupted(consent::ask(&page, "Take it over now?", ui)).await?;
+        unless_interrupted(consent::ask_unplanned(&page, "Take it over now?", ui)).await?;
     }
     let (interrupter, interrupt) = interrupter();
     let mut report = |event: &Event| moving::tell("RestorationEvent", event, ui);

@@ -68,7 +68,7 @@ async fn run(args: &RejoinArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, 
     }
     if !args.yes {
         let page = summary(args, &source, &target);
-        unless_interrupted(consent::ask(&page, "Make it a standby now?", ui)).await?;
+        unless_interrupted(consent::ask_unplanned(&page, "Make it a standby now?", ui)).await?;
     }
     carry_out(args, &between, (source, target), over, ui).await
 }

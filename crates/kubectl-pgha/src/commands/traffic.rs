@@ -3,6 +3,7 @@
 mod cutover;
 mod following;
 mod moving;
+mod preparing;
 mod primary;
 mod probing;
 mod record;
@@ -40,6 +41,7 @@ pub(crate) fn main(args: &TrafficArgs, environment: &Environment) -> Exit {
                 verify(args, ui).await
             })
         }
+        TrafficCommand::Prepare(args) => preparing::main(args, environment),
         TrafficCommand::Move(args) => moving::main(args, environment),
         TrafficCommand::Rollback(args) => moving::rollback(args, environment),
     }

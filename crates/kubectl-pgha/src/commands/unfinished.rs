@@ -106,7 +106,7 @@ async fn run(
                 "Go on with"
             }
         );
-        unless_interrupted(consent::ask(&view.summary(), &question, ui)).await?;
+        unless_interrupted(consent::ask_unplanned(&view.summary(), &question, ui)).await?;
     }
     drop(view);
     let (place, epoch) = take_over(restoration, &between, &places, action, ui).await?;

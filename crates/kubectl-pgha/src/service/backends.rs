@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use pgha_core::clock;
 use pgha_nlb::{BackendId, Composite, Cutover, Probe, RouteName};
 use pgha_nlb_exec::Exec;
 use pgha_nlb_haproxy_git::HaproxyGit;
@@ -10,6 +11,7 @@ use pgha_nlb_haproxy_runtime::HaproxyRuntime;
 use pgha_nlb_manual::{Manual, Tell};
 use pgha_nlb_powerdns::PowerDns;
 use pgha_nlb_probe::HttpProbe;
+use pgha_nlb_rfc2136::Rfc2136;
 use serde::Deserialize;
 
 use super::Service;
@@ -20,6 +22,8 @@ use crate::ui;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) enum Entry {
+    /// Records of a DNS zone.
+    Rfc2136(pgha_nlb_rfc2136::Settings),
     /// Rules and maps of HAProxy in a git repository.
     HaproxyGit(pgha_nlb_haproxy_git::Settings),
     /// HAProxy's runtime API.
@@ -98,6 +102,12 @@ fn backend(
             settings.ca_file = settings.ca_file.map(|file| folder.join(file));
             Box::new(PowerDns::new(settings).map_err(|error| bad(&error))?)
         }
+        Entry::Rfc2136(settings) => {
+            let mut settings = settings.clone();
+            settings.key.secret_file = folder.join(&settings.key.secret_file);
+            let backend = Rfc2136::new(settings, Arc::new(seconds_since_1970));
+            Box::new(backend.map_err(|error| bad(&error))?)
+        }
         Entry::Exec(settings) => {
             let mut settings = settings.clone();
             beside(&mut settings.program, folder);
@@ -153,6 +163,11 @@ fn probes(
         probes.push((probe.route().clone(), Box::new(probe)));
     }
     Ok(probes)
+}
+
+/// What the signature of an update holds.
+fn seconds_since_1970() -> u64 {
+    u64::try_from(clock::now().as_second()).unwrap_or_default()
 }
 
 /// A program that is named by a path lies where the file does.

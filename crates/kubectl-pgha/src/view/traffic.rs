@@ -1,5 +1,7 @@
 //! Where users are, where they would be, and where they went.
 
+mod preparation;
+
 use std::time::Duration;
 
 use pgha_core::diagnose::chain_of;
@@ -11,6 +13,7 @@ use pgha_nlb::{
 };
 use serde::Serialize;
 
+pub(crate) use self::preparation::{PreparedView, summary};
 use super::API_VERSION;
 use crate::service::Service;
 use crate::ui::{Detail, Page, Span, Style, Table, View, period};
@@ -313,9 +316,7 @@ impl<'a> PlansView<'a> {
             }
             let title = format!("Backend {}, to {}:", plan.backend, plan.to);
             page.line([Span::new(title, Style::Strong)]);
-            for line in plan.diff.lines() {
-                page.line([Span::new(line, style_of(line))]);
-            }
+            diff_lines(&mut page, &plan.diff);
             for warning in &plan.warnings {
                 page.line([Span::new("warning: ", Style::Warning), Span::plain(warning)]);
             }
@@ -333,6 +334,12 @@ impl<'a> PlansView<'a> {
             page.line([Span::new(label, style), Span::plain(text)]);
         }
         page
+    }
+}
+
+fn diff_lines(page: &mut Page, diff: &str) {
+    for line in diff.lines() {
+        page.line([Span::new(line, style_of(line))]);
     }
 }
 

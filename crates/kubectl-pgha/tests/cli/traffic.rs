@@ -349,3 +349,45 @@ fn a_record_that_cannot_be_read_is_left_alone() {
     assert_eq!(std::fs::read_to_string(&record).unwrap(), "{}");
     assert_eq!([house.table("a"), house.table("b")], [BEFORE; 2]);
 }
+
+#[test]
+fn what_nobody_remembers_needs_no_preparation() {
+    let house = house();
+    let ran = house.traffic(&["prepare"]);
+    assert_words(&ran, 0, &["Nothing was to be prepared", "table-a"]);
+    let ran = house.traffic(&["prepare", "-o", "json"]);
+    let view: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(
+        (&view["kind"], &view["changed"]),
+        (&"TrafficPreparation".into(), &false.into())
+    );
+    assert_eq!([house.table("a"), house.table("b")], [BEFORE; 2]);
+}
+
+#[test]
+fn a_zone_is_a_backend_with_its_key_beside_the_file() {
+    let house = house();
+    let zone = "traffic:
+    - rfc2136:
+        id: dns
+        primary: 127.0.0.1:9
+        zone: example.org
+        key: { name: pgha, secretFile: ./pgha.key }
+        routes:
+          - name: https
+            record: login.example.org
+            sites: { core1: { a: [192.0.2.1] }, core2: { a: [192.0.2.2] } }";
+    house.edit("traffic:", zone);
+    let ran = house.traffic(&["prepare", "--yes"]);
+    let words = ["at 127.0.0.1:9: it cannot be reached", "effect: nothing"];
+    assert_words(&ran, 3, &words);
+    let ran = house.traffic(&["plan", "--to", "core1"]);
+    assert_words(&ran, 3, &words);
+    house.edit("zone: example.org", "zone: example.net");
+    let ran = house.traffic(&["show"]);
+    assert_words(&ran, 2, &["login.example.org. is not in zone example.net."]);
+    house.edit("secretFile: ./pgha.key", "secret: c2VjcmV0");
+    let ran = house.traffic(&["show"]);
+    assert_words(&ran, 2, &["unknown field `secret`"]);
+    assert!(!ran.stderr.contains("c2VjcmV0"), "{ran}");
+}

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use super::{Peer, WITHIN};
 use crate::cutover::Look;
 use crate::error::CutoverError;
-use crate::name::SiteName;
+use crate::name::{RouteName, SiteName};
 use crate::plan::{Plan, Refusal};
 use crate::receipt::{Did, Receipt};
 use crate::state::{Active, RouteState};
@@ -254,6 +254,45 @@ pub(super) async fn a_site_without_a_value_is_refused(peer: &impl Peer) -> Kept 
     let refusal = refusal(peer, &nowhere).await?;
     ensure(matches!(refusal, Refusal::NoSuchSite { .. }), || {
         format!("it was refused, but as {refusal:?}")
+    })
+}
+
+/// Where each route leads. A place may tell a lifetime too, which a preparation changes.
+fn leading(state: &RouteState) -> Vec<(RouteName, Active)> {
+    let routes = state.routes.iter();
+    routes
+        .map(|route| (route.name.clone(), route.active.clone()))
+        .collect()
+}
+
+pub(super) async fn a_preparation_moves_nobody(peer: &impl Peer) -> Kept {
+    let (before, writes) = (peer.bytes().await, peer.writes().await);
+    let preparation = peer.backend().preparation(WITHIN).await;
+    let preparation = preparation.map_err(failed("preparation"))?;
+    same_bytes(peer, &before, "after a preparation was looked for").await?;
+    ensure(peer.writes().await == writes, || {
+        "a look for a preparation was counted as a change".to_owned()
+    })?;
+    let routes = leading(&observe(peer).await?);
+    let did = if preparation.is_empty() {
+        Did::Nothing
+    } else {
+        Did::Change
+    };
+    for (turn, did) in [("first", did), ("second", Did::Nothing)] {
+        let receipt = peer.backend().prepare(&preparation, WITHIN).await;
+        let receipt = receipt.map_err(failed("prepare"))?;
+        ensure(receipt.did == did, || {
+            format!("the receipt of the {turn} says {:?}", receipt.did)
+        })?;
+        ensure(leading(&observe(peer).await?) == routes, || {
+            format!("a route leads elsewhere after the {turn}")
+        })?;
+    }
+    let again = peer.backend().preparation(WITHIN).await;
+    let again = again.map_err(failed("preparation"))?;
+    ensure(again.is_empty(), || {
+        format!("after it there is still {:?}", again.changes)
     })
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pgha_model::effect::Effect;
 use pgha_nlb::composite::CompositeError;
-use pgha_nlb::{Composite, Cutover, Look, Receipt};
+use pgha_nlb::{Composite, Cutover, Did, Look, Preparation, Receipt};
 
 use crate::memory::{Fault, Memory, site};
 
@@ -126,4 +126,22 @@ async fn plans_that_do_not_fit_the_backends_are_refused() {
     let uneven = several.composite.apply(&[], WITHIN).await.unwrap_err();
     assert_eq!((uneven.given, uneven.parts), (0, 2));
     assert!(several.is_at(0, "b-be"));
+}
+
+#[tokio::test]
+async fn what_cannot_be_prepared_does_not_keep_the_others() {
+    let several = several(&[Fault::None, Fault::Denies, Fault::None]);
+    let preparations = several.composite.preparations(WITHIN).await.unwrap();
+    let done = several.composite.prepare(&preparations, WITHIN).await;
+    let did: Vec<_> = done
+        .unwrap()
+        .into_iter()
+        .map(|done| done.ok().map(|receipt| receipt.did))
+        .collect();
+    assert_eq!(did, [Some(Did::Change), None, Some(Did::Change)]);
+    assert!((0..3).all(|part| several.is_at(part, "b-be")));
+    let left = several.composite.preparations(WITHIN).await.unwrap();
+    let left: Vec<_> = left.iter().map(Preparation::is_empty).collect();
+    assert_eq!(left, [true, false, true]);
+    assert!(several.composite.prepare(&[], WITHIN).await.is_err());
 }

@@ -42,6 +42,7 @@ async fn each_fault_is_found_by_the_law_that_forbids_it() {
         (Fault::TakesFirst, "what_is_split_is_refused"),
         (Fault::GuessesSite, "what_is_unknown_is_refused"),
         (Fault::GuessesValue, "a_site_without_a_value_is_refused"),
+        (Fault::PreparesByMoving, "a_preparation_moves_nobody"),
         (Fault::TellsInPlan, "no_secret_is_told"),
         (Fault::TellsInReceipt, "no_secret_is_told"),
         (Fault::TellsInError, "no_secret_is_told"),

@@ -11,9 +11,12 @@ use pgha_nlb::plan::{Gate, gate, plan_changes};
 use pgha_nlb::state::Held;
 use pgha_nlb::{
     Active, BackendId, Capabilities, Change, Cutover, CutoverError, Descriptor, Did, Fence,
-    Finding, Layer, Look, Place, Plan, Problem, Receipt, Refusal, Route, RouteState, SiteName,
-    SiteValues, diff,
+    Finding, Layer, Look, Place, Plan, Preparation, Problem, Receipt, Refusal, Route, RouteState,
+    SiteName, SiteValues, diff,
 };
+
+/// The row that a preparation changes.
+const TTL: &str = "ttl";
 
 pub(crate) const PASSWORD: &str = "hunter2-but-longer";
 
@@ -48,6 +51,8 @@ pub(crate) enum Fault {
     GuessesSite,
     /// A site without a value is called by its own name.
     GuessesValue,
+    /// A preparation moves the users.
+    PreparesByMoving,
     /// The password is in the plan.
     TellsInPlan,
     /// The password is in the receipt.
@@ -92,7 +97,7 @@ pub(crate) fn site(name: &str) -> SiteName {
 
 impl Memory {
     pub(crate) fn new(id: &str, fault: Fault) -> Self {
-        let rows = [("https", "b-be"), ("http", "b-be")]
+        let rows = [("https", "b-be"), ("http", "b-be"), (TTL, "300")]
             .map(|(key, value)| (key.to_owned(), vec![value.to_owned()]));
         let table = Table {
             rows: rows.into(),
@@ -318,6 +323,54 @@ impl Cutover for Memory {
             self.table().rows.extend([row]);
         }
         Ok(self.receipt(Did::Change, &changes))
+    }
+
+    async fn preparation(&self, _within: Duration) -> Result<Preparation, CutoverError> {
+        let [from] = &self.table().rows[TTL][..] else {
+            panic!("one value");
+        };
+        let change = Change {
+            route: "https".into(),
+            at: TTL.to_owned(),
+            from: from.clone(),
+            to: "30".to_owned(),
+        };
+        let changes = if change.from == change.to {
+            Vec::new()
+        } else {
+            vec![change]
+        };
+        let fence = Fence::from(from.as_str());
+        let remembers_for = Duration::from_secs(from.parse().unwrap());
+        Ok(Preparation::of_changes(
+            &self.id,
+            "here",
+            fence,
+            changes,
+            remembers_for,
+        ))
+    }
+
+    async fn prepare(
+        &self,
+        preparation: &Preparation,
+        within: Duration,
+    ) -> Result<Receipt, CutoverError> {
+        if self.fault == Fault::Denies {
+            return Err(self.denied("prepare"));
+        }
+        if self.preparation(within).await?.is_empty() {
+            return Ok(preparation.nothing_done());
+        }
+        self.table()
+            .rows
+            .insert(TTL.to_owned(), vec!["30".to_owned()]);
+        if self.fault == Fault::PreparesByMoving {
+            self.table()
+                .rows
+                .insert("https".to_owned(), vec!["a-be".to_owned()]);
+        }
+        Ok(self.receipt(Did::Change, &preparation.changes))
     }
 }
 

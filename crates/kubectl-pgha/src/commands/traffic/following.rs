@@ -156,7 +156,7 @@ impl Followers<'_> {
         let ready = self.refuse_unready()?;
         if let Some(view) = ready.view().filter(|_| !yes && !ready.are_there()) {
             let question = "The database is there already. Move its users now?";
-            unless_interrupted(consent::ask(&view.summary(), question, ui)).await?;
+            unless_interrupted(consent::ask_unplanned(&view.summary(), question, ui)).await?;
         }
         Ok(ready.follow_now(ui).await.conclude(Exit::Done, ui))
     }

@@ -56,7 +56,7 @@ async fn run(args: &MoveArgs, settings: &Settings, ui: &Ui) -> Result<Exit, Fail
     if !args.yes && !prepared.is_there() {
         let page = cutover.view(&prepared).summary();
         let question = format!("Move the users of {} to {to} now?", service.name);
-        unless_interrupted(consent::ask(&page, &question, ui)).await?;
+        unless_interrupted(consent::ask_unplanned(&page, &question, ui)).await?;
     }
     let arrived = cutover.carry_out(&prepared, ui).await?;
     ui.show(&cutover.outcome(&arrived))?;
@@ -90,7 +90,7 @@ async fn take_back(args: &RollbackArgs, settings: &Settings, ui: &Ui) -> Result<
     if !args.yes {
         let page = PlansView::new(&service, &record.to, &[], &record.plans).summary();
         let question = format!("Take this back, which was begun at {}?", record.begun);
-        unless_interrupted(consent::ask(&page, &question, ui)).await?;
+        unless_interrupted(consent::ask_unplanned(&page, &question, ui)).await?;
     }
     let started = clock::monotonic();
     let taking_back = traffic.backends.rollback(&receipts, within);

@@ -1,0 +1,160 @@
+//! The key that updates are signed with. It stays in its file until one is signed, and nothing here can print it.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hickory_proto::rr::TSigner;
+use hickory_proto::rr::rdata::tsig::TsigAlgorithm;
+use pgha_dns::DnsName;
+use serde::Deserialize;
+
+use crate::records::wire_name;
+
+/// More than this is no key's file, in bytes.
+const LARGEST: u64 = 64 * 1024;
+
+/// How far the clocks may differ, in seconds (RFC 8945, 10).
+const FUDGE: u16 = 300;
+
+/// A key by its name; the secret is in a file that only its owner may read.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct KeySettings {
+    /// What the primary calls it.
+    pub name: DnsName,
+    /// The algorithm.
+    #[serde(default)]
+    pub algorithm: Algorithm,
+    /// A file as `tsig-keygen` writes it, or with the secret alone in base64.
+    pub secret_file: PathBuf,
+}
+
+/// How a message is signed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum Algorithm {
+    /// HMAC with SHA-256.
+    #[default]
+    #[serde(rename = "hmac-sha256")]
+    HmacSha256,
+    /// HMAC with SHA-384.
+    #[serde(rename = "hmac-sha384")]
+    HmacSha384,
+    /// HMAC with SHA-512.
+    #[serde(rename = "hmac-sha512")]
+    HmacSha512,
+}
+
+impl Algorithm {
+    fn tsig(self) -> TsigAlgorithm {
+        match self {
+            Self::HmacSha256 => TsigAlgorithm::HmacSha256,
+            Self::HmacSha384 => TsigAlgorithm::HmacSha384,
+            Self::HmacSha512 => TsigAlgorithm::HmacSha512,
+        }
+    }
+}
+
+impl KeySettings {
+    /// Reads the secret; what is wrong with its file, otherwise.
+    pub(crate) fn signer(&self) -> Result<TSigner, String> {
+        let shown = self.secret_file.display();
+        let unread =
+            |error: std::io::Error| format!("the key file {shown} cannot be read: {error}");
+        let file = File::open(&self.secret_file).map_err(unread)?;
+        let mode = file.metadata().map_err(unread)?.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(format!(
+                "others may use the key file {shown}: its mode is {mode:o}, not 600"
+            ));
+        }
+        let mut text = String::new();
+        file.take(LARGEST)
+            .read_to_string(&mut text)
+            .map_err(unread)?;
+        // No message of a decoder's is passed on: it may quote the secret.
+        let secret = self
+            .secret_in(&text)
+            .map_err(|because| format!("the key file {shown} {because}"))?;
+        let (name, algorithm) = (wire_name(&self.name), self.algorithm.tsig());
+        let name = name.map_err(|error| error.to_string())?;
+        TSigner::new(secret, algorithm, name, FUDGE).map_err(|error| error.to_string())
+    }
+
+    fn secret_in(&self, text: &str) -> Result<Vec<u8>, &'static str> {
+        let lines = text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with('#'));
+        let words =
+            lines.flat_map(|line| line.split(|c: char| c.is_whitespace() || "{};\"".contains(c)));
+        let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+        let after = |word: &str| {
+            words
+                .windows(2)
+                .find(|pair| pair[0] == word)
+                .map(|pair| pair[1])
+        };
+        let secret = match (words.as_slice(), after("secret")) {
+            ([secret], _) => secret,
+            (_, Some(secret)) => secret,
+            _ => return Err("holds no secret"),
+        };
+        if after("key").is_some_and(|name| DnsName::new(name).as_ref() != Ok(&self.name)) {
+            return Err("is of a key of another name");
+        }
+        let algorithm = self.algorithm.tsig().to_string();
+        if after("algorithm").is_some_and(|other| !other.eq_ignore_ascii_case(&algorithm)) {
+            return Err("is of another algorithm");
+        }
+        match STANDARD.decode(secret) {
+            Ok(secret) if !secret.is_empty() => Ok(secret),
+            _ => Err("holds no secret in base64"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(file: &str) -> KeySettings {
+        let name = DnsName::new("pgha.").unwrap();
+        KeySettings {
+            name,
+            algorithm: Algorithm::default(),
+            secret_file: file.into(),
+        }
+    }
+
+    #[test]
+    fn a_secret_is_read_as_tsig_keygen_writes_it_or_alone() {
+        let written = "key \"PGHA\" {\n\talgorithm hmac-sha256;\n\tsecret \"c2VjcmV0\";\n};\n";
+        for text in [written, "c2VjcmV0\n", "# of tsig-keygen\nc2VjcmV0"] {
+            assert_eq!(key("x").secret_in(text).unwrap(), b"secret");
+        }
+        for (from, to, words) in [
+            ("PGHA", "other", "another name"),
+            ("sha256", "sha512", "another algorithm"),
+            ("secret \"", "secrets \"", "no secret"),
+            ("c2VjcmV0", "!!!!", "base64"),
+        ] {
+            let said = key("x").secret_in(&written.replace(from, to)).unwrap_err();
+            assert!(said.contains(words) && !said.contains("c2VjcmV0"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_others_may_read_is_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "c2VjcmV0").unwrap();
+        let key = key(file.path().to_str().unwrap());
+        for (mode, is_good) in [(0o600, true), (0o400, true), (0o640, false), (0o604, false)] {
+            std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(key.signer().is_ok(), is_good, "{mode:o}");
+        }
+        assert!(self::key("/nonexistent/key").signer().is_err());
+    }
+}
