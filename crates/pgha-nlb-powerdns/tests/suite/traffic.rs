@@ -294,3 +294,28 @@ async fn a_server_is_believed_by_its_authority() {
     settings["caFile"] = json!(ca_file);
     assert_eq!(moved(&backend(settings)).await.unwrap().did, Did::Change);
 }
+
+#[tokio::test]
+async fn a_preparation_lowers_lifetimes_and_keeps_records() {
+    let Some(peers) = peers() else { return };
+    let server = Server::start(&peers).await;
+    let backend = backend(server.settings());
+    let before = backend.observe(WITHIN).await.unwrap();
+    let preparation = backend.preparation(WITHIN).await.unwrap();
+    assert!(!preparation.is_empty());
+    assert!(preparation.remembers_for > std::time::Duration::from_secs(60));
+    let done = backend.prepare(&preparation, WITHIN).await.unwrap();
+    assert_eq!(done.did, Did::Change);
+    let after = backend.observe(WITHIN).await.unwrap();
+    let records = |state: &pgha_nlb::RouteState| -> Vec<_> {
+        let routes = state.routes.iter();
+        routes.map(|route| route.places[0].clone()).collect()
+    };
+    assert_eq!(records(&after), records(&before));
+    assert_ne!(after.routes, before.routes);
+    let findings = backend.preflight(WITHIN).await;
+    assert_eq!(severity(&findings, "powerdns-ttl"), Severity::Pass);
+    // What was prepared before the preparation is not overwritten.
+    let stale = backend.prepare(&preparation, WITHIN).await.unwrap();
+    assert_eq!(stale.did, Did::Nothing);
+}
