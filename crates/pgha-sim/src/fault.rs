@@ -50,14 +50,12 @@ pub(crate) struct Faults {
     pub(crate) ignores_tests: bool,
 }
 
-/// Writes of a whole move.
-const WRITES: u64 = 34;
-
 impl Faults {
-    pub(crate) fn draw(rng: &mut Rng) -> Self {
+    /// Among the writes of a move that has so many.
+    pub(crate) fn draw(rng: &mut Rng, writes: u64) -> Self {
         let count = rng.between(0, 3);
         let at = (0..count)
-            .map(|_| (rng.between(1, WRITES), trouble(rng)))
+            .map(|_| (rng.between(1, writes), trouble(rng)))
             .collect();
         Self {
             at,

@@ -266,9 +266,7 @@ fn writes_by_step() -> Vec<(String, Vec<u64>)> {
         if let Some((_, rest)) = line.split_once("first tool: Started { step: ") {
             let name = rest.trim_end_matches(" }").to_lowercase();
             steps.push((name, Vec::new()));
-        } else if let Some((_, rest)) = line.split_once(" write ")
-            && let Some(number) = rest.split(' ').next().and_then(|word| word.parse().ok())
-        {
+        } else if let Some(number) = schedule::write_in(line) {
             match steps.last_mut() {
                 Some((_, writes)) => writes.push(number),
                 // The claim's record is written before anything is told.

@@ -1,5 +1,7 @@
 //! One schedule: a move with its faults, whoever looks after it, and the judgement of what is left.
 
+use std::sync::LazyLock;
+
 use pgha_model::record::Action;
 use tokio::runtime::{Builder, Runtime};
 
@@ -70,14 +72,7 @@ impl Verdict {
         let started = format!("first tool: Started {{ step: {step} }}");
         let begun = self.trace.iter().position(|line| line.contains(&started))?;
         let mut lines = self.trace.iter().skip(begun);
-        lines.find_map(|line| {
-            line.split_once(" write ")?
-                .1
-                .split(' ')
-                .next()?
-                .parse()
-                .ok()
-        })
+        lines.find_map(|line| write_in(line))
     }
 }
 
@@ -90,9 +85,25 @@ pub(crate) fn run(seed: u64, ignores_tests: bool) -> Verdict {
         job_after: seed
             .is_multiple_of(3)
             .then_some(1_000 + 1_000 * (seed % 19)),
-        ..Faults::draw(&mut rng)
+        ..Faults::draw(&mut rng, writes())
     };
     run_in(rng, faults)
+}
+
+/// Writes of a whole move, counted in one that meets no fault.
+pub(crate) fn writes() -> u64 {
+    static COUNTED: LazyLock<u64> = LazyLock::new(|| {
+        let quiet = run_with(1, Faults::default());
+        let numbers = quiet.trace.iter().filter_map(|line| write_in(line));
+        numbers.max().unwrap_or(1)
+    });
+    *COUNTED
+}
+
+/// The number of the write that a line of a trace tells.
+pub(crate) fn write_in(line: &str) -> Option<u64> {
+    let (_, rest) = line.split_once(" write ")?;
+    rest.split(' ').next()?.parse().ok()
 }
 
 /// Runs a schedule with these faults, in the world of a seed.

@@ -180,7 +180,11 @@ fn say(line: &str) {
 
 #[cfg(test)]
 mod tests {
+    use crate::fault::{Faults, Trouble};
     use crate::schedule;
+
+    /// Longer than another tool needs to take over.
+    const LATE: u64 = 10_000;
 
     /// Enough for a look; `cargo xtask sim` runs many.
     #[test]
@@ -195,24 +199,48 @@ mod tests {
         }
     }
 
-    /// A tool that stood still, or a write that was on its way, does harm where patches rest on nothing.
+    fn with(write: u64, trouble: Trouble) -> Faults {
+        Faults {
+            at: vec![(write, trouble)],
+            ..Faults::default()
+        }
+    }
+
+    /// A tool that wakes up beside another does harm where patches rest on nothing.
     #[test]
     fn a_world_without_the_tests_of_patches_is_found_out() {
-        let mut seeds = 1..=24;
-        assert!(seeds.any(|seed| !schedule::run(seed, true).violations.is_empty()));
+        let mut writes = 1..=schedule::writes();
+        assert!(writes.any(|write| {
+            let faults = Faults {
+                ignores_tests: true,
+                ..with(write, Trouble::Freeze(LATE))
+            };
+            !schedule::run_with(1, faults).violations.is_empty()
+        }));
     }
 
     /// The first tool stood still while it stamped its epoch, and took back on its way out what another had done since.
     #[test]
     fn a_claim_that_fails_half_way_takes_nothing_back_of_a_later_move() {
-        assert_eq!(schedule::run(5144, false).violations, [""; 0]);
+        let hold = schedule::run_with(1, Faults::default()).write_of("Hold");
+        for write in 1..hold.unwrap() {
+            let verdict = schedule::run_with(1, with(write, Trouble::Freeze(LATE)));
+            assert_eq!(verdict.violations, [""; 0], "write {write}");
+        }
     }
 
     /// A Job takes a move over that died between the fence and the promotion.
     #[test]
     fn a_job_goes_back_from_a_fence() {
-        let verdict = schedule::run(720, false);
+        let proof = schedule::run_with(1, Faults::default()).write_of("Prove");
+        let faults = Faults {
+            aborts: true,
+            job_after: Some(LATE),
+            ..with(proof.unwrap(), Trouble::KillBefore)
+        };
+        let verdict = schedule::run_with(1, faults);
         assert_eq!(verdict.violations, [""; 0]);
+        assert!(!verdict.moved);
         let told = |line: &String| line.contains("on a new timeline") && line.contains("Promote");
         assert!(verdict.trace.iter().any(told), "{:?}", verdict.trace);
     }

@@ -3,6 +3,7 @@
 use pgha_testkit::FakeCluster;
 use serde_json::{Value, json};
 
+use crate::time::wall_clock;
 use crate::wal::Position;
 
 /// Name of the operator's cluster.
@@ -10,6 +11,9 @@ pub(crate) const CLUSTER: &str = "db";
 
 /// Kubernetes namespace.
 pub(crate) const NAMESPACE: &str = "prod";
+
+/// `loop_wait`, as the operator renders it.
+pub(crate) const LOOP_MS: u64 = 10_000;
 
 /// The database's identifier.
 pub(crate) const SYSTEM: &str = "7710549851658973354";
@@ -93,6 +97,8 @@ pub(crate) struct Site {
     pub(crate) dirty: bool,
     pub(crate) at_work: Option<(u64, Spec)>,
     pub(crate) resync_at: u64,
+    /// When Patroni renews its lock.
+    pub(crate) renew_at: u64,
     /// Until when its API server is not reached.
     pub(crate) down_until: u64,
     /// Whether its leader does not start any more once it is down.
@@ -122,7 +128,9 @@ impl Site {
         let record = journal["move-1"]
             .as_str()
             .and_then(|text| serde_json::from_str::<Value>(text).ok());
-        record.is_some_and(|record| record["stage"] == "promoting")
+        record.is_some_and(|record| {
+            record["stage"] == "promoting" || record["ending"]["standing"] == "promotionUnknown"
+        })
     }
 
     pub(crate) fn leader(&self) -> &Member {
@@ -131,6 +139,19 @@ impl Site {
 
     pub(crate) fn member(&self, pod: &str) -> Option<usize> {
         self.members.iter().position(|member| member.pod == pod)
+    }
+
+    /// Renews Patroni's lock, each `loop_wait`: the product looks at its age by the wall clock, which may be a slow machine's.
+    pub(crate) fn renew_lock(&mut self, now: u64) {
+        if now < self.renew_at {
+            return;
+        }
+        self.renew_at = now + LOOP_MS;
+        let time = wall_clock().to_string();
+        self.cluster
+            .change("endpoints", NAMESPACE, "db-ha", |lock| {
+                lock["metadata"]["annotations"]["renewTime"] = json!(time);
+            });
     }
 
     pub(crate) fn wants_standby(&self) -> bool {

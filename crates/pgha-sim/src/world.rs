@@ -64,7 +64,11 @@ impl World {
                 state: if index == 0 { state } else { State::Standby },
                 life: 0,
                 control: Control {
-                    state: "in production",
+                    state: if state == State::Primary {
+                        "in production"
+                    } else {
+                        "in archive recovery"
+                    },
                     checkpoint: at.at - 0x28,
                     timeline: 1,
                 },
@@ -85,6 +89,7 @@ impl World {
                 dirty: false,
                 at_work: None,
                 resync_at: 4_000,
+                renew_at: 0,
                 down_until: 0,
                 never_up: false,
                 archive_at: 0,
@@ -207,6 +212,7 @@ impl World {
         let now = self.now;
         let reaction = self.rng.between(20, 400);
         let site = &mut self.sites[index];
+        site.renew_lock(now);
         if now >= site.shown_at {
             site.shown = site.config["postgresql"]["parameters"].clone();
             site.shown_at = u64::MAX;
@@ -261,11 +267,12 @@ impl World {
                 State::Down { until }
                     if now >= until && !(member == 0 && self.sites[index].never_up) =>
                 {
-                    // Patroni 4.1 starts what it has stopped as a standby; what crashed it starts as what it was.
+                    // Patroni 4.1 starts what it has stopped as a standby; what crashed it starts as what it was, and
+                    // what was a standby is promoted when it is back (its source, `ha.py`, `recover`).
                     let site = &mut self.sites[index];
                     let standby = member > 0
                         || site.wants_standby()
-                        || site.members[member].control.state == "shut down";
+                        || site.members[member].control.state != "in production";
                     let server = &mut site.members[member];
                     server.state = if standby {
                         State::Standby
