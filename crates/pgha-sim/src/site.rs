@@ -3,6 +3,8 @@
 use pgha_testkit::FakeCluster;
 use serde_json::{Value, json};
 
+use crate::pair::Patroni;
+use crate::stream::Receiver;
 use crate::time::wall_clock;
 use crate::wal::Position;
 
@@ -43,8 +45,28 @@ pub(crate) struct Member {
     /// Rises whenever Postgres stops: connections of an earlier life are lost.
     pub(crate) life: u32,
     pub(crate) control: Control,
+    /// Rises whenever Postgres starts: receivers of an earlier run are lost.
+    pub(crate) run: u32,
+    /// Until when one that has stopped waits for whom it still sends to.
+    pub(crate) drain_until: u64,
+    /// Whether it does not start any more once it is down.
+    pub(crate) never_up: bool,
+    /// What is before it was removed from its log.
+    pub(crate) kept_from: u64,
     /// What was put into its log beside the archive.
     pub(crate) handed: Option<Position>,
+}
+
+impl Member {
+    /// Whether its Postgres is gone, or waits only for whom it still sends to.
+    pub(crate) const fn is_down(&self) -> bool {
+        matches!(self.state, State::Down { .. })
+    }
+
+    /// Whether its Postgres answers.
+    pub(crate) const fn is_up(&self) -> bool {
+        !matches!(self.state, State::Stopping { .. } | State::Down { .. })
+    }
 }
 
 /// What the control file says.
@@ -85,6 +107,11 @@ impl Spec {
 pub(crate) struct Site {
     pub(crate) name: &'static str,
     pub(crate) cluster: FakeCluster,
+    pub(crate) patroni: Patroni,
+    /// Whether the first member holds Patroni's lock; when Patroni looks after it next, and whether something has woken it.
+    pub(crate) is_locked: bool,
+    pub(crate) turn_at: u64,
+    pub(crate) is_woken: bool,
     /// The leader first.
     pub(crate) members: Vec<Member>,
     pub(crate) spec: Spec,
@@ -101,8 +128,8 @@ pub(crate) struct Site {
     pub(crate) renew_at: u64,
     /// Until when its API server is not reached.
     pub(crate) down_until: u64,
-    /// Whether its leader does not start any more once it is down.
-    pub(crate) never_up: bool,
+    /// What its leader streams from.
+    pub(crate) receiver: Option<Receiver>,
     pub(crate) archive_at: u64,
     pub(crate) fetch_at: u64,
     /// The segment that the archiver could not push.
@@ -158,6 +185,11 @@ impl Site {
         self.config.get("standby_cluster").is_some()
     }
 
+    /// Whether its configuration names a server to stream from.
+    pub(crate) fn names_server(&self) -> bool {
+        self.config["standby_cluster"]["host"].is_string()
+    }
+
     pub(crate) fn is_patroni_paused(&self) -> bool {
         self.config["pause"] == json!(true)
     }
@@ -197,6 +229,7 @@ impl Site {
         let config: Value = serde_json::from_str(text.unwrap_or("{}")).unwrap_or_default();
         if config != self.config {
             self.config = config;
+            self.is_woken = true;
             self.shown_at = now + delay;
         }
     }
@@ -205,14 +238,16 @@ impl Site {
     pub(crate) fn publish(&self, timelines: &[u32], seconds: i64) {
         for (index, (member, timeline)) in self.members.iter().zip(timelines).enumerate() {
             let status = self.status(index, *timeline);
-            let label = if index == 0 { "master" } else { "replica" };
+            let leads = index == 0 && self.is_locked;
+            let label = if leads { "master" } else { "replica" };
             self.cluster.change("pods", NAMESPACE, &member.pod, |pod| {
                 pod["metadata"]["annotations"]["status"] = json!(status.to_string());
                 pod["metadata"]["labels"]["postgres-operator.crunchydata.com/role"] = json!(label);
                 pod["metadata"]["uid"] = json!(member.uid);
             });
             let mut answer = status;
-            answer["patroni"] = json!({"version": "4.1.4", "scope": "db-ha", "name": member.pod});
+            answer["patroni"] =
+                json!({"version": self.patroni.version(), "scope": "db-ha", "name": member.pod});
             answer["dcs_last_seen"] = json!(seconds);
             answer["database_system_identifier"] = json!(SYSTEM);
             answer["server_version"] = json!(150_018);
@@ -237,19 +272,27 @@ impl Site {
             State::Down { .. } => ("stopped", false),
         };
         let role = match (index, member.state) {
-            (0, State::Primary) => "primary",
-            (0, State::Standby) if self.wants_standby() => "standby_leader",
+            (0, State::Primary) => self.patroni.primary(),
+            (0, State::Standby) if self.wants_standby() && self.is_locked => "standby_leader",
             (_, _) => "replica",
         };
         let mut status = json!({"conn_url": "postgres://10.0.0.1:5432/postgres", "api_url": "https://10.0.0.1:8008/patroni",
-            "state": state, "role": role, "version": "4.1.4"});
+            "state": state, "role": role, "version": self.patroni.version()});
         if is_up {
             status["xlog_location"] = json!(member.log.at);
             status["timeline"] = json!(timeline);
             if member.state != State::Primary {
-                status["replay_lsn"] = json!(member.log.at);
-                status["receive_lsn"] = json!(member.log.at);
-                status["replication_state"] = json!("in archive recovery");
+                if self.patroni == Patroni::V4_1 {
+                    status["replay_lsn"] = json!(member.log.at);
+                    status["receive_lsn"] = json!(member.log.at);
+                }
+                let streams = index > 0 || self.receiver.is_some();
+                let word = if streams {
+                    "streaming"
+                } else {
+                    "in archive recovery"
+                };
+                status["replication_state"] = json!(word);
             }
         }
         if self.is_patroni_paused() {
