@@ -58,6 +58,32 @@ pub(crate) struct Member {
 }
 
 impl Member {
+    /// One that has this log, on the first timeline.
+    pub(crate) fn new((pod, uid): (&str, String), state: State, log: Position) -> Self {
+        let control = Control {
+            state: if state == State::Primary {
+                "in production"
+            } else {
+                "in archive recovery"
+            },
+            checkpoint: log.at - 0x28,
+            timeline: 1,
+        };
+        Self {
+            pod: pod.to_owned(),
+            uid,
+            log,
+            state,
+            life: 0,
+            control,
+            run: 0,
+            drain_until: 0,
+            never_up: false,
+            kept_from: 0,
+            handed: None,
+        }
+    }
+
     /// Whether its Postgres is gone, or waits only for whom it still sends to.
     pub(crate) const fn is_down(&self) -> bool {
         matches!(self.state, State::Down { .. })

@@ -59,26 +59,10 @@ impl World {
             ] {
                 cluster.insert(object);
             }
-            let member = |index: usize| Member {
-                pod: built.pod(index).to_owned(),
-                uid: format!("{name}-{index}"),
-                log: at,
-                state: if index == 0 { state } else { State::Standby },
-                life: 0,
-                run: 0,
-                drain_until: 0,
-                never_up: false,
-                kept_from: 0,
-                control: Control {
-                    state: if index == 0 && state == State::Primary {
-                        "in production"
-                    } else {
-                        "in archive recovery"
-                    },
-                    checkpoint: at.at - 0x28,
-                    timeline: 1,
-                },
-                handed: None,
+            let member = |index: usize| {
+                let state = if index == 0 { state } else { State::Standby };
+                let uid = format!("{name}-{index}");
+                Member::new((built.pod(index), uid), state, at)
             };
             if replicas == 0 {
                 cluster.remove("pods", NAMESPACE, built.pod(1));
