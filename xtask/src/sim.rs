@@ -40,8 +40,8 @@ pub(crate) struct Args {
     #[arg(long, requires = "page")]
     write: bool,
 
-    /// Show one schedule of docs/testing.md: the fault's place in the table and the number of the write
-    #[arg(long, value_name = "FAULT-WRITE")]
+    /// Show one schedule of docs/testing.md: the pair, the fault's place in the table and the number of the write
+    #[arg(long, value_name = "PAIR-FAULT-WRITE")]
     strike: Option<String>,
 }
 

@@ -35,8 +35,8 @@ pub(crate) struct Streams {
 }
 
 impl Inside {
-    /// Whether the connection lives.
-    fn is_cut(&self) -> bool {
+    /// Whether the connection is lost.
+    pub(crate) fn is_cut(&self) -> bool {
         self.tool.is_dead() || self.shared.is_down(self.site)
     }
 }

@@ -1,5 +1,6 @@
 //! What goes wrong in a schedule, drawn from its seed.
 
+use crate::pair::{Feed, Pair};
 use crate::rng::Rng;
 
 /// What becomes of one request of a tool.
@@ -33,6 +34,10 @@ pub(crate) enum Trouble {
     NeverUp(usize),
     /// The repository takes and gives nothing for so many milliseconds.
     Archive(u64),
+    /// Nothing passes between the databases of both sites for so many milliseconds, and no connection is seen to break.
+    Link(u64),
+    /// The connections between the databases of both sites break.
+    LoseReceiver,
 }
 
 /// The faults of one schedule: at which write of the first tool, what.
@@ -50,14 +55,12 @@ pub(crate) struct Faults {
     pub(crate) ignores_tests: bool,
 }
 
-/// Writes of a whole move.
-const WRITES: u64 = 34;
-
 impl Faults {
-    pub(crate) fn draw(rng: &mut Rng) -> Self {
+    /// Among the writes of a move of such a pair, which has so many.
+    pub(crate) fn draw(rng: &mut Rng, pair: Pair, writes: u64) -> Self {
         let count = rng.between(0, 3);
         let at = (0..count)
-            .map(|_| (rng.between(1, WRITES), trouble(rng)))
+            .map(|_| (rng.between(1, writes), trouble(rng, pair)))
             .collect();
         Self {
             at,
@@ -77,8 +80,12 @@ impl Faults {
     }
 }
 
-fn trouble(rng: &mut Rng) -> Trouble {
-    match rng.between(0, 13) {
+fn trouble(rng: &mut Rng, pair: Pair) -> Trouble {
+    let last = match pair.feed {
+        Feed::Archive => 13,
+        Feed::Streaming => 15,
+    };
+    match rng.between(0, last) {
         0 | 1 => Trouble::KillBefore,
         2 | 3 => Trouble::KillAfter,
         4 => Trouble::KillLate(rng.between(5, 4_000)),
@@ -89,6 +96,8 @@ fn trouble(rng: &mut Rng) -> Trouble {
         9 | 10 => Trouble::Outage(rng.between(200, 15_000)),
         11 => Trouble::Crash(usize::from(rng.percent(50))),
         12 => Trouble::Replace(usize::from(rng.percent(50))),
-        _ => Trouble::Archive(rng.between(500, 10_000)),
+        13 => Trouble::Archive(rng.between(500, 10_000)),
+        14 => Trouble::Link(rng.between(500, 20_000)),
+        _ => Trouble::LoseReceiver,
     }
 }

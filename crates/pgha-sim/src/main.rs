@@ -1,4 +1,4 @@
-//! `pgha-sim --seeds N [--seed S] [--ignore-tests]`, `--page FILE [--write]` or `--strike FAULT-WRITE`: moves in a simulated
+//! `pgha-sim --seeds N [--seed S] [--ignore-tests]`, `--page FILE [--write]` or `--strike PAIR-FAULT-WRITE`: moves in a simulated
 //! world, each with the faults of its seed or with one of the matrix.
 //!
 //! The real client, core and engine run here under paused time. The two API servers, operators, Patronis, servers and the
@@ -13,6 +13,10 @@ mod fault;
 mod matrix;
 #[cfg(debug_assertions)]
 mod page;
+#[cfg(debug_assertions)]
+mod pair;
+#[cfg(debug_assertions)]
+mod patroni;
 #[cfg(all(test, debug_assertions))]
 mod rivals;
 #[cfg(debug_assertions)]
@@ -29,6 +33,8 @@ mod server;
 mod site;
 #[cfg(debug_assertions)]
 mod sql;
+#[cfg(debug_assertions)]
+mod stream;
 #[cfg(debug_assertions)]
 mod time;
 #[cfg(debug_assertions)]

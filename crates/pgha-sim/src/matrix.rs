@@ -4,271 +4,33 @@
 //! forward, or held with one command to run. Each schedule is judged besides as all are: one writer, no acknowledged row
 //! missing, every member follows, nothing held, in the end.
 
+mod faults;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
-use crate::fault::{Faults, Trouble};
-use crate::schedule::{self, First, Verdict};
+use pgha_model::plan::Step;
+
+use self::faults::{End, FAULTS, Fault};
+use crate::fault::Faults;
+use crate::pair::{Feed, Pair};
+use crate::schedule::{self, Verdict};
 
 /// Drawn for nothing but the world's own delays.
 const SEED: u64 = 1;
 
-/// A fault, and what it may end in at each step.
-struct Fault {
-    /// Its number in the list of faults.
-    number: &'static str,
-    what: &'static str,
-    trouble: Trouble,
-    /// Whether whoever comes next takes the move back instead of going on.
-    aborts: bool,
-    /// Whether a Job at the source watches the move, and nobody else comes before it.
-    has_job: bool,
-    /// What it may end in: before the source is told to stop, until the decision, while the target is told, and after it.
-    expected: [&'static [End]; 4],
-}
-
-/// How a move ended: by itself, and after whoever came next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum End {
-    /// It came through.
-    Through,
-    /// It was taken back to the source by itself.
-    Back,
-    /// It said what was left behind and which command to run, which brought it to the target.
-    HeldThenThrough,
-    /// The same, and it was brought back to the source.
-    HeldThenBack,
-    /// The tool was dead, or had been taken over, and whoever came next brought it to the target.
-    LeftThenThrough,
-    /// The same, and it was brought back to the source.
-    LeftThenBack,
-}
-
-impl End {
-    const fn words(self) -> &'static str {
-        match self {
-            Self::Through => "carried forward",
-            Self::Back => "taken back",
-            Self::HeldThenThrough => "held, then carried forward",
-            Self::HeldThenBack => "held, then taken back",
-            Self::LeftThenThrough => "carried forward by the next command",
-            Self::LeftThenBack => "taken back by the next command",
-        }
-    }
-
-    fn of(verdict: &Verdict) -> Self {
-        match (&verdict.first, verdict.moved) {
-            (First::Done, _) => Self::Through,
-            (First::Back, false) => Self::Back,
-            (First::Back | First::Held, true) => Self::HeldThenThrough,
-            (First::Held, false) => Self::HeldThenBack,
-            (First::Left, true) => Self::LeftThenThrough,
-            (First::Left, false) => Self::LeftThenBack,
-        }
-    }
-}
-
-/// Longer than any wait of a move.
-const LONG: u64 = 15_000;
-
-/// Shorter than any.
-const SHORT: u64 = 2_000;
-
-/// Waited out.
-const GOES_ON: [&[End]; 4] = [THROUGH, THROUGH, THROUGH, THROUGH];
-
-const THROUGH: &[End] = &[End::Through];
-const LATE: &[End] = &[End::Through, End::HeldThenThrough];
-const BACK: &[End] = &[End::Back];
-const BACK_OR_THROUGH: &[End] = &[End::Back, End::Through];
-const BACK_OR_HELD: &[End] = &[End::Back, End::HeldThenThrough];
-const NEXT_BACK: &[End] = &[End::LeftThenBack];
-const NEXT_THROUGH: &[End] = &[End::LeftThenThrough];
-const NEXT_EITHER: &[End] = &[End::LeftThenThrough, End::LeftThenBack];
-
-/// Killed, and whoever comes wants to go on, or back as long as that is open.
-const RESUMED: [&[End]; 4] = [NEXT_THROUGH, NEXT_THROUGH, NEXT_THROUGH, NEXT_THROUGH];
-const ABORTED: [&[End]; 4] = [NEXT_BACK, NEXT_BACK, NEXT_EITHER, NEXT_THROUGH];
-
-/// In the order of the list.
-const FAULTS: &[Fault] = &[
-    Fault {
-        number: "F1",
-        what: "killed before a write, then `resume`",
-        trouble: Trouble::KillBefore,
-        aborts: false,
-        has_job: false,
-        expected: [NEXT_EITHER, NEXT_THROUGH, NEXT_THROUGH, NEXT_THROUGH],
-    },
-    Fault {
-        number: "F1",
-        what: "killed before a write, then `abort`",
-        trouble: Trouble::KillBefore,
-        aborts: true,
-        has_job: false,
-        expected: ABORTED,
-    },
-    Fault {
-        number: "F1",
-        what: "killed before a write, and nobody comes but the Job at the source",
-        trouble: Trouble::KillBefore,
-        aborts: true,
-        has_job: true,
-        expected: ABORTED,
-    },
-    Fault {
-        number: "F2",
-        what: "killed after a write, then `resume`",
-        trouble: Trouble::KillAfter,
-        aborts: false,
-        has_job: false,
-        expected: RESUMED,
-    },
-    Fault {
-        number: "F2",
-        what: "killed, and the write takes hold 2 s later, beside `abort`",
-        trouble: Trouble::KillLate(SHORT),
-        aborts: true,
-        has_job: false,
-        expected: ABORTED,
-    },
-    Fault {
-        number: "F3",
-        what: "stands still for 15 s, and another operator runs `resume`",
-        trouble: Trouble::Freeze(LONG),
-        aborts: false,
-        has_job: false,
-        expected: [
-            &[End::LeftThenThrough, End::Through],
-            NEXT_THROUGH,
-            &[End::LeftThenThrough, End::HeldThenThrough],
-            &[End::LeftThenThrough, End::HeldThenThrough, End::Through],
-        ],
-    },
-    Fault {
-        number: "F4",
-        what: "the source's API server is away for 15 s",
-        trouble: Trouble::Down(0, LONG),
-        aborts: false,
-        has_job: false,
-        expected: [BACK, BACK_OR_HELD, LATE, LATE],
-    },
-    Fault {
-        number: "F5",
-        what: "the target's API server is away for 15 s",
-        trouble: Trouble::Down(1, LONG),
-        aborts: false,
-        has_job: false,
-        expected: [
-            BACK,
-            BACK,
-            &[End::Back, End::Through, End::HeldThenThrough],
-            LATE,
-        ],
-    },
-    Fault {
-        number: "F6",
-        what: "a write takes hold, and its answer is lost",
-        trouble: Trouble::LoseAfter,
-        aborts: false,
-        has_job: false,
-        expected: [BACK_OR_THROUGH, BACK_OR_THROUGH, THROUGH, LATE],
-    },
-    Fault {
-        number: "F7",
-        what: "a write is lost with its answer",
-        trouble: Trouble::LoseBefore,
-        aborts: false,
-        has_job: false,
-        expected: [BACK_OR_THROUGH, BACK_OR_THROUGH, LATE, LATE],
-    },
-    Fault {
-        number: "F13",
-        what: "somebody else writes the object first",
-        trouble: Trouble::Conflict,
-        aborts: false,
-        has_job: false,
-        expected: GOES_ON,
-    },
-    Fault {
-        number: "F14",
-        what: "the source's leader is replaced by a pod of the same name",
-        trouble: Trouble::Replace(0),
-        aborts: false,
-        has_job: false,
-        expected: [BACK, BACK_OR_THROUGH, LATE, LATE],
-    },
-    Fault {
-        number: "F15",
-        what: "the target's leader is replaced by a pod of the same name",
-        trouble: Trouble::Replace(1),
-        aborts: false,
-        has_job: false,
-        expected: [
-            BACK,
-            &[End::Back, End::Through, End::HeldThenThrough],
-            LATE,
-            LATE,
-        ],
-    },
-    Fault {
-        number: "F18",
-        what: "the repository takes and gives nothing for 8 s",
-        trouble: Trouble::Archive(8_000),
-        aborts: false,
-        has_job: false,
-        expected: [THROUGH, THROUGH, THROUGH, LATE],
-    },
-    Fault {
-        number: "F20",
-        what: "the source's leader crashes",
-        trouble: Trouble::Crash(0),
-        aborts: false,
-        has_job: false,
-        expected: [BACK_OR_THROUGH, BACK_OR_THROUGH, LATE, LATE],
-    },
-    Fault {
-        number: "F13",
-        what: "somebody wipes the conditions of the source's object",
-        trouble: Trouble::WipeConditions(0),
-        aborts: false,
-        has_job: false,
-        expected: GOES_ON,
-    },
-    Fault {
-        number: "F13",
-        what: "somebody wipes the conditions of the target's object",
-        trouble: Trouble::WipeConditions(1),
-        aborts: false,
-        has_job: false,
-        expected: GOES_ON,
-    },
-    Fault {
-        number: "F20",
-        what: "the source's leader does not start again once it is down",
-        trouble: Trouble::NeverUp(0),
-        aborts: false,
-        has_job: false,
-        expected: [
-            &[End::HeldThenThrough],
-            &[End::HeldThenThrough],
-            &[End::HeldThenThrough],
-            LATE,
-        ],
-    },
-];
-
 /// The steps of a move, each with the numbers of the writes that are sent while it is under way.
-fn writes_by_step() -> Vec<(String, Vec<u64>)> {
-    let quiet = schedule::run_with(SEED, Faults::default());
+fn writes_by_step(pair: Pair) -> Vec<(String, Vec<u64>)> {
+    let quiet = schedule::run_with(pair, SEED, Faults::default());
     let mut steps: Vec<(String, Vec<u64>)> = Vec::new();
     for line in &quiet.trace {
         if let Some((_, rest)) = line.split_once("first tool: Started { step: ") {
             let name = rest.trim_end_matches(" }").to_lowercase();
             steps.push((name, Vec::new()));
-        } else if let Some((_, rest)) = line.split_once(" write ")
-            && let Some(number) = rest.split(' ').next().and_then(|word| word.parse().ok())
-        {
+        } else if let Some(number) = schedule::write_in(line) {
             match steps.last_mut() {
                 Some((_, writes)) => writes.push(number),
                 // The claim's record is written before anything is told.
@@ -290,115 +52,218 @@ fn phase(step: &str) -> usize {
     }
 }
 
-/// A row of the table.
+/// A row of the table: steps that follow each other and end alike, of pairs that do.
 pub(crate) struct Row {
     /// Of the fault, from 1.
     place: usize,
     fault: &'static Fault,
-    step: String,
-    writes: Vec<u64>,
+    steps: Vec<String>,
+    pairs: Vec<Pair>,
     seen: BTreeMap<End, u64>,
-    /// What went wrong, with the number of the write.
+    /// What went wrong, with how it is run again.
     wrong: Vec<String>,
 }
 
-/// Every fault at every write.
-pub(crate) fn rows() -> Vec<Row> {
-    let steps = writes_by_step();
-    let mut rows = Vec::new();
-    for (index, fault) in FAULTS.iter().enumerate() {
-        for (step, writes) in &steps {
-            rows.push(row((index + 1, fault), step, writes));
+/// The steps of a move of every kind of pair.
+pub(crate) fn steps() -> Vec<Steps> {
+    let steps = Pair::ALL.map(|pair| (pair, writes_by_step(pair)));
+    steps.into_iter().collect()
+}
+
+/// Every fault at every write of every kind of pair.
+pub(crate) fn rows(steps: &[Steps]) -> Vec<Row> {
+    let work: Vec<_> = FAULTS.iter().enumerate().collect();
+    let (next, done) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                while let Some((index, fault)) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let rows = rows_of((index + 1, fault), steps);
+                    let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+                    done.insert(*index, rows);
+                }
+            });
+        }
+    });
+    let done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.into_values().flatten().collect()
+}
+
+/// The steps of a pair, each with its writes.
+pub(crate) type Steps = (Pair, Vec<(String, Vec<u64>)>);
+
+fn rows_of(fault: (usize, &'static Fault), steps: &[Steps]) -> Vec<Row> {
+    let mut rows: Vec<Row> = Vec::new();
+    for (pair, steps) in steps {
+        if fault.1.needs_stream && pair.feed != Feed::Streaming {
+            continue;
+        }
+        for row in rows_of_pair(fault, *pair, steps) {
+            match rows.iter_mut().find(|other| other.is_like(&row)) {
+                Some(other) => other.add(row),
+                None => rows.push(row),
+            }
+        }
+    }
+    rows.sort_by_key(|row| row.steps.first().map(|step| order(step)));
+    rows
+}
+
+fn rows_of_pair(
+    fault: (usize, &'static Fault),
+    pair: Pair,
+    steps: &[(String, Vec<u64>)],
+) -> Vec<Row> {
+    let mut rows: Vec<Row> = Vec::new();
+    for (step, writes) in steps {
+        let row = row(fault, pair, step, writes);
+        match rows.last_mut() {
+            Some(last) if last.ends() == row.ends() && last.phase() == row.phase() => {
+                last.steps.extend(row.steps);
+                last.count(row.seen, row.wrong);
+            }
+            _ => rows.push(row),
         }
     }
     rows
 }
 
-fn row((place, fault): (usize, &'static Fault), step: &str, writes: &[u64]) -> Row {
+fn row((place, fault): (usize, &'static Fault), pair: Pair, step: &str, writes: &[u64]) -> Row {
     let allowed: BTreeSet<End> = fault.expected[phase(step)].iter().copied().collect();
     let (mut seen, mut wrong) = (BTreeMap::new(), Vec::new());
     for write in writes {
-        let verdict = schedule::run_with(SEED, fault.at(*write));
+        let verdict = schedule::run_with(pair, SEED, fault.at(*write));
         let end = End::of(&verdict);
         *seen.entry(end).or_insert(0) += 1;
+        let again = format!("{}-{place}-{write}", pair.name());
         if !allowed.contains(&end) {
-            wrong.push(format!("write {write}: {}", end.words()));
+            wrong.push(format!("{again}: {}", end.words()));
         }
-        wrong.extend(
-            verdict
-                .violations
-                .iter()
-                .map(|text| format!("write {write}: {text}")),
-        );
+        let violations = verdict.violations.iter();
+        wrong.extend(violations.map(|text| format!("{again}: {text}")));
     }
     Row {
         place,
         fault,
-        step: step.to_owned(),
-        writes: writes.to_vec(),
+        steps: vec![step.to_owned()],
+        pairs: vec![pair],
         seen,
         wrong,
     }
 }
 
-impl Fault {
-    fn at(&self, write: u64) -> Faults {
-        Faults {
-            at: vec![(write, self.trouble)],
-            aborts: self.aborts,
-            job_after: self.has_job.then_some(LONG),
-            ..Faults::default()
-        }
-    }
+/// The place of a step in a move.
+fn order(step: &str) -> usize {
+    let names = Step::ALL.iter().map(|step| step.name());
+    names.take_while(|name| *name != step).count()
 }
 
 impl Row {
-    /// The row in Markdown; the writes are what `--trace --strike` takes.
+    fn ends(&self) -> Vec<End> {
+        self.seen.keys().copied().collect()
+    }
+
+    fn phase(&self) -> usize {
+        self.steps.first().map_or(0, |step| phase(step))
+    }
+
+    /// Whether the same steps end in the same.
+    fn is_like(&self, other: &Self) -> bool {
+        let place = |row: &Self| (row.steps.first().cloned(), row.steps.last().cloned());
+        place(self) == place(other) && self.ends() == other.ends()
+    }
+
+    fn add(&mut self, other: Self) {
+        self.pairs.extend(other.pairs);
+        self.count(other.seen, other.wrong);
+    }
+
+    fn count(&mut self, seen: BTreeMap<End, u64>, wrong: Vec<String>) {
+        for (end, count) in seen {
+            *self.seen.entry(end).or_insert(0) += count;
+        }
+        self.wrong.extend(wrong);
+    }
+
+    /// The row in Markdown; pair, place and write are what `--strike` takes.
     fn text(&self) -> String {
-        let expected = self.fault.expected[phase(&self.step)]
-            .iter()
-            .map(|end| end.words());
+        let expected = self.fault.expected[self.phase()].iter();
+        let expected: Vec<_> = expected.map(|end| end.words()).collect();
         let seen = self.seen.iter().map(|(end, count)| match count {
             1 => end.words().to_owned(),
             _ => format!("{} ({count} writes)", end.words()),
         });
-        let (first, last) = (self.writes.first(), self.writes.last());
-        let writes = match (first, last) {
-            (Some(first), Some(last)) if first != last => format!("{first} to {last}"),
-            (Some(first), _) => first.to_string(),
-            (None, _) => String::new(),
+        let pairs = if self.pairs.len() == Pair::ALL.len() {
+            "all".to_owned()
+        } else {
+            let names = self.pairs.iter().map(|pair| pair.name());
+            names.collect::<Vec<_>>().join(", ")
         };
+        let ends = self.steps.first().zip(self.steps.last());
         format!(
-            "| {} | {} | {} | {} | {writes} | {} | {} |\n",
+            "| {} | {} | {} | {} | {} | {} | {} |\n",
             self.place,
             self.fault.number,
             self.fault.what,
-            self.step,
-            expected.collect::<Vec<_>>().join(", or "),
+            ends.map_or_else(String::new, |(first, last)| span(first, last)),
+            pairs,
+            expected.join(", or "),
             seen.collect::<Vec<_>>().join("; "),
         )
     }
-}
 
-impl Row {
     /// What is wrong with it, a line each.
     pub(crate) fn complaints(&self) -> Vec<String> {
         let wrong = self.wrong.iter();
-        let of = |text: &String| format!("{} at {}, {text}", self.fault.what, self.step);
-        wrong.map(of).collect()
+        wrong
+            .map(|text| format!("{}: {text}", self.fault.what))
+            .collect()
     }
 }
 
-/// The schedule of a fault of the table, by its place from 1, at a write.
-pub(crate) fn again(place: usize, write: u64) -> Option<Verdict> {
+/// The schedule of a fault of the table, by its place from 1, at a write of a move of such a pair.
+pub(crate) fn again(pair: Pair, place: usize, write: u64) -> Option<Verdict> {
     let fault = FAULTS.get(place.checked_sub(1)?)?;
-    Some(schedule::run_with(SEED, fault.at(write)))
+    Some(schedule::run_with(pair, SEED, fault.at(write)))
 }
 
-/// The table in Markdown.
-pub(crate) fn table(rows: &[Row]) -> String {
-    let mut text = String::from(
-        "| place | fault | what | at step | writes | may end in | ended in |\n|---|---|---|---|---|---|---|\n",
+/// A word or number, or two and what is between them.
+fn span(first: &str, last: &str) -> String {
+    if first == last {
+        first.to_owned()
+    } else {
+        format!("{first} to {last}")
+    }
+}
+
+/// Which writes are sent in which step, a line a pair.
+fn writes_table(steps: &[Steps]) -> String {
+    let names = Step::ALL.iter().map(|step| step.name());
+    let mut text = format!(
+        "| pair | {} |\n",
+        names.clone().collect::<Vec<_>>().join(" | ")
+    );
+    let _ = writeln!(text, "|---{}|", "|---".repeat(Step::ALL.len()));
+    for (pair, steps) in steps {
+        let of = |name: &str| {
+            let writes = steps.iter().find(|(step, _)| step == name);
+            let (first, last) = writes.and_then(|(_, writes)| writes.first().zip(writes.last()))?;
+            Some(span(&first.to_string(), &last.to_string()))
+        };
+        let cells: Vec<_> = names
+            .clone()
+            .map(|name| of(name).unwrap_or_default())
+            .collect();
+        let _ = writeln!(text, "| {} | {} |", pair.name(), cells.join(" | "));
+    }
+    text
+}
+
+/// The tables in Markdown.
+pub(crate) fn tables(steps: &[Steps], rows: &[Row]) -> String {
+    let mut text = writes_table(steps);
+    text.push_str(
+        "\n| place | fault | what | at step | pairs | may end in | ended in |\n|---|---|---|---|---|---|---|\n",
     );
     for row in rows {
         let _ = write!(text, "{}", row.text());

@@ -345,17 +345,21 @@ F-numbers are those of the list of faults in docs/validate.md.
 
 ## Each fault at each write of a move, in the simulation
 
-Every row stands for as many schedules as there are writes. Each is judged besides as all are: in the end one side is primary,
-no acknowledged row is missing, two sides never took writes, every member follows, nothing is held. A schedule again, with
-what happened: `cargo xtask sim --strike FAULT-WRITE`, the fault by its place in this table and the number of the write.
+A pair is named by how its standby is fed (`archive`: by the repository alone; `streaming`: by the source, with the repository
+behind it) and by its Patroni. Every row stands for as many schedules as there are writes: those of steps that follow each other,
+and of pairs, that end alike. Each is judged besides as all are: in the end one side is primary, no acknowledged row is missing,
+two sides never took writes, every member follows, nothing is held. A schedule again, with what happened: `cargo xtask sim
+--strike PAIR-FAULT-WRITE`, for example `archive/4.1-1-30`: the fault by its place in the second table, and the number of a write,
+by the first.
 
 ";
 
 /// The page, and what is wrong with it.
 pub(crate) fn make() -> (String, Vec<String>) {
-    let rows = matrix::rows();
+    let steps = matrix::steps();
+    let rows = matrix::rows(&steps);
     let mut wrong: Vec<_> = rows.iter().flat_map(matrix::Row::complaints).collect();
-    let mut text = format!("{HEAD}{}", matrix::table(&rows));
+    let mut text = format!("{HEAD}{}", matrix::tables(&steps, &rows));
     text.push_str(
         "\n## Faults on the lab\n\n| fault | what | at | ends in | test |\n|---|---|---|---|---|\n",
     );

@@ -3,7 +3,10 @@
 use serde_json::Value;
 
 use crate::fault::{Faults, Trouble};
+use crate::pair::Pair;
 use crate::schedule::{self, First, Verdict};
+
+const PLAIN: Pair = Pair::ALL[0];
 
 /// Writes of a move that are sent after its claim.
 const WRITES: std::ops::RangeInclusive<u64> = 9..=54;
@@ -13,7 +16,7 @@ fn with(write: u64, trouble: Trouble) -> Verdict {
         at: vec![(write, trouble)],
         ..Faults::default()
     };
-    schedule::run_with(1, faults)
+    schedule::run_with(PLAIN, 1, faults)
 }
 
 fn record(verdict: &Verdict, epoch: u64) -> Value {
@@ -53,7 +56,7 @@ fn cnpg_6317_a_status_that_somebody_wipes_ends_in_no_standstill() {
 /// After its demotion no pod of the old primary became ready, and nobody said which side was writable.
 #[test]
 fn cnpg_5754_a_source_that_never_comes_back_holds_nobody_up() {
-    let promote = schedule::run_with(1, Faults::default())
+    let promote = schedule::run_with(PLAIN, 1, Faults::default())
         .write_of("Promote")
         .unwrap();
     let verdict = with(promote, Trouble::NeverUp(0));
@@ -68,8 +71,10 @@ fn cnpg_5754_a_source_that_never_comes_back_holds_nobody_up() {
 /// Moving back was refused because of a stale token, and the way around it made both sides writable.
 #[test]
 fn cnpg_9273_fifty_moves_back_and_forth_need_no_hand() {
-    let violations = schedule::ping_pong(1, 50);
-    assert_eq!(violations, [""; 0]);
+    for (pair, moves) in Pair::ALL.into_iter().zip([50, 10, 10, 10]) {
+        let violations = schedule::ping_pong(pair, 1, moves);
+        assert_eq!(violations, [""; 0], "{}", pair.name());
+    }
 }
 
 /// A history that a failed promotion had left in the archive broke every standby after the next one.
@@ -79,7 +84,7 @@ fn cnpg_3147_an_orphan_history_is_found_before_anything_stops() {
         orphan_history: true,
         ..Faults::default()
     };
-    let verdict = schedule::run_with(1, faults);
+    let verdict = schedule::run_with(PLAIN, 1, faults);
     assert_eq!(verdict.first, First::Back);
     assert_eq!(verdict.violations, [""; 0]);
     let told = |line: &String| line.contains("00000002.history") || line.contains("dead-branch");
@@ -115,7 +120,7 @@ fn patroni_3298_the_old_side_takes_no_write_whatever_restarts_it() {
 /// A restart in the wrong order left the cluster without a leader for seconds.
 #[test]
 fn get_1032_operators_are_held_before_anything_changes_and_released_after_everything() {
-    let verdict = schedule::run_with(1, Faults::default());
+    let verdict = schedule::run_with(PLAIN, 1, Faults::default());
     assert_eq!(verdict.first, First::Done);
     let at = |text: &str| verdict.trace.iter().position(|line| line.contains(text));
     let held = at("Settled { step: Hold").unwrap();

@@ -1,9 +1,13 @@
 //! One schedule: a move with its faults, whoever looks after it, and the judgement of what is left.
 
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
 use pgha_model::record::Action;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::fault::Faults;
+use crate::pair::Pair;
 use crate::rng::Rng;
 use crate::server::{Shared, Tool};
 use crate::site::{Site, State};
@@ -51,6 +55,7 @@ impl First {
 
 /// What came of a schedule.
 pub(crate) struct Verdict {
+    pub(crate) pair: Pair,
     pub(crate) first: First,
     /// What must never be, in the order in which it was seen.
     pub(crate) violations: Vec<String>,
@@ -70,39 +75,53 @@ impl Verdict {
         let started = format!("first tool: Started {{ step: {step} }}");
         let begun = self.trace.iter().position(|line| line.contains(&started))?;
         let mut lines = self.trace.iter().skip(begun);
-        lines.find_map(|line| {
-            line.split_once(" write ")?
-                .1
-                .split(' ')
-                .next()?
-                .parse()
-                .ok()
-        })
+        lines.find_map(|line| write_in(line))
     }
 }
 
 /// Runs the schedule of a seed; `ignores_tests` takes the fence of epochs out of the world.
 pub(crate) fn run(seed: u64, ignores_tests: bool) -> Verdict {
     let mut rng = Rng::new(seed);
+    let pair = Pair::draw(&mut rng);
     let faults = Faults {
         ignores_tests,
         // Not drawn: what a seed without a Job does stays as it is.
         job_after: seed
             .is_multiple_of(3)
             .then_some(1_000 + 1_000 * (seed % 19)),
-        ..Faults::draw(&mut rng)
+        ..Faults::draw(&mut rng, pair, writes(pair))
     };
-    run_in(rng, faults)
+    run_in(pair, rng, faults)
+}
+
+/// Writes of a whole move, counted in one that meets no fault.
+pub(crate) fn writes(pair: Pair) -> u64 {
+    static COUNTED: LazyLock<BTreeMap<Pair, u64>> = LazyLock::new(|| {
+        let count = |pair| {
+            let quiet = run_with(pair, 1, Faults::default());
+            let numbers = quiet.trace.iter().filter_map(|line| write_in(line));
+            (pair, numbers.max().unwrap_or(1))
+        };
+        Pair::ALL.into_iter().map(count).collect()
+    });
+    COUNTED.get(&pair).copied().unwrap_or(1)
+}
+
+/// The number of the write that a line of a trace tells.
+pub(crate) fn write_in(line: &str) -> Option<u64> {
+    let (_, rest) = line.split_once(" write ")?;
+    rest.split(' ').next()?.parse().ok()
 }
 
 /// Runs a schedule with these faults, in the world of a seed.
-pub(crate) fn run_with(seed: u64, faults: Faults) -> Verdict {
-    run_in(Rng::new(seed), faults)
+pub(crate) fn run_with(pair: Pair, seed: u64, faults: Faults) -> Verdict {
+    run_in(pair, Rng::new(seed), faults)
 }
 
-fn run_in(mut rng: Rng, faults: Faults) -> Verdict {
+fn run_in(pair: Pair, mut rng: Rng, faults: Faults) -> Verdict {
     let Ok(runtime) = runtime() else {
         return Verdict {
+            pair,
             first: First::Left,
             violations: vec!["no runtime".to_owned()],
             trace: Vec::new(),
@@ -113,10 +132,11 @@ fn run_in(mut rng: Rng, faults: Faults) -> Verdict {
         };
     };
     runtime.block_on(async {
-        let shared = begin(rng.split(), faults.clone());
+        let shared = begin(pair, rng.split(), faults.clone());
         let first = Box::pin(play(&shared, &mut rng)).await;
         let mut world = shared.world();
         Verdict {
+            pair,
             first,
             violations: std::mem::take(&mut world.violations),
             trace: std::mem::take(&mut world.trace),
@@ -137,8 +157,8 @@ fn runtime() -> std::io::Result<Runtime> {
 }
 
 /// A world that lives.
-fn begin(rng: Rng, faults: Faults) -> Shared {
-    let shared = Shared::new(World::new(rng, faults));
+fn begin(pair: Pair, rng: Rng, faults: Faults) -> Shared {
+    let shared = Shared::new(World::new(pair, rng, faults));
     let beat = shared.clone();
     shared.spawn(async move {
         loop {
@@ -152,9 +172,9 @@ fn begin(rng: Rng, faults: Faults) -> Shared {
 
 /// Moves back and forth, one after the other, in the world of a seed; what must never be.
 #[cfg(test)]
-pub(crate) fn ping_pong(seed: u64, moves: usize) -> Vec<String> {
+pub(crate) fn ping_pong(pair: Pair, seed: u64, moves: usize) -> Vec<String> {
     runtime().unwrap().block_on(async {
-        let shared = begin(Rng::new(seed).split(), Faults::default());
+        let shared = begin(pair, Rng::new(seed).split(), Faults::default());
         for number in 0..moves {
             let from = number % 2;
             let tool = Tool::new(true);
@@ -229,9 +249,12 @@ async fn play(shared: &Shared, rng: &mut Rng) -> First {
 fn heal(shared: &Shared) {
     let mut world = shared.world();
     world.archive.broken_until = 0;
+    world.link_until = 0;
     for site in &mut world.sites {
         site.down_until = 0;
-        site.never_up = false;
+        for member in &mut site.members {
+            member.never_up = false;
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::json;
 
 use crate::exec::{Inside, Streams};
-use crate::site::{SYSTEM, State};
+use crate::site::SYSTEM;
 use crate::sql::between;
 use crate::time::pass;
 use crate::wal::{Position, SEGMENT, read_segment_name};
@@ -17,10 +17,19 @@ const EXISTS: i32 = 45;
 /// Any other failure of it.
 const FAILED: i32 = 39;
 
+/// How long `pg_ctl` waits for a stop (PostgreSQL documentation, `pg_ctl`, `PGCTLTIMEOUT`).
+const PGCTLTIMEOUT_MS: u64 = 60_000;
+
 /// What a script says in a shell, and its exit code; `None` when the connection is lost.
 pub(crate) async fn answer(inside: &Inside, script: &str) -> Option<(String, i32)> {
     if script == "true" {
         return Some((String::new(), 0));
+    }
+    if script.contains("pg_ctl stop") {
+        let is_stopped = stop(inside).await?;
+        if script.contains("|| exit 3") && !is_stopped {
+            return Some((String::new(), 3));
+        }
     }
     if script.contains("pgha-stopping-us") {
         return watch(inside).await;
@@ -30,18 +39,17 @@ pub(crate) async fn answer(inside: &Inside, script: &str) -> Option<(String, i32
     let (now, mut world) = (inside.shared.now(), inside.shared.world());
     let member = world.sites[inside.site].member(&inside.pod)?;
     let server = world.sites[inside.site].members[member].clone();
-    let is_up = !matches!(server.state, State::Stopping { .. } | State::Down { .. });
     let works = now >= world.archive.broken_until;
     Some(match script {
         text if text.contains("pgha-branch repo") => (world.branches_line(member, inside.site), 0),
-        text if text.contains("pgha-clock") && is_up => {
-            (look(world.sites[inside.site].members.len()), 0)
+        text if text.contains("pgha-clock") && server.is_up() => {
+            (world.look(inside.site, member), 0)
         }
         text if text.contains("pgha-clock") => ("pgha-failed psql: error: no server".to_owned(), 1),
         text if text.contains("pg_controldata") => {
             (world.sites[inside.site].control_data(member), 0)
         }
-        text if text.contains("pgrep -f") => (String::new(), 0),
+        text if text.contains("pgrep -f") || text.contains("pg_ctl stop") => (String::new(), 0),
         text if text.contains("repo-put") => (String::new(), if works { 0 } else { FAILED }),
         text if text.contains("archive-get") => {
             let wanted = between(text, "archive-get ", ".history")?;
@@ -84,8 +92,36 @@ async fn watch(inside: &Inside) -> Option<(String, i32)> {
             }
         }
         pass(10).await;
-        if inside.shared.is_down(inside.site) {
+        if inside.is_cut() {
             return None;
+        }
+    }
+}
+
+/// A fast stop by hand, to the end of the server and of what it still sends; whether that was seen. It goes on when the
+/// connection is lost.
+async fn stop(inside: &Inside) -> Option<bool> {
+    let (run, until) = {
+        let mut world = inside.shared.world();
+        let member = world.sites[inside.site].member(&inside.pod)?;
+        if !world.stop(inside.site, member) {
+            return Some(false);
+        }
+        let until = inside.shared.now() + PGCTLTIMEOUT_MS;
+        (world.sites[inside.site].members[member].run, until)
+    };
+    loop {
+        pass(10).await;
+        let now = inside.shared.now();
+        let world = inside.shared.world();
+        let site = &world.sites[inside.site];
+        let server = &site.members[site.member(&inside.pod)?];
+        let is_gone = server.is_down() && now >= server.drain_until;
+        if is_gone || server.run != run {
+            return Some(true);
+        }
+        if now >= until {
+            return Some(false);
         }
     }
 }
@@ -119,10 +155,15 @@ async fn send(inside: &Inside, streams: &mut Streams) -> Option<i32> {
     let said = {
         let world = inside.shared.world();
         let member = world.sites[inside.site].member(&inside.pod)?;
-        let log = world.sites[inside.site].members[member].log;
+        let server = &world.sites[inside.site].members[member];
+        let (log, kept_from) = (server.log, server.kept_from);
         let mut words = wanted.split(' ');
         let tail = words.next()?;
         let names: Vec<_> = words.collect();
+        let first = names.first().and_then(|name| read_segment_name(name));
+        if first.is_none_or(|(_, number)| number * SEGMENT < kept_from) {
+            return Some(1);
+        }
         let lengths = names.iter().map(|_| SEGMENT.to_string());
         let mut lengths: Vec<_> = lengths.collect();
         tail.clone_into(lengths.last_mut()?);
@@ -162,22 +203,33 @@ async fn receive(inside: &Inside, streams: &mut Streams) -> Option<i32> {
     Some(0)
 }
 
-/// What a look into a member finds: nothing that is in the way.
-fn look(members: usize) -> String {
-    let server = json!({"version": 150_018, "preloadLibraries": "", "limits": {}, "canRewind": true,
-        "synchronousStandbyNames": "", "replayPaused": null, "applyDelayMs": 0, "recoveryTargets": [],
-        "receiverStatus": null, "slots": [], "walsenders": [], "segmentsToArchive": 0,
-        "segmentSizeBytes": SEGMENT, "oldestTransactionS": 0, "preparedTransactions": 0, "backupsRunning": 0,
-        "extensionsOffered": []});
-    let database = json!({"name": "db", "collations": [], "extensions": [], "unloggedTables": []});
-    let seconds = crate::time::wall_clock().as_second();
-    let free = (members as u64) << 30;
-    format!(
-        "pgha-server {server}\npgha-database {database}\npgha-async yes\npgha-free {free}\npgha-clock {seconds}\n"
-    )
-}
-
 impl World {
+    /// What a look into a member finds: nothing that is in the way.
+    fn look(&self, index: usize, member: usize) -> String {
+        let walsenders = self.receivers_of(index, member).into_iter();
+        let walsenders: Vec<_> = walsenders
+            .map(|pod| json!({"applicationName": pod, "state": "streaming"}))
+            .collect();
+        let server = json!({"version": 150_018, "preloadLibraries": "", "limits": {}, "canRewind": true,
+            "synchronousStandbyNames": "", "replayPaused": null, "applyDelayMs": 0, "recoveryTargets": [],
+            "receiverStatus": self.streams(index, member).then_some("streaming"), "slots": [],
+            "walsenders": walsenders, "segmentsToArchive": 0, "segmentSizeBytes": SEGMENT,
+            "oldestTransactionS": 0, "preparedTransactions": 0, "backupsRunning": 0, "extensionsOffered": []});
+        let database =
+            json!({"name": "db", "collations": [], "extensions": [], "unloggedTables": []});
+        let seconds = crate::time::wall_clock().as_second();
+        let free = (self.sites[index].members.len() as u64) << 30;
+        let peer = if self.now >= self.link_until {
+            "yes"
+        } else {
+            "no"
+        };
+        format!(
+            "pgha-server {server}\npgha-database {database}\npgha-async yes\npgha-free {free}\npgha-peer {peer}\n\
+             pgha-clock {seconds}\n"
+        )
+    }
+
     fn branches_line(&self, member: usize, site: usize) -> String {
         let log = self.sites[site].members[member].log;
         let newest = self.archive.newest_history();

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use crate::matrix;
 use crate::page;
+use crate::pair::Pair;
 use crate::schedule::{self, Verdict};
 
 /// Seeds that are told with their trace.
@@ -20,22 +21,22 @@ struct Asked {
     shows_trace: bool,
     /// The page that is made of the matrix, and whether it is written or compared.
     page: Option<(String, bool)>,
-    /// A fault of the matrix, by its place, and the number of a write.
-    strike: Option<(usize, u64)>,
+    /// A pair, a fault of the matrix, by its place, and the number of a write.
+    strike: Option<(Pair, usize, u64)>,
 }
 
 pub(crate) fn main() -> ExitCode {
     let Some(asked) = read(std::env::args().skip(1)) else {
         say(
-            "usage: pgha-sim [--seeds N] [--seed S] [--ignore-tests] [--trace] [--page FILE [--write]] [--strike FAULT-WRITE]",
+            "usage: pgha-sim [--seeds N] [--seed S] [--ignore-tests] [--trace] [--page FILE [--write]] [--strike PAIR-FAULT-WRITE]",
         );
         return ExitCode::from(2);
     };
     if let Some((file, writes)) = &asked.page {
         return make_page(file, *writes);
     }
-    if let Some((place, write)) = asked.strike {
-        return strike(place, write);
+    if let Some((pair, place, write)) = asked.strike {
+        return strike(pair, place, write);
     }
     let began = Instant::now();
     let (next, failed) = (AtomicU64::new(0), Mutex::new(Vec::new()));
@@ -125,8 +126,8 @@ fn make_page(file: &str, writes: bool) -> ExitCode {
 }
 
 /// One schedule of the matrix, with what happened.
-fn strike(place: usize, write: u64) -> ExitCode {
-    let Some(verdict) = matrix::again(place, write) else {
+fn strike(pair: Pair, place: usize, write: u64) -> ExitCode {
+    let Some(verdict) = matrix::again(pair, place, write) else {
         say("there is no such fault");
         return ExitCode::from(2);
     };
@@ -139,7 +140,8 @@ fn strike(place: usize, write: u64) -> ExitCode {
 }
 
 fn tell(seed: u64, verdict: &Verdict) {
-    say(&format!("seed {seed}: {:?}", verdict.faults));
+    let pair = verdict.pair.name();
+    say(&format!("seed {seed}: {pair}, {:?}", verdict.faults));
     for line in verdict.trace.iter().chain(&verdict.violations) {
         say(line);
     }
@@ -164,8 +166,10 @@ fn read(mut words: impl Iterator<Item = String>) -> Option<Asked> {
             "--write" => asked.page.as_mut()?.1 = true,
             "--strike" => {
                 let text = words.next()?;
-                let (place, write) = text.split_once('-')?;
-                asked.strike = Some((place.parse().ok()?, write.parse().ok()?));
+                let mut words = text.splitn(3, '-');
+                let pair = Pair::by_name(words.next()?)?;
+                let (place, write) = (words.next()?, words.next()?);
+                asked.strike = Some((pair, place.parse().ok()?, write.parse().ok()?));
             }
             _ => return None,
         }
@@ -180,7 +184,14 @@ fn say(line: &str) {
 
 #[cfg(test)]
 mod tests {
+    use crate::fault::{Faults, Trouble};
+    use crate::pair::Pair;
     use crate::schedule;
+
+    const PLAIN: Pair = Pair::ALL[0];
+
+    /// Longer than another tool needs to take over.
+    const LATE: u64 = 10_000;
 
     /// Enough for a look; `cargo xtask sim` runs many.
     #[test]
@@ -195,26 +206,75 @@ mod tests {
         }
     }
 
-    /// A tool that stood still, or a write that was on its way, does harm where patches rest on nothing.
+    fn with(write: u64, trouble: Trouble) -> Faults {
+        Faults {
+            at: vec![(write, trouble)],
+            ..Faults::default()
+        }
+    }
+
+    /// A tool that wakes up beside another does harm where patches rest on nothing.
     #[test]
     fn a_world_without_the_tests_of_patches_is_found_out() {
-        let mut seeds = 1..=24;
-        assert!(seeds.any(|seed| !schedule::run(seed, true).violations.is_empty()));
+        let mut writes = 1..=schedule::writes(PLAIN);
+        assert!(writes.any(|write| {
+            let faults = Faults {
+                ignores_tests: true,
+                ..with(write, Trouble::Freeze(LATE))
+            };
+            !schedule::run_with(PLAIN, 1, faults).violations.is_empty()
+        }));
     }
 
     /// The first tool stood still while it stamped its epoch, and took back on its way out what another had done since.
     #[test]
     fn a_claim_that_fails_half_way_takes_nothing_back_of_a_later_move() {
-        assert_eq!(schedule::run(5144, false).violations, [""; 0]);
+        let hold = schedule::run_with(PLAIN, 1, Faults::default()).write_of("Hold");
+        for write in 1..hold.unwrap() {
+            let verdict = schedule::run_with(PLAIN, 1, with(write, Trouble::Freeze(LATE)));
+            assert_eq!(verdict.violations, [""; 0], "write {write}");
+        }
     }
 
     /// A Job takes a move over that died between the fence and the promotion.
     #[test]
     fn a_job_goes_back_from_a_fence() {
-        let verdict = schedule::run(720, false);
+        let proof = schedule::run_with(PLAIN, 1, Faults::default()).write_of("Prove");
+        let faults = Faults {
+            aborts: true,
+            job_after: Some(LATE),
+            ..with(proof.unwrap(), Trouble::KillBefore)
+        };
+        let verdict = schedule::run_with(PLAIN, 1, faults);
         assert_eq!(verdict.violations, [""; 0]);
+        assert!(!verdict.moved);
         let told = |line: &String| line.contains("on a new timeline") && line.contains("Promote");
         assert!(verdict.trace.iter().any(told), "{:?}", verdict.trace);
+    }
+
+    /// The source's Postgres crashed while its Patroni was paused, the tool died before it had told anything to stop, and the
+    /// Job waited for a primary that nobody started.
+    #[test]
+    fn a_job_starts_a_source_that_has_crashed_while_patroni_was_paused() {
+        let pair = Pair::by_name("archive/3.3").unwrap();
+        let quiet = schedule::run_with(pair, 1, Faults::default());
+        let fence = quiet.write_of("Fence").unwrap();
+        let told = |line: &&String| line.ends_with("of the tool to core1: PATCH db");
+        let writes = quiet
+            .trace
+            .iter()
+            .filter(told)
+            .filter_map(|line| schedule::write_in(line));
+        let told = writes.into_iter().find(|write| *write > fence).unwrap();
+        let faults = Faults {
+            at: vec![(fence, Trouble::Crash(0)), (told, Trouble::KillBefore)],
+            aborts: true,
+            job_after: Some(LATE),
+            ..Faults::default()
+        };
+        let verdict = schedule::run_with(pair, 1, faults);
+        assert_eq!(verdict.violations, [""; 0]);
+        assert!(!verdict.moved);
     }
 
     #[test]

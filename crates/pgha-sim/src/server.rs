@@ -213,7 +213,9 @@ impl Shared {
             Trouble::Down(at, time) => world.sites[at].down_until = now + time,
             Trouble::Archive(time) => world.archive.broken_until = now + time,
             Trouble::Crash(at) => world.crash(at, now),
-            Trouble::NeverUp(at) => world.sites[at].never_up = true,
+            Trouble::Link(time) => world.link_until = now + time,
+            Trouble::LoseReceiver => world.break_receivers(now),
+            Trouble::NeverUp(at) => world.sites[at].members[0].never_up = true,
             Trouble::WipeConditions(at) => {
                 let cluster = world.sites[at].cluster.clone();
                 cluster.change("postgresclusters", NAMESPACE, CLUSTER, |object| {
@@ -294,8 +296,19 @@ fn without_tests(body: &[u8]) -> Vec<u8> {
 }
 
 impl World {
+    /// Connections between the databases break, and are made again when their turn comes.
+    fn break_receivers(&mut self, now: u64) {
+        for index in 0..2 {
+            if self.sites[index].receiver.is_some() {
+                self.lose_receiver(index);
+                self.sites[index].fetch_at = now + self.sites[index].retry_ms();
+            }
+        }
+    }
+
     fn crash(&mut self, at: usize, now: u64) {
         let until = now + self.rng.between(500, 4_000);
+        self.catch_up(at);
         let server = &mut self.sites[at].members[0];
         if matches!(
             server.state,
@@ -305,6 +318,7 @@ impl World {
                 server.control.state = "in production";
             }
             server.state = State::Down { until };
+            server.drain_until = 0;
             server.life += 1;
             self.publish(at);
         }

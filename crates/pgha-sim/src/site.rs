@@ -3,6 +3,9 @@
 use pgha_testkit::FakeCluster;
 use serde_json::{Value, json};
 
+use crate::pair::Patroni;
+use crate::stream::Receiver;
+use crate::time::wall_clock;
 use crate::wal::Position;
 
 /// Name of the operator's cluster.
@@ -10,6 +13,9 @@ pub(crate) const CLUSTER: &str = "db";
 
 /// Kubernetes namespace.
 pub(crate) const NAMESPACE: &str = "prod";
+
+/// `loop_wait`, as the operator renders it.
+pub(crate) const LOOP_MS: u64 = 10_000;
 
 /// The database's identifier.
 pub(crate) const SYSTEM: &str = "7710549851658973354";
@@ -39,8 +45,54 @@ pub(crate) struct Member {
     /// Rises whenever Postgres stops: connections of an earlier life are lost.
     pub(crate) life: u32,
     pub(crate) control: Control,
+    /// Rises whenever Postgres starts: receivers of an earlier run are lost.
+    pub(crate) run: u32,
+    /// Until when one that has stopped waits for whom it still sends to.
+    pub(crate) drain_until: u64,
+    /// Whether it does not start any more once it is down.
+    pub(crate) never_up: bool,
+    /// What is before it was removed from its log.
+    pub(crate) kept_from: u64,
     /// What was put into its log beside the archive.
     pub(crate) handed: Option<Position>,
+}
+
+impl Member {
+    /// One that has this log, on the first timeline.
+    pub(crate) fn new((pod, uid): (&str, String), state: State, log: Position) -> Self {
+        let control = Control {
+            state: if state == State::Primary {
+                "in production"
+            } else {
+                "in archive recovery"
+            },
+            checkpoint: log.at - 0x28,
+            timeline: 1,
+        };
+        Self {
+            pod: pod.to_owned(),
+            uid,
+            log,
+            state,
+            life: 0,
+            control,
+            run: 0,
+            drain_until: 0,
+            never_up: false,
+            kept_from: 0,
+            handed: None,
+        }
+    }
+
+    /// Whether its Postgres is gone, or waits only for whom it still sends to.
+    pub(crate) const fn is_down(&self) -> bool {
+        matches!(self.state, State::Down { .. })
+    }
+
+    /// Whether its Postgres answers.
+    pub(crate) const fn is_up(&self) -> bool {
+        !matches!(self.state, State::Stopping { .. } | State::Down { .. })
+    }
 }
 
 /// What the control file says.
@@ -81,6 +133,11 @@ impl Spec {
 pub(crate) struct Site {
     pub(crate) name: &'static str,
     pub(crate) cluster: FakeCluster,
+    pub(crate) patroni: Patroni,
+    /// Whether the first member holds Patroni's lock; when Patroni looks after it next, and whether something has woken it.
+    pub(crate) is_locked: bool,
+    pub(crate) turn_at: u64,
+    pub(crate) is_woken: bool,
     /// The leader first.
     pub(crate) members: Vec<Member>,
     pub(crate) spec: Spec,
@@ -93,10 +150,12 @@ pub(crate) struct Site {
     pub(crate) dirty: bool,
     pub(crate) at_work: Option<(u64, Spec)>,
     pub(crate) resync_at: u64,
+    /// When Patroni renews its lock.
+    pub(crate) renew_at: u64,
     /// Until when its API server is not reached.
     pub(crate) down_until: u64,
-    /// Whether its leader does not start any more once it is down.
-    pub(crate) never_up: bool,
+    /// What its leader streams from.
+    pub(crate) receiver: Option<Receiver>,
     pub(crate) archive_at: u64,
     pub(crate) fetch_at: u64,
     /// The segment that the archiver could not push.
@@ -122,7 +181,9 @@ impl Site {
         let record = journal["move-1"]
             .as_str()
             .and_then(|text| serde_json::from_str::<Value>(text).ok());
-        record.is_some_and(|record| record["stage"] == "promoting")
+        record.is_some_and(|record| {
+            record["stage"] == "promoting" || record["ending"]["standing"] == "promotionUnknown"
+        })
     }
 
     pub(crate) fn leader(&self) -> &Member {
@@ -133,8 +194,26 @@ impl Site {
         self.members.iter().position(|member| member.pod == pod)
     }
 
+    /// Renews Patroni's lock, each `loop_wait`: the product looks at its age by the wall clock, which may be a slow machine's.
+    pub(crate) fn renew_lock(&mut self, now: u64) {
+        if now < self.renew_at {
+            return;
+        }
+        self.renew_at = now + LOOP_MS;
+        let time = wall_clock().to_string();
+        self.cluster
+            .change("endpoints", NAMESPACE, "db-ha", |lock| {
+                lock["metadata"]["annotations"]["renewTime"] = json!(time);
+            });
+    }
+
     pub(crate) fn wants_standby(&self) -> bool {
         self.config.get("standby_cluster").is_some()
+    }
+
+    /// Whether its configuration names a server to stream from.
+    pub(crate) fn names_server(&self) -> bool {
+        self.config["standby_cluster"]["host"].is_string()
     }
 
     pub(crate) fn is_patroni_paused(&self) -> bool {
@@ -176,6 +255,7 @@ impl Site {
         let config: Value = serde_json::from_str(text.unwrap_or("{}")).unwrap_or_default();
         if config != self.config {
             self.config = config;
+            self.is_woken = true;
             self.shown_at = now + delay;
         }
     }
@@ -184,14 +264,16 @@ impl Site {
     pub(crate) fn publish(&self, timelines: &[u32], seconds: i64) {
         for (index, (member, timeline)) in self.members.iter().zip(timelines).enumerate() {
             let status = self.status(index, *timeline);
-            let label = if index == 0 { "master" } else { "replica" };
+            let leads = index == 0 && self.is_locked;
+            let label = if leads { "master" } else { "replica" };
             self.cluster.change("pods", NAMESPACE, &member.pod, |pod| {
                 pod["metadata"]["annotations"]["status"] = json!(status.to_string());
                 pod["metadata"]["labels"]["postgres-operator.crunchydata.com/role"] = json!(label);
                 pod["metadata"]["uid"] = json!(member.uid);
             });
             let mut answer = status;
-            answer["patroni"] = json!({"version": "4.1.4", "scope": "db-ha", "name": member.pod});
+            answer["patroni"] =
+                json!({"version": self.patroni.version(), "scope": "db-ha", "name": member.pod});
             answer["dcs_last_seen"] = json!(seconds);
             answer["database_system_identifier"] = json!(SYSTEM);
             answer["server_version"] = json!(150_018);
@@ -216,19 +298,27 @@ impl Site {
             State::Down { .. } => ("stopped", false),
         };
         let role = match (index, member.state) {
-            (0, State::Primary) => "primary",
-            (0, State::Standby) if self.wants_standby() => "standby_leader",
+            (0, State::Primary) => self.patroni.primary(),
+            (0, State::Standby) if self.wants_standby() && self.is_locked => "standby_leader",
             (_, _) => "replica",
         };
         let mut status = json!({"conn_url": "postgres://10.0.0.1:5432/postgres", "api_url": "https://10.0.0.1:8008/patroni",
-            "state": state, "role": role, "version": "4.1.4"});
+            "state": state, "role": role, "version": self.patroni.version()});
         if is_up {
             status["xlog_location"] = json!(member.log.at);
             status["timeline"] = json!(timeline);
             if member.state != State::Primary {
-                status["replay_lsn"] = json!(member.log.at);
-                status["receive_lsn"] = json!(member.log.at);
-                status["replication_state"] = json!("in archive recovery");
+                if self.patroni == Patroni::V4_1 {
+                    status["replay_lsn"] = json!(member.log.at);
+                    status["receive_lsn"] = json!(member.log.at);
+                }
+                let streams = index > 0 || self.receiver.is_some();
+                let word = if streams {
+                    "streaming"
+                } else {
+                    "in archive recovery"
+                };
+                status["replication_state"] = json!(word);
             }
         }
         if self.is_patroni_paused() {

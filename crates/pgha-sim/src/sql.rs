@@ -26,8 +26,7 @@ pub(crate) async fn answer(
     let mut world = inside.shared.world();
     let member = world.sites[inside.site].member(&inside.pod)?;
     let server = &world.sites[inside.site].members[member];
-    let is_up = !matches!(server.state, State::Stopping { .. } | State::Down { .. });
-    if !is_up || life.is_some_and(|seen| seen != server.life) {
+    if !server.is_up() || life.is_some_and(|seen| seen != server.life) {
         return None;
     }
     *life = Some(server.life);
@@ -53,8 +52,7 @@ async fn wait(inside: &Inside, statement: &str, life: Option<u32>) -> Option<Sai
             let world = inside.shared.world();
             let member = world.sites[inside.site].member(&inside.pod)?;
             let server = &world.sites[inside.site].members[member];
-            let is_up = !matches!(server.state, State::Stopping { .. } | State::Down { .. });
-            if !is_up || life != Some(server.life) {
+            if !server.is_up() || life != Some(server.life) {
                 return None;
             }
             let holds = past.is_some_and(|past| server.log.at > past);
@@ -94,6 +92,7 @@ impl World {
                 let name = &mut self.sites[index].members[member];
                 name.control.timeline = timeline;
                 name.control.checkpoint = server.log.at.saturating_sub(0x28);
+                self.recycle(index, member, server.log);
                 String::new()
             }
             "show wal_segment_size" => "16MB".to_owned(),
@@ -103,8 +102,13 @@ impl World {
             text if text.starts_with("show ") => self.sites[index].parameter(&text[5..]),
             text if text.contains("'archiveCommand'") => self.facts(index, member).to_string(),
             text if text.contains("'waitsFor'") => {
+                let waits = if self.streams(index, member) {
+                    "RecoveryWalStream"
+                } else {
+                    "RecoveryRetrieveRetryInterval"
+                };
                 json!({"inRecovery": standby, "replayed": standby.then_some(&at),
-                "recorded": at, "timeline": timeline, "waitsFor": "RecoveryRetrieveRetryInterval"})
+                "recorded": at, "timeline": timeline, "waitsFor": waits})
                 .to_string()
             }
             text if text
@@ -154,20 +158,34 @@ impl World {
         is_known.then(|| Err("55000 recovery is in progress".to_owned()))
     }
 
+    /// Whether a member has a receiver that is connected.
+    pub(crate) fn streams(&self, index: usize, member: usize) -> bool {
+        let site = &self.sites[index];
+        site.members[member].state == State::Standby && (member > 0 || site.receiver.is_some())
+    }
+
     fn facts(&self, index: usize, member: usize) -> Value {
         let site = &self.sites[index];
         let server = &site.members[member];
         let standby = server.state != State::Primary;
         let (at, timeline) = (lsn(server.log.at), self.branches.timeline(server.log));
+        let streams = self.streams(index, member);
+        let receivers = self.receivers_of(index, member).into_iter();
+        let receivers: Vec<_> = receivers
+            .map(
+                |pod| json!({"application_name": pod, "state": "streaming", "sync_state": "async"}),
+            )
+            .collect();
         json!({"inRecovery": standby, "systemIdentifier": SYSTEM, "checkpointTimeline": server.control.timeline,
             "checkpointAt": lsn(server.control.checkpoint), "recoveryTimeline": standby.then_some(timeline),
             "recoveryEnd": standby.then_some(&at), "writtenTimeline": (!standby).then_some(timeline),
-            "flushed": (!standby).then_some(&at), "received": null, "replayed": standby.then_some(&at),
+            "flushed": (!standby).then_some(&at), "received": streams.then_some(&at), "replayed": standby.then_some(&at),
             "replayedAt": null, "replayPaused": standby.then_some(false), "serverVersion": 150_018,
             "archiveMode": "on", "archiveCommand": site.parameter("archive_command"),
             "restoreCommand": site.parameter("restore_command"), "applyDelayMs": 0, "recoveryTargets": [],
             "synchronousStandbyNames": "", "segmentSizeBytes": SEGMENT, "lastArchived": null,
-            "failingArchive": site.failing, "receiverStatus": null, "receivedTimeline": null, "receivers": []})
+            "failingArchive": site.failing, "receiverStatus": streams.then_some("streaming"),
+            "receivedTimeline": streams.then_some(timeline), "receivers": receivers})
     }
 
     /// A word that is the same for the same bytes of a segment only; nothing when the segment is not in the log.

@@ -1,11 +1,11 @@
 //! The world that moves meet: two sites, a repository, a writer, and an auditor that only looks.
 
-use pgha_testkit::pgo::{Kind, pair};
 use serde_json::{Value, json};
 
 use crate::fault::Faults;
+use crate::pair::Pair;
 use crate::rng::Rng;
-use crate::site::{Action, CLUSTER, Control, Member, NAMESPACE, Site, Spec, State};
+use crate::site::{CLUSTER, Control, Member, NAMESPACE, Site, Spec, State};
 use crate::time;
 use crate::wal::{Archive, Branches, CHECKPOINT_RECORD, Position, SEGMENT, record_start};
 
@@ -18,6 +18,8 @@ pub(crate) struct World {
     pub(crate) rng: Rng,
     pub(crate) branches: Branches,
     pub(crate) archive: Archive,
+    /// Until when nothing passes between the databases of both sites.
+    pub(crate) link_until: u64,
     pub(crate) sites: [Site; 2],
     pub(crate) faults: Faults,
     /// Where each acknowledged row is.
@@ -29,8 +31,8 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// A primary at the first site, an archive-only standby at the second.
-    pub(crate) fn new(mut rng: Rng, faults: Faults) -> Self {
+    /// A primary at the first site, a standby at the second.
+    pub(crate) fn new(pair: Pair, mut rng: Rng, faults: Faults) -> Self {
         let now = time::wall_clock();
         let mut branches = Branches::default();
         let mut archive = Archive::default();
@@ -45,7 +47,7 @@ impl World {
             let _ = archive.push(&branches, log, (1, number));
         }
         branches.get_mut(branch).next_segment = 5;
-        let (primary, standby) = pair(Kind::ArchiveStandby, CLUSTER, NAMESPACE, now);
+        let (primary, standby) = pair.build(now);
         let replicas = usize::from(rng.percent(30));
         let build = |name, built: pgha_testkit::pgo::PgoSite, at: Position, state| {
             let cluster = built.build();
@@ -57,18 +59,10 @@ impl World {
             ] {
                 cluster.insert(object);
             }
-            let member = |index: usize| Member {
-                pod: built.pod(index).to_owned(),
-                uid: format!("{name}-{index}"),
-                log: at,
-                state: if index == 0 { state } else { State::Standby },
-                life: 0,
-                control: Control {
-                    state: "in production",
-                    checkpoint: at.at - 0x28,
-                    timeline: 1,
-                },
-                handed: None,
+            let member = |index: usize| {
+                let state = if index == 0 { state } else { State::Standby };
+                let uid = format!("{name}-{index}");
+                Member::new((built.pod(index), uid), state, at)
             };
             if replicas == 0 {
                 cluster.remove("pods", NAMESPACE, built.pod(1));
@@ -76,6 +70,10 @@ impl World {
             Site {
                 name,
                 cluster,
+                patroni: pair.patroni,
+                is_locked: true,
+                turn_at: 0,
+                is_woken: false,
                 members: (0..=replicas).map(member).collect(),
                 spec: Spec::default(),
                 config: Value::Null,
@@ -85,8 +83,9 @@ impl World {
                 dirty: false,
                 at_work: None,
                 resync_at: 4_000,
+                renew_at: 0,
                 down_until: 0,
-                never_up: false,
+                receiver: None,
                 archive_at: 0,
                 fetch_at: 0,
                 failing: None,
@@ -105,6 +104,7 @@ impl World {
             rng,
             branches,
             archive,
+            link_until: 0,
             sites,
             faults,
             rows: Vec::new(),
@@ -203,80 +203,25 @@ impl World {
         }
     }
 
-    fn patroni(&mut self, index: usize) {
-        let now = self.now;
-        let reaction = self.rng.between(20, 400);
-        let site = &mut self.sites[index];
-        if now >= site.shown_at {
-            site.shown = site.config["postgresql"]["parameters"].clone();
-            site.shown_at = u64::MAX;
-        }
-        let wanted = match (site.leader().state, site.wants_standby()) {
-            _ if site.is_patroni_paused() => None,
-            (State::Primary, true) => Some(Action::Demote),
-            (State::Standby, false) => Some(Action::Promote),
-            (_, _) => None,
-        };
-        match (site.action, wanted) {
-            (Some((due, action)), Some(wanted)) if action == wanted => {
-                if now < due {
-                    return;
-                }
-                site.action = None;
-                let until = now + self.rng.between(40, 500);
-                let leader = &mut self.sites[index].members[0];
-                match action {
-                    Action::Demote => {
-                        leader.state = State::Stopping { until };
-                        leader.life += 1;
-                        leader.control.state = "shutting down";
-                    }
-                    Action::Promote => leader.state = State::Promoting { until },
-                }
-                self.publish(index);
-            }
-            (_, wanted) => site.action = wanted.map(|action| (now + reaction, action)),
-        }
-    }
-
     /// What each server has come to.
     fn postgres(&mut self, index: usize) {
         for member in 0..self.sites[index].members.len() {
             let (now, name) = (self.now, self.sites[index].name);
             match self.sites[index].members[member].state {
-                State::Stopping { until } if now >= until => {
-                    let down = now + self.rng.between(100, 1_200);
-                    let server = &mut self.sites[index].members[member];
-                    let checkpoint = record_start(server.log.at);
-                    server.log.at = checkpoint + CHECKPOINT_RECORD;
-                    server.control = Control {
-                        state: "shut down",
-                        checkpoint,
-                        timeline: self.branches.timeline(server.log),
-                    };
-                    server.state = State::Down { until: down };
-                    self.say(&format!("{name}: shut down at {checkpoint:x}"));
-                    self.publish(index);
-                }
+                State::Stopping { until } if now >= until => self.shut_down(index, member),
                 State::Down { until }
-                    if now >= until && !(member == 0 && self.sites[index].never_up) =>
+                    if now >= until && self.sites[index].may_start(member, now) =>
                 {
-                    // Patroni 4.1 starts what it has stopped as a standby; what crashed it starts as what it was.
                     let site = &mut self.sites[index];
-                    let standby = member > 0
-                        || site.wants_standby()
-                        || site.members[member].control.state == "shut down";
+                    let standby = !site.starts_as_primary(member);
                     let server = &mut site.members[member];
-                    server.state = if standby {
-                        State::Standby
+                    server.run += 1;
+                    (server.state, server.control.state) = if standby {
+                        (State::Standby, "in archive recovery")
                     } else {
-                        State::Primary
+                        (State::Primary, "in production")
                     };
-                    server.control.state = if standby {
-                        "in archive recovery"
-                    } else {
-                        "in production"
-                    };
+                    site.is_woken = true;
                     self.say(&format!("{name}: up again, standby {standby}"));
                     self.publish(index);
                 }
@@ -288,6 +233,28 @@ impl World {
                 | State::Down { .. } => {}
             }
         }
+    }
+
+    /// The shutdown checkpoint is written, also while somebody is still sent to.
+    fn shut_down(&mut self, index: usize, member: usize) {
+        let until = self.now + self.rng.between(100, 1_200);
+        let drain_until = self.drain_of(index, member);
+        let name = self.sites[index].name;
+        let server = &mut self.sites[index].members[member];
+        let checkpoint = record_start(server.log.at);
+        server.log.at = checkpoint + CHECKPOINT_RECORD;
+        server.control = Control {
+            state: "shut down",
+            checkpoint,
+            timeline: self.branches.timeline(server.log),
+        };
+        server.state = State::Down { until };
+        server.drain_until = drain_until;
+        let log = server.log;
+        self.recycle(index, member, log);
+        self.catch_up(index);
+        self.say(&format!("{name}: shut down at {checkpoint:x}"));
+        self.publish(index);
     }
 
     fn become_primary(&mut self, index: usize, member: usize) {
@@ -317,7 +284,7 @@ impl World {
         self.publish(index);
     }
 
-    /// Standbys: the leader from what was handed to it and from the archive, the others from the leader.
+    /// Standbys: the leader from what was handed to it, from the archive and from the other side, the others from the leader.
     fn feed(&mut self, index: usize) {
         let now = self.now;
         let works = now >= self.archive.broken_until;
@@ -326,23 +293,33 @@ impl World {
         if is_due {
             site.fetch_at = now + site.retry_ms();
         }
-        let asks = is_due && works && site.asks_archive();
-        if let State::Standby | State::Promoting { .. } = site.leader().state {
-            let mut log = site.leader().log;
+        let state = site.leader().state;
+        if let State::Standby | State::Promoting { .. } = state {
+            let log = site.leader().log;
             if let Some(handed) = site.leader().handed
                 && self.branches.holds(handed, log)
             {
-                log = handed;
+                site.members[0].log = handed;
             }
-            if asks && site.leader().state == State::Standby {
-                log = self.archive.feed(&self.branches, log);
+        }
+        // Whoever streams asks nobody else.
+        if state == State::Standby && is_due && site.receiver.is_none() {
+            if works && site.asks_archive() {
+                site.members[0].log = self.archive.feed(&self.branches, site.leader().log);
             }
-            site.members[0].log = log;
+            self.connect(index);
         }
-        let (state, upstream) = (site.leader().state, site.leader().log);
-        if !matches!(state, State::Primary | State::Standby) {
-            return;
+        self.receive(index);
+        if let State::Primary | State::Standby = self.sites[index].leader().state {
+            self.catch_up(index);
         }
+    }
+
+    /// The other members have all that their leader has, also when it stops or crashes: what a failover within a site may lose is
+    /// Patroni's, and not looked at here.
+    pub(crate) fn catch_up(&mut self, index: usize) {
+        let site = &mut self.sites[index];
+        let upstream = site.leader().log;
         for replica in site.members.iter_mut().skip(1) {
             if replica.state == State::Standby && self.branches.holds(upstream, replica.log) {
                 replica.log = upstream;

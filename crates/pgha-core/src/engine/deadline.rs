@@ -30,6 +30,7 @@ use super::{Interrupt, Limits, MoveError, Reporter, Side, StepError};
 use crate::client::{CallError, SiteClient};
 use crate::clock::{self, Instant};
 use crate::journal::read_journal;
+use crate::operator::pgo_v5::render;
 use crate::settle::{Look, Settlement, await_until};
 
 /// Pause between two looks at the record.
@@ -193,6 +194,11 @@ impl GoingBack {
                     .await?;
             }
             tell_primary(source, &section).await?;
+        } else if state.patroni_paused {
+            // The pause of a move that has stopped nothing: a Postgres that has crashed meanwhile starts only without it.
+            let mut config = source.config();
+            render::set_pause(&mut config, false);
+            source.send_config(&config).await?;
         }
         source.await_primary(limits.promotion).await?;
         let at = emit_canary(source.psql()?).await?;
