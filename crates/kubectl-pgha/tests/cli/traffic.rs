@@ -385,7 +385,7 @@ fn a_zone_is_a_backend_with_its_key_beside_the_file() {
     assert_words(&ran, 3, &words);
     house.edit("zone: example.org", "zone: example.net");
     let ran = house.traffic(&["show"]);
-    assert_words(&ran, 2, &["login.example.org. is not in zone example.net."]);
+    assert_words(&ran, 2, &["is no name of its own in zone example.net."]);
     house.edit("secretFile: ./pgha.key", "secret: c2VjcmV0");
     let ran = house.traffic(&["show"]);
     assert_words(&ran, 2, &["unknown field `secret`"]);
