@@ -303,7 +303,7 @@ async fn a_preparation_lowers_lifetimes_and_keeps_records() {
     let before = backend.observe(WITHIN).await.unwrap();
     let preparation = backend.preparation(WITHIN).await.unwrap();
     assert!(!preparation.is_empty());
-    assert!(preparation.remembers_for > std::time::Duration::from_secs(60));
+    assert!(preparation.remembers_for > std::time::Duration::from_mins(1));
     let done = backend.prepare(&preparation, WITHIN).await.unwrap();
     assert_eq!(done.did, Did::Change);
     let after = backend.observe(WITHIN).await.unwrap();
