@@ -1,6 +1,9 @@
 //! `kubectl pgha sync-secrets`.
 
-use pgha_testkit::{Failure, FakeCluster, Fault};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use pgha_testkit::{Failure, FakeCluster, Fault, LoggedRequest};
 use serde_json::{Value, json};
 
 use crate::assert_said;
@@ -38,6 +41,14 @@ fn bouncer_secret([password, verifier]: [&str; 2]) -> Value {
         "data": {"pgbouncer-password": password, "pgbouncer-verifier": verifier}
     })
 }
+
+/// The connection strings of both, as an operator makes them: `postgresql://app:first-password@db/app`.
+const URIS: [&str; 2] = [
+    "cG9zdGdyZXNxbDovL2FwcDpmaXJzdC1wYXNzd29yZEBkYi9hcHA=",
+    "cG9zdGdyZXNxbDovL2FwcDpzZWNvbmQtcGFzc3dvcmRAZGIvYXBw",
+];
+
+const APP: &str = "zitadel-pguser-app";
 
 struct Sites {
     first: FakeCluster,
@@ -202,4 +213,45 @@ fn bad_input_is_refused() {
     for sites in [same, missing, empty, managed, forbidden] {
         assert!(sites.patches().is_empty());
     }
+}
+
+/// Puts back what was there, as often as asked for, as an operator does that had read it before; then makes the string anew.
+fn operate(site: &FakeCluster, times: usize, is_over: &AtomicBool) {
+    let set = |data: Value| site.change("secrets", NAMESPACE, APP, |it| it["data"] = data);
+    let copies = || {
+        let requests = site.requests();
+        let of_app = |request: &&LoggedRequest| {
+            request.verb == "patch" && request.name.as_deref() == Some(APP)
+        };
+        requests.iter().filter(of_app).count()
+    };
+    for copied in 1..=times + 1 {
+        while copies() < copied {
+            if is_over.load(Ordering::Relaxed) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let [password, verifier] = if copied > times { FIRST } else { SECOND };
+        let uri = URIS[usize::from(copied <= times)];
+        set(json!({"password": password, "verifier": verifier, "uri": uri}));
+    }
+}
+
+/// An operator that had read the Secret before it was copied writes back what it read: a lost update, seen in the lab.
+#[test]
+fn what_an_operator_puts_back_is_copied_again() {
+    let sites = sites();
+    sites.second.change("secrets", NAMESPACE, APP, |it| {
+        it["data"]["uri"] = URIS[1].into();
+    });
+    let is_over = AtomicBool::new(false);
+    let ran = std::thread::scope(|scope| {
+        scope.spawn(|| operate(&sites.second, 1, &is_over));
+        let ran = sites.run(&["--yes"]);
+        is_over.store(true, Ordering::Relaxed);
+        ran
+    });
+    assert_eq!(ran.code, Some(0), "{ran}");
+    assert_eq!(sites.second_data(APP)["password"], FIRST[0]);
 }
