@@ -154,11 +154,10 @@ impl Suite {
         cluster::ensure(&pair, &Progress::to_stderr())
     }
 
-    /// Makes a pair that nobody else uses; what an earlier run has left under its name is removed.
+    /// Makes a pair that nobody else uses; what an earlier run has left under its name is removed. A run that was killed while
+    /// it removed a pair may have left nothing but the repository, which no new pair of that name can use.
     pub fn fresh_pair(&self, name: &str, standby: Standby, patroni: Patroni) -> Result<()> {
-        if cluster::list()?.iter().any(|row| row.name == name) {
-            self.remove_pair(name)?;
-        }
+        self.remove_pair(name)?;
         self.pair(name, standby, patroni)
     }
 
