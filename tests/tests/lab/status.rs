@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use pgha_lab::cluster::{Patroni, Standby, primary_site};
+use pgha_lab::cluster::{Patroni, Standby, primary_site, query_leader};
 use pgha_lab::documented;
 use pgha_lab::kubectl::Kubectl;
 use pgha_lab::site::Site;
@@ -31,8 +31,13 @@ fn who_may_exec_and_not_use_the_proxy_is_told_the_same() -> Result<()> {
     let path = kubeconfig.to_str().context("a path that is no text")?;
     let both = ["--context", "core1", "--context", "core2", "-o", "json"];
     let status = [&["status", CLUSTER][..], &both].concat();
-    // Two looks at different instants: a move before this test leaves a follower a moment behind its source's timeline.
+    // Of a follower's timeline Postgres tells only what its control data has, and that moves with a restartpoint: after a move
+    // Patroni, which asks by IDENTIFY_SYSTEM, is ahead until then.
+    let primary = primary_site(CLUSTER)?;
+    query_leader(primary, CLUSTER, "checkpoint")?;
+    query_leader(primary, CLUSTER, "select pg_switch_wal()")?;
     wait::until("the same words by exec", ARCHIVE_TIMEOUT * 2, || {
+        query_leader(primary.other(), CLUSTER, "checkpoint")?;
         let poor = suite.run(&[&status[..], &["--kubeconfig", path]].concat())?;
         let rich = suite.run(&status)?;
         ensure!(poor.code == rich.code, "{poor:?}\n{rich:?}");
