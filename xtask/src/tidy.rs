@@ -59,7 +59,7 @@ const PURE: &[(&str, &[&str])] = &[
     ),
     ("pgha-judge", &["serde", "serde_json", "insta", "proptest"]),
     ("pgha-haproxy", &["serde"]),
-    ("pgha-dns", &["serde", "serde_json"]),
+    ("pgha-dns", &["serde", "serde_json", "thiserror"]),
     (
         "pgha-nlb",
         &[

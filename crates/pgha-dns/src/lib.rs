@@ -9,4 +9,4 @@ mod route;
 
 pub use self::name::{BadName, DnsName};
 pub use self::records::{BadRecords, Kind, Record, Records};
-pub use self::route::{records_of_sites, route_of};
+pub use self::route::{BadSettings, RouteSettings};

@@ -15,7 +15,8 @@ const LONGEST_LABEL: usize = 63;
 pub struct DnsName(String);
 
 /// A text that is no name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no name")]
 pub struct BadName(String);
 
 impl DnsName {
@@ -68,14 +69,6 @@ impl fmt::Display for DnsName {
         f.write_str(&self.0)
     }
 }
-
-impl fmt::Display for BadName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` is no name", self.0)
-    }
-}
-
-impl std::error::Error for BadName {}
 
 #[cfg(test)]
 mod tests {

@@ -97,7 +97,8 @@ impl fmt::Display for Record {
 pub struct Records(BTreeSet<Record>);
 
 /// Records that are none, or that cannot be of one name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
 pub struct BadRecords(String);
 
 /// The records as the service's file has them.
@@ -180,14 +181,6 @@ impl FromStr for Records {
             .ok_or_else(|| BadRecords(format!("`{text}` are no records")))
     }
 }
-
-impl fmt::Display for BadRecords {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for BadRecords {}
 
 #[cfg(test)]
 mod tests {

@@ -3,19 +3,37 @@
 use std::collections::BTreeMap;
 
 use pgha_nlb::state::Place;
-use pgha_nlb::{Active, Route, RouteName, SiteName, SiteValues};
-use serde::{Deserialize as _, Deserializer};
+use pgha_nlb::{Active, BackendId, Route, RouteName, SiteName, SiteValues};
+use serde::{Deserialize, Deserializer};
 
 use crate::name::DnsName;
 use crate::records::Records;
 
+/// One route of a backend of a DNS server.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RouteSettings {
+    /// Its name.
+    pub name: RouteName,
+    /// The name that users look up.
+    pub record: DnsName,
+    /// The records of each site, written as one value: `A 192.0.2.1; AAAA 2001:db8::1`.
+    #[serde(deserialize_with = "records_of_sites")]
+    pub sites: SiteValues,
+}
+
+/// Settings that no backend of a DNS server can be made from.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("traffic backend {id}: {because}")]
+pub struct BadSettings {
+    /// The backend.
+    pub id: BackendId,
+    /// What is wrong.
+    pub because: String,
+}
+
 /// Reads the records of each site, as the service's file has them; a site's value is their text.
-///
-/// # Errors
-/// They are none, contradict themselves, or two sites have the same.
-pub fn records_of_sites<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<SiteValues, D::Error> {
+fn records_of_sites<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SiteValues, D::Error> {
     use serde::de::Error as _;
     let written = BTreeMap::<SiteName, Records>::deserialize(deserializer)?;
     let values = written.into_iter();
@@ -23,26 +41,33 @@ pub fn records_of_sites<'de, D: Deserializer<'de>>(
     SiteValues::new(values).map_err(D::Error::custom)
 }
 
-/// Where the records of a name lead users of a route. What is distinctive of two sites is split; a part of one site's records,
-/// or a stranger among them, is unknown.
-pub fn route_of(route: &RouteName, name: &DnsName, sites: &SiteValues, records: &Records) -> Route {
-    if records.is_empty() {
-        return Route::unknown(route, format!("`{name}` has no A, AAAA or CNAME."));
-    }
-    let value = records.to_string();
-    let owners = owners(records, sites);
-    let split = (owners.len() > 1 && sites.site(&value).is_none()).then(|| {
-        let owners = owners.join(" and ");
-        Active::Split {
-            seen: format!("`{name}` says `{value}`, which is of {owners}."),
+impl RouteSettings {
+    /// Where the records of its name lead users. What is distinctive of two sites is split; a part of one site's records, or a
+    /// stranger among them, is unknown.
+    pub fn leading(&self, records: &Records) -> Route {
+        let Self {
+            name,
+            record,
+            sites,
+        } = self;
+        if records.is_empty() {
+            return Route::unknown(name, format!("`{record}` has no A, AAAA or CNAME."));
         }
-    });
-    let at = name.to_string();
-    let mut found = Route::of_places(route, vec![Place { at, value }], sites);
-    if let Some(split) = split {
-        found.active = split;
+        let value = records.to_string();
+        let owners = owners(records, sites);
+        let split = (owners.len() > 1 && sites.site(&value).is_none()).then(|| {
+            let owners = owners.join(" and ");
+            Active::Split {
+                seen: format!("`{record}` says `{value}`, which is of {owners}."),
+            }
+        });
+        let at = record.to_string();
+        let mut found = Route::of_places(name, vec![Place { at, value }], sites);
+        if let Some(split) = split {
+            found.active = split;
+        }
+        found
     }
-    found
 }
 
 /// The sites of which there is a record that no other site has.
@@ -73,9 +98,12 @@ mod tests {
             ("core2", "A 192.0.2.2; A 192.0.2.9"),
         ];
         let sites = sites.map(|(site, value)| (SiteName::from(site), value.to_owned()));
-        let sites = SiteValues::new(sites).unwrap();
-        let name = DnsName::new("login.example.org").unwrap();
-        route_of(&"https".into(), &name, &sites, &seen.parse().unwrap()).active
+        let route = RouteSettings {
+            name: "https".into(),
+            record: DnsName::new("login.example.org").unwrap(),
+            sites: SiteValues::new(sites).unwrap(),
+        };
+        route.leading(&seen.parse().unwrap()).active
     }
 
     #[test]

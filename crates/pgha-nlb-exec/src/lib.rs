@@ -16,9 +16,9 @@ use pgha_nlb::plan::{Gate, conflict, gate, plan_to_site};
 use pgha_nlb::state::Held;
 use pgha_nlb::text::one_line;
 use pgha_nlb::{
-    Active, BackendId, Capabilities, Change, Cutover, CutoverError, Descriptor, Did, Fence,
-    Finding, Layer, Look, Place, Plan, Problem, Receipt, Refusal, Route, RouteName, RouteState,
-    SiteName, SiteValues,
+    BackendId, Capabilities, Change, Cutover, CutoverError, Descriptor, Did, Fence, Finding, Layer,
+    Look, Place, Plan, Problem, Receipt, Refusal, Route, RouteName, RouteState, SiteName,
+    SiteValues,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -290,19 +290,12 @@ impl Cutover for Exec {
     async fn preflight(&self, within: Duration) -> Vec<Finding> {
         let id = &self.settings.id;
         match self.observe(within).await {
-            Err(error) => {
-                let below = std::error::Error::source(&error).map(|source| format!(": {source}"));
-                let seen = format!("{error}{}", one_line(&below.unwrap_or_default()));
-                vec![Finding::fail(id, "exec-answers", &seen, &error.next)]
-            }
+            Err(error) => vec![Finding::of_error(id, "exec-answers", &error)],
             Ok(seen) => {
                 let mut findings = vec![Finding::pass(id, "exec-answers")];
-                findings.extend(seen.routes.iter().map(|route| match &route.active {
-                    Active::Site(_) => Finding::pass(id, "exec-route"),
-                    Active::Split { seen: because } | Active::Unknown { because } => {
-                        Finding::fail(id, "exec-route", because, "Put the route in order by hand.")
-                    }
-                }));
+                let advice = "Put the route in order by hand.";
+                let finding = |route| Finding::of_route(id, "exec-route", route, advice);
+                findings.extend(seen.routes.iter().map(finding));
                 findings
             }
         }

@@ -227,16 +227,9 @@ impl HaproxyGit {
         let id = &self.settings.id;
         let seen = self.observe(within).await?;
         let mut findings = vec![Finding::pass(id, "git-branch")];
-        for route in &seen.routes {
-            findings.push(match &route.active {
-                Active::Site(_) => Finding::pass(id, "haproxy-rule"),
-                Active::Split { seen: because } | Active::Unknown { because } => {
-                    let advice =
-                        "Give the route one rule of its own, before any that holds for it too.";
-                    Finding::fail(id, "haproxy-rule", because, advice)
-                }
-            });
-        }
+        let advice = "Give the route one rule of its own, before any that holds for it too.";
+        let finding = |route| Finding::of_route(id, "haproxy-rule", route, advice);
+        findings.extend(seen.routes.iter().map(finding));
         let files = files_of(&seen);
         for route in &self.settings.routes {
             if let Located::One(_, doubts) = self.located(route, &files) {
@@ -314,18 +307,9 @@ impl Cutover for HaproxyGit {
     }
 
     async fn preflight(&self, within: Duration) -> Vec<Finding> {
-        self.findings(within).await.unwrap_or_else(|error| {
-            let below = std::error::Error::source(&error).map(|source| format!(": {source}"));
-            let seen = format!(
-                "{error}{}",
-                pgha_nlb::text::one_line(&below.unwrap_or_default())
-            );
-            vec![Finding::fail(
-                &self.settings.id,
-                "git-branch",
-                &seen,
-                &error.next,
-            )]
+        let findings = self.findings(within).await;
+        findings.unwrap_or_else(|error| {
+            vec![Finding::of_error(&self.settings.id, "git-branch", &error)]
         })
     }
 

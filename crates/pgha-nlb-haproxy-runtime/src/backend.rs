@@ -295,13 +295,8 @@ impl HaproxyRuntime {
     }
 
     fn route_finding(&self, route: &Route) -> Finding {
-        match &route.active {
-            Active::Site(_) => Finding::pass(&self.settings.id, "haproxy-route"),
-            Active::Split { seen: because } | Active::Unknown { because } => {
-                let advice = "Put the map or the rules in order by hand.";
-                Finding::fail(&self.settings.id, "haproxy-route", because, advice)
-            }
-        }
+        let advice = "Put the map or the rules in order by hand.";
+        Finding::of_route(&self.settings.id, "haproxy-route", route, advice)
     }
 
     fn backend_findings(&self, sessions: &[Sessions]) -> Vec<Finding> {

@@ -215,14 +215,9 @@ impl Cutover for Manual {
     async fn preflight(&self, within: Duration) -> Vec<Finding> {
         let id = &self.settings.id;
         let seen = self.observe_routes(within).await;
-        let findings = seen.routes.iter().map(|route| match &route.active {
-            Active::Site(_) => Finding::pass(id, "manual-probe"),
-            Active::Split { seen: because } | Active::Unknown { because } => {
-                let advice = "See that each route has a probe that tells the sites apart.";
-                Finding::fail(id, "manual-probe", because, advice)
-            }
-        });
-        findings.collect()
+        let advice = "See that each route has a probe that tells the sites apart.";
+        let finding = |route| Finding::of_route(id, "manual-probe", route, advice);
+        seen.routes.iter().map(finding).collect()
     }
 
     async fn observe(&self, within: Duration) -> Result<RouteState, CutoverError> {

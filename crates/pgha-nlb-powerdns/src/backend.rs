@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use pgha_dns::{BadRecords, Kind, Records};
+use pgha_dns::{BadRecords, BadSettings, Kind, Records};
 use pgha_model::effect::Effect;
 use pgha_nlb::plan::{Gate, gate, plan_to_site};
 use pgha_nlb::state::Held;
@@ -13,9 +13,9 @@ use pgha_nlb::{
     Plan, Preparation, Problem, Receipt, Refusal, Route, RouteState, SiteName,
 };
 
+use crate::Settings;
 use crate::api::Api;
 use crate::zone::{Zone, is_ttl, longest, lowered, ttl_of, ttls};
-use crate::{BadSettings, Settings};
 
 /// Users who looked a name up wait up to its TTL; more than this is long, in seconds.
 const LONG: u32 = 60;
@@ -211,13 +211,8 @@ impl PowerDns {
     }
 
     fn record_finding(&self, route: &Route) -> Finding {
-        let (id, check) = (&self.settings.id, "powerdns-record");
-        match &route.active {
-            Active::Site(_) => Finding::pass(id, check),
-            Active::Split { seen: because } | Active::Unknown { because } => {
-                Finding::fail(id, check, because, "Put the records in order by hand.")
-            }
-        }
+        let advice = "Put the records in order by hand.";
+        Finding::of_route(&self.settings.id, "powerdns-record", route, advice)
     }
 
     fn ttl_finding(&self, seen: &RouteState) -> Finding {
@@ -269,11 +264,7 @@ impl Cutover for PowerDns {
         let id = &self.settings.id;
         let mut findings = vec![self.key_finding()];
         match self.zone(within).await {
-            Err(error) => {
-                let below = std::error::Error::source(&error).map(|source| format!(": {source}"));
-                let seen = format!("{error}{}", one_line(&below.unwrap_or_default()));
-                findings.push(Finding::fail(id, "powerdns-reached", &seen, &error.next));
-            }
+            Err(error) => findings.push(Finding::of_error(id, "powerdns-reached", &error)),
             Ok(zone) => {
                 let seen = self.state(&zone);
                 findings.push(Finding::pass(id, "powerdns-reached"));

@@ -2,13 +2,11 @@
 
 use std::fmt;
 
-use pgha_dns::{DnsName, Kind, Record, Records, route_of};
+use pgha_dns::{DnsName, Kind, Record, Records, RouteSettings};
 use pgha_nlb::{Change, Place, Route};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-
-use crate::RouteSettings;
 
 /// Types whose answers are made up when somebody asks: beside them no record tells where a name leads.
 const COMPUTED: [&str; 2] = ["ALIAS", "LUA"];
@@ -121,16 +119,12 @@ impl Zone {
 
     /// Where a route leads.
     pub(crate) fn route(&self, route: &RouteSettings) -> Route {
-        let RouteSettings {
-            name,
-            record,
-            sites,
-        } = route;
+        let RouteSettings { name, record, .. } = route;
         let records = match self.records(record) {
             Ok(records) => records,
             Err(because) => return Route::unknown(name, because),
         };
-        let mut found = route_of(name, record, sites, &records);
+        let mut found = route.leading(&records);
         if !found.places.is_empty() {
             let (at, value) = (ttl_of(record), self.lifetimes(record));
             found.places.push(Place { at, value });

@@ -7,19 +7,19 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hickory_proto::op::{Message, ResponseCode};
-use pgha_dns::{Kind, Record, Records, route_of};
+use pgha_dns::{BadSettings, Kind, Record, Records};
 use pgha_model::effect::Effect;
 use pgha_nlb::plan::{Gate, conflict, gate, plan_to_site};
 use pgha_nlb::state::{Document, Held};
 use pgha_nlb::{
-    Active, Capabilities, Change, Cutover, CutoverError, Descriptor, Did, Fence, Finding, Layer,
-    Look, Plan, Preparation, Problem, Receipt, Refusal, RouteState, SiteName,
+    Capabilities, Change, Cutover, CutoverError, Descriptor, Did, Fence, Finding, Layer, Look,
+    Plan, Preparation, Problem, Receipt, Refusal, RouteState, SiteName,
 };
 
+use crate::Settings;
 use crate::update::{Said, Swap, rehearsal, send, swaps};
 use crate::wire::{Failed, within};
 use crate::zone::{Seen, Zone};
-use crate::{BadSettings, Settings};
 
 /// Users wait as long as a lifetime for a move; over this it is worth a warning, in seconds.
 const LONG: u32 = 60;
@@ -66,10 +66,7 @@ impl Rfc2136 {
         RouteState {
             fence: zone.fence(),
             routes: routes
-                .map(|route| {
-                    let records = zone.records(&route.record);
-                    route_of(&route.name, &route.record, &route.sites, &records)
-                })
+                .map(|route| route.leading(&zone.records(&route.record)))
                 .collect(),
             documents: vec![Document {
                 name: format!("zone {}", self.settings.zone),
@@ -332,20 +329,9 @@ impl Cutover for Rfc2136 {
             }
         };
         let mut findings = vec![Finding::pass(id, "dns-server")];
-        findings.extend(
-            self.state(&zone)
-                .routes
-                .iter()
-                .map(|route| match &route.active {
-                    Active::Site(_) => Finding::pass(id, "dns-record"),
-                    Active::Split { seen: because } | Active::Unknown { because } => Finding::fail(
-                        id,
-                        "dns-record",
-                        because,
-                        "Put the records in order by hand.",
-                    ),
-                }),
-        );
+        let advice = "Put the records in order by hand.";
+        let finding = |route| Finding::of_route(id, "dns-record", route, advice);
+        findings.extend(self.state(&zone).routes.iter().map(finding));
         let ttl = zone.longest();
         findings.push(if ttl > LONG {
             let seen = format!(

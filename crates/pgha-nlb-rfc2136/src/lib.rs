@@ -11,8 +11,8 @@ mod update;
 mod wire;
 mod zone;
 
-use pgha_dns::{DnsName, records_of_sites};
-use pgha_nlb::{BackendId, RouteName, SiteValues};
+use pgha_dns::{BadSettings, DnsName, RouteSettings};
+use pgha_nlb::BackendId;
 use serde::Deserialize;
 
 pub use backend::{Clock, Rfc2136};
@@ -41,29 +41,6 @@ pub struct Settings {
     pub ttl: u32,
     /// The routes.
     pub routes: Vec<RouteSettings>,
-}
-
-/// One route.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct RouteSettings {
-    /// Its name.
-    pub name: RouteName,
-    /// The name that users look up.
-    pub record: DnsName,
-    /// The records of each site, written as one value: `A 192.0.2.1; AAAA 2001:db8::1`.
-    #[serde(deserialize_with = "records_of_sites")]
-    pub sites: SiteValues,
-}
-
-/// Settings that no backend can be made from.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("traffic backend {id}: {because}")]
-pub struct BadSettings {
-    /// The backend.
-    pub id: BackendId,
-    /// What is wrong.
-    pub because: String,
 }
 
 const fn short() -> u32 {

@@ -6,6 +6,7 @@
 mod law;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,6 +16,21 @@ use crate::name::SiteName;
 
 /// The time that each call of a backend gets in the suite.
 pub const WITHIN: Duration = Duration::from_secs(20);
+
+/// The root file system with the products that backends are tested against, which `cargo xtask test` makes and names; says
+/// what a test is skipped for where there is none.
+#[expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "where `cargo xtask test` put the peers, and a skipped test says so"
+)]
+pub fn peers(product: &str) -> Option<PathBuf> {
+    let peers = std::env::var_os("PGHA_PEERS").map(PathBuf::from);
+    if peers.is_none() {
+        println!("skipped: no {product} (cargo xtask test has one)");
+    }
+    peers
+}
 
 /// A product with every route at [`home`](Peer::home), and what a test can do to it behind the backend's back.
 #[async_trait]

@@ -3,7 +3,10 @@
 pub use pgha_model::finding::Severity;
 use serde::Serialize;
 
+use crate::error::CutoverError;
 use crate::name::BackendId;
+use crate::state::{Active, Route};
+use crate::text::one_line;
 
 /// One check of one backend.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -35,6 +38,23 @@ impl Finding {
     /// A move of the users would fail, or do harm.
     pub fn fail(backend: &BackendId, check: &str, seen: &str, advice: &str) -> Self {
         Self::new(backend, check, Severity::Fail, seen, advice)
+    }
+
+    /// Whether a route leads to one site; `advice` is for one that is split or unknown, which cannot be planned.
+    pub fn of_route(backend: &BackendId, check: &str, route: &Route, advice: &str) -> Self {
+        match &route.active {
+            Active::Site(_) => Self::pass(backend, check),
+            Active::Split { seen: because } | Active::Unknown { because } => {
+                Self::fail(backend, check, because, advice)
+            }
+        }
+    }
+
+    /// A look that failed, with what lies below the failure.
+    pub fn of_error(backend: &BackendId, check: &str, error: &CutoverError) -> Self {
+        let below = std::error::Error::source(error).map(|source| format!(": {source}"));
+        let seen = format!("{error}{}", one_line(&below.unwrap_or_default()));
+        Self::fail(backend, check, &seen, &error.next)
     }
 
     fn new(backend: &BackendId, check: &str, severity: Severity, seen: &str, advice: &str) -> Self {

@@ -12,17 +12,8 @@ use crate::repository::{Repository, TEMPLATE, WITHIN, applied, backend};
 const CHECK: &str = "mount --bind \"$(dirname \"$1\")\" \"$0/mnt\" \
                      && exec chroot \"$0\" haproxy -c -f \"/mnt/$(basename \"$1\")\"";
 
-#[expect(
-    clippy::disallowed_methods,
-    clippy::print_stdout,
-    reason = "where `cargo xtask test` put the peers, and a skipped test says so"
-)]
 fn peers() -> Option<PathBuf> {
-    let peers = std::env::var_os("PGHA_PEERS").map(PathBuf::from);
-    if peers.is_none() {
-        println!("skipped: no HAProxy (cargo xtask test has one)");
-    }
-    peers
+    pgha_nlb::conformance::peers("HAProxy")
 }
 
 fn settings(repository: &Repository, peers: &std::path::Path) -> Value {

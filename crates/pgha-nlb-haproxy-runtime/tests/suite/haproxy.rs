@@ -65,17 +65,8 @@ pub(crate) fn site(name: &str) -> SiteName {
 }
 
 /// The peers' root file system; says so where there is none.
-#[expect(
-    clippy::disallowed_methods,
-    clippy::print_stdout,
-    reason = "where `cargo xtask test` put the peers, and a skipped test says so"
-)]
 pub(crate) fn peers() -> Option<PathBuf> {
-    let peers = std::env::var_os("PGHA_PEERS").map(PathBuf::from);
-    if peers.is_none() {
-        println!("skipped: no HAProxy (cargo xtask test has one)");
-    }
-    peers
+    pgha_nlb::conformance::peers("HAProxy")
 }
 
 /// A running HAProxy; ends with its value.

@@ -29,17 +29,8 @@ pub(crate) fn site(name: &str) -> SiteName {
 }
 
 /// The peers' root file system; says so where there is none.
-#[expect(
-    clippy::disallowed_methods,
-    clippy::print_stdout,
-    reason = "where `cargo xtask test` put the peers, and a skipped test says so"
-)]
 pub(crate) fn peers() -> Option<PathBuf> {
-    let peers = std::env::var_os("PGHA_PEERS").map(PathBuf::from);
-    if peers.is_none() {
-        println!("skipped: no PowerDNS (cargo xtask test has one)");
-    }
-    peers
+    pgha_nlb::conformance::peers("PowerDNS")
 }
 
 /// A running PowerDNS; ends with its value.

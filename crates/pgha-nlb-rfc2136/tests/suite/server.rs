@@ -54,17 +54,8 @@ pub(crate) fn site(name: &str) -> SiteName {
 }
 
 /// The peers' root file system; says so where there is none.
-#[expect(
-    clippy::disallowed_methods,
-    clippy::print_stdout,
-    reason = "where `cargo xtask test` put the peers, and a skipped test says so"
-)]
 pub(crate) fn peers() -> Option<PathBuf> {
-    let peers = std::env::var_os("PGHA_PEERS").map(PathBuf::from);
-    if peers.is_none() {
-        println!("skipped: no DNS server (cargo xtask test has them)");
-    }
-    peers
+    pgha_nlb::conformance::peers("DNS server")
 }
 
 /// A port that nobody uses. It is below those that the kernel gives to clients.
