@@ -71,10 +71,10 @@ async fn run(args: &FailoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit
             seen = unless_interrupted(Box::pin(look(args, &between, session))).await?;
         }
     }
-    let users = unless_interrupted(between.followers(args.timeout.0, session)).await?;
+    let followers = between.followers(args.timeout.0, session);
     let place = seen.target.facts.survey.place.clone();
     if promote::is_primary(&seen.target) {
-        return already(args, &place, users, ui).await;
+        return already(args, &place, unless_interrupted(followers).await?, ui).await;
     }
     let plan = match plan(args, &seen) {
         Ok(plan) => plan,
@@ -90,6 +90,7 @@ async fn run(args: &FailoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit
             return one_side::refuse("FailoverRefusal", &refusal, sides, text, ui);
         }
     };
+    let users = unless_interrupted(followers).await?;
     let users = users.as_ref();
     let patches = promotion_patches(&plan, &seen.target, seen.source.as_ref().ok());
     let view = PromotionPlanView::new(&plan, &patches, users.and_then(Followers::view));
@@ -278,7 +279,7 @@ async fn carry_out(
         .supplied(seen.supply)
         .taking_over(over);
     let next = |standing| next(standing, between, (&source, &target));
-    Box::pin(promote::see_through(running, next, users, ui)).await
+    Box::pin(promote::see_through(running, &target, next, users, ui)).await
 }
 
 /// The same command takes its own unfinished run over.

@@ -163,6 +163,39 @@ pub(crate) fn failure(error: &MoveError, next: String) -> Failure {
         .hinting(next)
 }
 
+/// The same for a move with users. Those who have not been told to follow are told of, where the target is primary or may
+/// become it, with the command that moves them by itself.
+pub(crate) fn failure_beside(
+    error: &MoveError,
+    mut next: String,
+    target: &Place,
+    (users, followed): (Option<&Followers<'_>>, Followed),
+    ui: &Ui,
+) -> Failure {
+    let is_waiting = followed.is_not_asked() && may_be_primary(error.standing);
+    followed.conclude(Exit::Held, ui);
+    if let Some(waiting) = users.filter(|_| is_waiting) {
+        let command = waiting.command();
+        next = format!(
+            "{next} Once {} is primary, `{command}` moves its users by itself.",
+            target.context
+        );
+    }
+    failure(error, next)
+}
+
+/// Whether the target is primary, or may become it by what is run next.
+const fn may_be_primary(standing: Standing) -> bool {
+    match standing {
+        Standing::Unchanged | Standing::Held | Standing::BackAtSource | Standing::Superseded => {
+            false
+        }
+        Standing::Fenced | Standing::PromotionUnknown | Standing::Promoted | Standing::Released => {
+            true
+        }
+    }
+}
+
 /// The unfinished move of a service, as far as the records of these sides can be read.
 pub(crate) fn unfinished_of<'a>(sides: impl IntoIterator<Item = &'a Side>) -> Option<Unfinished> {
     let journals = sides

@@ -110,12 +110,13 @@ pub(super) async fn carry_out(
     let (place, peer_place) = (plan.target.clone(), plan.source.clone());
     let running = PromotionRun::new(plan, here, peer, limits).taking_over(takes_over);
     let next = |standing| next(standing, &place, peer_place.as_ref());
-    Box::pin(see_through(running, next, users, ui)).await
+    Box::pin(see_through(running, &place, next, users, ui)).await
 }
 
-/// Sees a promotion to its end; `next` says where things stand when it fails, and the one next command.
+/// Sees a promotion of the target to its end; `next` says where things stand when it fails, and the one next command.
 pub(super) async fn see_through(
     running: PromotionRun,
+    target: &Place,
     next: impl FnOnce(Standing) -> String,
     users: Option<&Followers<'_>>,
     ui: &Ui,
@@ -134,9 +135,14 @@ pub(super) async fn see_through(
             Ok(followed.conclude(served, ui))
         }
         Err(error) => {
-            followed.conclude(Exit::Held, ui);
             let next = next(error.standing);
-            Err(moving::failure(&error, next))
+            Err(moving::failure_beside(
+                &error,
+                next,
+                target,
+                (users, followed),
+                ui,
+            ))
         }
     }
 }

@@ -115,29 +115,14 @@ pub(super) async fn carry_out(
             Ok(followed.conclude(served, ui))
         }
         Err(error) => {
-            let waiting = users.filter(|_| followed.is_not_asked());
-            followed.conclude(Exit::Held, ui);
-            let mut next = next(error.standing, &error.source, between, (&from, &to));
-            if let Some(waiting) = waiting.filter(|_| may_be_primary(error.standing)) {
-                let command = waiting.command();
-                next = format!(
-                    "{next} Once {} is primary, `{command}` moves its users by itself.",
-                    to.context
-                );
-            }
-            Err(moving::failure(&error, next))
-        }
-    }
-}
-
-/// Whether the target is primary, or may become it by what is run next.
-const fn may_be_primary(standing: Standing) -> bool {
-    match standing {
-        Standing::Unchanged | Standing::Held | Standing::BackAtSource | Standing::Superseded => {
-            false
-        }
-        Standing::Fenced | Standing::PromotionUnknown | Standing::Promoted | Standing::Released => {
-            true
+            let next = next(error.standing, &error.source, between, (&from, &to));
+            Err(moving::failure_beside(
+                &error,
+                next,
+                &to,
+                (users, followed),
+                ui,
+            ))
         }
     }
 }

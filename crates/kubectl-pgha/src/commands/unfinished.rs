@@ -63,14 +63,13 @@ async fn run(
 ) -> Result<Exit, Failure> {
     let between = Between::read(&args.between)?;
     let (source, target) = unless_interrupted(between.open(session)).await?;
-    // A move that is taken back has not moved its users.
-    let users = if action == Action::Abort {
-        None
-    } else {
-        unless_interrupted(between.followers(args.timeout.0, session)).await?
-    };
     let Some(unfinished) = find(&source, &target)? else {
-        return nothing_unfinished(args, (&source, &target), users, ui).await;
+        // A move that is taken back has not moved its users.
+        let has_moved = action == Action::Resume
+            && promote::is_primary(&target)
+            && !promote::is_primary(&source);
+        let users = followers(has_moved, args, &between, session).await?;
+        return nothing_unfinished(args, &source, users, ui).await;
     };
     refuse_rejoin(&unfinished, &source, &target)?;
     refuse_other_sides(&unfinished, &source, &target)?;
@@ -90,8 +89,9 @@ async fn run(
         Failure::refused("it could not be seen where the primary is")
             .because(vec![pgha_core::diagnose::chain_of(&error)])
     })?;
-    refuse_too_late(action, before, &places)?;
-    let users = users.filter(|_| unfinished.began_as != Some(Action::Demote));
+    refuse_too_late(action, before, &between, &places)?;
+    let follow = action == Action::Resume && !is_demotion(action, &unfinished);
+    let users = followers(follow, args, &between, session).await?;
     if let Some(users) = &users {
         users.warn(ui);
     }
@@ -125,16 +125,28 @@ async fn run(
         .await
 }
 
+/// The users of the file, looked at only where they are to follow.
+async fn followers<'a>(
+    follow: bool,
+    args: &TakeOverArgs,
+    between: &'a Between<'_>,
+    session: &Session<'_>,
+) -> Result<Option<Followers<'a>>, Failure> {
+    if !follow {
+        return Ok(None);
+    }
+    unless_interrupted(between.followers(args.timeout.0, session)).await
+}
+
 /// The database needs nothing; where it has moved before, its users may.
 async fn nothing_unfinished(
     args: &TakeOverArgs,
-    (source, target): (&Side, &Side),
+    source: &Side,
     users: Option<Followers<'_>>,
     ui: &Ui,
 ) -> Result<Exit, Failure> {
     let view = UnfinishedView::none(&source.facts.survey.place);
-    let has_moved = promote::is_primary(target) && !promote::is_primary(source);
-    match users.filter(|_| has_moved) {
+    match users {
         None => {
             ui.show(&view)?;
             Ok(Exit::Done)
@@ -225,6 +237,7 @@ pub(super) fn refuse_alive(unfinished: &Unfinished, take_over: bool) -> Result<(
 fn refuse_too_late(
     action: Action,
     place: Whereabouts,
+    between: &Between<'_>,
     (source, target): &(Place, Place),
 ) -> Result<(), Failure> {
     match (action, place) {
@@ -233,8 +246,8 @@ fn refuse_too_late(
         ))
         .hinting(format!(
             "Run `{}` to see the move to its end, then `{}` to move back.",
-            source.command_toward("resume", target),
-            target.command_toward("switchover", source)
+            between.command("resume", source, target),
+            between.command("switchover", target, source)
         ))),
         (_, Whereabouts::Both) if Guard::NotBothPrimary.stands() => Err(Failure::refused(
             "both sides are or will be primary",
@@ -312,7 +325,7 @@ impl Service<'_> {
             )
             .hinting(format!(
                 "It is primary, and {source} follows. To move back, run `{}`.",
-                target.command_toward("switchover", source)
+                self.between.command("switchover", target, source)
             ))),
             (_, Whereabouts::Target) => {
                 let text = format!("{target} is primary, {source} follows, and nothing is held.");
