@@ -36,6 +36,7 @@ pub use self::restore::{Restoration, put_in_order_alone};
 pub use self::side::{Side, SideError};
 pub use self::standstill::compare_ends;
 pub use self::switchover::{PlannedPatch, Switchover, patches};
+use crate::application::ApplicationError;
 use crate::client::CallError;
 use crate::exec::ExecError;
 use crate::journal::JournalError;
@@ -88,6 +89,9 @@ pub enum StepError {
     /// A request to an API server failed.
     #[error("a request failed")]
     Call(#[source] Box<CallError>),
+    /// The application was not stopped.
+    #[error("the application was not stopped")]
+    Application(#[source] ApplicationError),
     /// A command in a container failed.
     #[error("a command failed")]
     Exec(#[source] ExecError),
@@ -160,7 +164,8 @@ impl StepError {
         match self {
             Self::Call(error) => error.may_pass(),
             Self::Exec(error) => matches!(error, ExecError::Open { .. } | ExecError::Lost { .. }),
-            Self::Sql(_)
+            Self::Application(_)
+            | Self::Sql(_)
             | Self::Control(_)
             | Self::NotProved(_)
             | Self::OperatorSilent { .. }

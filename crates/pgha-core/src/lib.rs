@@ -3,6 +3,7 @@
 //! Reads go to the API server itself and come back as facts of [`pgha_model`]; what to make of them is decided there.
 //! Nothing here reads the environment, prints, or chooses a context.
 
+pub mod application;
 pub mod backup;
 pub mod client;
 pub mod clock;

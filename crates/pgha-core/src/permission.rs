@@ -1,6 +1,10 @@
 //! What pgha needs to be permitted, a verb on a resource each: the one list that `validate` asks about and that the
 //! manifests under `manifests/rbac` are held against.
 
+use std::borrow::Cow;
+
+use pgha_model::application::ObjectName;
+
 use crate::journal;
 use crate::operator::pgo_v5;
 use crate::operator::pgo_v5::secret::user_secret;
@@ -25,9 +29,9 @@ pub struct Permission {
     /// `get`, `list`, `create` or `patch`.
     pub verb: &'static str,
     /// The API group; empty for the core group.
-    pub group: &'static str,
+    pub group: Cow<'static, str>,
     /// The resource, in the plural.
-    pub resource: &'static str,
+    pub resource: Cow<'static, str>,
     /// The part of it that is meant: `exec`.
     pub subresource: Option<&'static str>,
     /// The one object, where it is known before; the others of the kind are not touched.
@@ -37,11 +41,15 @@ pub struct Permission {
 }
 
 impl Permission {
-    const fn on(verb: &'static str, group: &'static str, resource: &'static str) -> Self {
+    pub(crate) const fn on(
+        verb: &'static str,
+        group: &'static str,
+        resource: &'static str,
+    ) -> Self {
         Self {
             verb,
-            group,
-            resource,
+            group: Cow::Borrowed(group),
+            resource: Cow::Borrowed(resource),
             subresource: None,
             name: None,
             namespace: None,
@@ -52,6 +60,22 @@ impl Permission {
         Self {
             name: Some(name.to_owned()),
             ..self
+        }
+    }
+
+    /// On one object that a person has named, or on a part of it.
+    pub(crate) fn of_object(
+        verb: &'static str,
+        object: &ObjectName,
+        subresource: Option<&'static str>,
+    ) -> Self {
+        Self {
+            verb,
+            group: Cow::Owned(object.resource.group.clone()),
+            resource: Cow::Owned(object.resource.plural.clone()),
+            subresource,
+            name: Some(object.name.clone()),
+            namespace: None,
         }
     }
 

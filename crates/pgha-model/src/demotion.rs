@@ -99,9 +99,12 @@ impl DemotionPlan {
                 "see every member in recovery, at rest, holding the shutdown checkpoint"
             }
             Step::Release => "resume the operator",
-            Step::Claim | Step::Prepare | Step::Detach | Step::Promote | Step::Rejoin => {
-                step.purpose()
-            }
+            Step::Claim
+            | Step::Prepare
+            | Step::Drain
+            | Step::Detach
+            | Step::Promote
+            | Step::Rejoin => step.purpose(),
         }
     }
 }

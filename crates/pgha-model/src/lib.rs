@@ -3,6 +3,7 @@
 //! Everything here is pure: no I/O, no clock, no randomness, no async. Facts come in as values, decisions go out as
 //! values. Reading a cluster, changing it and showing it are other crates' work.
 
+pub mod application;
 pub mod backup;
 pub mod check;
 pub mod control;

@@ -19,6 +19,8 @@ pub enum Step {
     Prepare,
     /// A canary written on the source is replayed on the target, by the very ways that the move will use.
     Rehearse,
+    /// The application has no pods at the source, where it is part of the move.
+    Drain,
     /// The target no longer asks the archive: each failing request would delay the promotion.
     Detach,
     /// The source's leader stops cleanly and its site becomes a standby.
@@ -37,11 +39,12 @@ pub enum Step {
 
 impl Step {
     /// Every step, in order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Claim,
         Self::Hold,
         Self::Prepare,
         Self::Rehearse,
+        Self::Drain,
         Self::Detach,
         Self::Fence,
         Self::Prove,
@@ -58,6 +61,7 @@ impl Step {
             Self::Hold => "hold",
             Self::Prepare => "prepare",
             Self::Rehearse => "rehearse",
+            Self::Drain => "drain",
             Self::Detach => "detach",
             Self::Fence => "fence",
             Self::Prove => "prove",
@@ -77,6 +81,7 @@ impl Step {
             Self::Hold => "pause both operators; each acknowledges it",
             Self::Prepare => "make the target poll often and the source keep its log",
             Self::Rehearse => "push a segment, checkpoint, and see a canary replayed on the target",
+            Self::Drain => "stop the application at the source, and see its pods gone",
             Self::Detach => "take archive-get out of the target's way until the move is over",
             Self::Fence => "stop the source's leader cleanly and make its site a standby",
             Self::Prove => "push the last segment; every member replays the shutdown checkpoint",
@@ -174,13 +179,29 @@ pub fn plan_switchover(
         demotion,
         source_leader,
         target_leader,
-        steps: Step::ALL.to_vec(),
+        steps: without_application(),
         warnings: findings
             .0
             .into_iter()
             .filter(|f| f.severity == Severity::Warn && !by_hand::CHECKS.contains(&f.check))
             .collect(),
     })
+}
+
+fn without_application() -> Vec<Step> {
+    let steps = Step::ALL.into_iter();
+    steps.filter(|step| *step != Step::Drain).collect()
+}
+
+impl Plan {
+    /// The same move, with an application that stops at the source before it.
+    #[must_use]
+    pub fn draining(self) -> Self {
+        Self {
+            steps: Step::ALL.to_vec(),
+            ..self
+        }
+    }
 }
 
 /// How a side's Patroni wants to be stopped. The checks have seen that every member has the same version.
@@ -233,7 +254,8 @@ mod tests {
     fn a_healthy_pair_gets_every_step_in_order() {
         let sample = Sample::healthy();
         let plan = plan(&sample).unwrap();
-        assert_eq!(plan.steps, Step::ALL);
+        assert!(!plan.steps.contains(&Step::Drain));
+        assert_eq!(plan.clone().draining().steps, Step::ALL);
         assert!(
             plan.steps.is_sorted(),
             "undo rests on the order of the steps"

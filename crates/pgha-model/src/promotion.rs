@@ -216,9 +216,12 @@ impl PromotionPlan {
             Step::Verify => "commit and archive here; read where the history forks",
             Step::Release => "resume this side's operator",
             Step::Rejoin => "see this side's members follow the new timeline",
-            Step::Claim | Step::Prepare | Step::Rehearse | Step::Detach | Step::Promote => {
-                Self::purpose(step)
-            }
+            Step::Claim
+            | Step::Prepare
+            | Step::Rehearse
+            | Step::Drain
+            | Step::Detach
+            | Step::Promote => Self::purpose(step),
         }
     }
 
@@ -233,9 +236,12 @@ impl PromotionPlan {
             }
             Step::Release => "resume the operators",
             Step::Rejoin => "see the members follow the new timeline",
-            Step::Claim | Step::Prepare | Step::Rehearse | Step::Detach | Step::Fence => {
-                step.purpose()
-            }
+            Step::Claim
+            | Step::Prepare
+            | Step::Rehearse
+            | Step::Drain
+            | Step::Detach
+            | Step::Fence => step.purpose(),
         }
     }
 }

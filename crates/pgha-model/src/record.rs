@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use self::course::{Fate, Known, NoWrites, Stretch, What, course, no_writes};
 pub use self::journal::{Entry, Journal, KEPT};
 pub use self::merge::{KeptCopy, PastMove, merge};
+use crate::application::Count;
 use crate::event::{Event, Standing};
 use crate::failover::Failover;
 use crate::guard::Guard;
@@ -251,6 +252,9 @@ pub struct MoveRecord {
     /// so by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_job: Option<String>,
+    /// How many pods each workload of the application had at the source before it was stopped.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub application: Vec<Count>,
     /// What is decided.
     pub stage: Stage,
     /// Until when the writer means to have written again; after it nobody need wait for it.

@@ -45,7 +45,7 @@ fn writes_by_step(pair: Pair) -> Vec<(String, Vec<u64>)> {
 /// Which of a fault's expectations a step has.
 fn phase(step: &str) -> usize {
     match step {
-        "claim" | "hold" | "prepare" | "rehearse" | "detach" => 0,
+        "claim" | "hold" | "prepare" | "rehearse" | "drain" | "detach" => 0,
         "fence" | "prove" => 1,
         "promote" => 2,
         _ => 3,

@@ -4,6 +4,7 @@ pub(crate) mod fault;
 mod proxy;
 pub(crate) mod request;
 mod resource;
+mod scale;
 mod selector;
 mod status;
 mod store;
@@ -222,6 +223,8 @@ impl State {
         match (call.subresource.as_deref(), call.verb) {
             (Some("proxy"), _) => self.proxies.ask(&self.store, call),
             (None | Some("status"), "get") => self.store.get(call, head),
+            (Some("scale"), "get") => self.store.get_scale(call),
+            (Some("scale"), "patch") => self.store.patch_scale(call, body),
             (None, "list") => self.store.list(call, head),
             (None | Some("status"), "patch") => self.store.patch(call, head, body),
             (None | Some("status"), "update") => self.store.replace(call, body),

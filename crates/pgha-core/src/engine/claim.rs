@@ -1,5 +1,6 @@
 //! The first step: the record of the move at each site, and its epoch on each object.
 
+use pgha_model::application::Count;
 use pgha_model::failover::Failover;
 use pgha_model::plan::{Demotion, Feed, Step};
 use pgha_model::record::{Action, Epoch, MoveRecord, RecordedSide};
@@ -24,6 +25,8 @@ pub(super) struct Intent<'a> {
     pub(super) failover: Option<&'a Failover>,
     /// The Job that claims, where it is one.
     pub(super) deadline_job: Option<&'a str>,
+    /// What of the application is to be stopped.
+    pub(super) application: &'a [Count],
     /// What the user has lifted, as full sentences.
     pub(super) lifted: &'a [String],
 }
@@ -38,6 +41,7 @@ impl Intent<'_> {
             demotion: None,
             failover: None,
             deadline_job: None,
+            application: &[],
             lifted: &[],
         }
     }
@@ -84,6 +88,7 @@ pub(super) async fn claim(
         demotion: intent.demotion,
         failover: intent.failover.cloned(),
         deadline_job: intent.deadline_job.map(str::to_owned),
+        application: counts(intent),
         stamped,
         patience: limits.patience(),
     };
@@ -103,6 +108,13 @@ pub(super) async fn claim(
     };
     let evidence = format!("Epoch {epoch} is at {at}, in the record and on every object.");
     Ok(((), evidence))
+}
+
+/// Whoever takes over a move that has stopped an application goes on knowing what there was of it.
+fn counts(intent: Intent<'_>) -> Vec<Count> {
+    let before = intent.before.map(|record| record.application.as_slice());
+    let own = Some(intent.application).filter(|counts| !counts.is_empty());
+    own.or(before).unwrap_or_default().to_vec()
 }
 
 /// The side as it is before the move.

@@ -14,6 +14,7 @@ pub(super) mod wait;
 use self::handover::Handover;
 use std::time::Duration;
 
+use pgha_model::application::Application;
 use pgha_model::event::GapParts;
 use pgha_model::login::Logins;
 use pgha_model::lsn::Lsn;
@@ -53,6 +54,8 @@ pub struct Switchover<'a> {
     parts: GapParts,
     /// What goes back to the source if this tool dies.
     deadline: Option<DeadlineJob>,
+    /// What stops at the source before it is fenced.
+    application: Application,
     /// The name of the Job, once its container runs.
     deadline_job: Option<String>,
 }
@@ -147,6 +150,7 @@ impl<'a> Switchover<'a> {
             parts: GapParts::default(),
             deadline: None,
             deadline_job: None,
+            application: Application::default(),
         }
     }
 
@@ -155,6 +159,20 @@ impl<'a> Switchover<'a> {
     pub fn with_deadline(mut self, job: Option<DeadlineJob>) -> Self {
         self.deadline = job;
         self
+    }
+
+    /// The same, with an application that stops at the source once everything has been rehearsed. Whether it is to run again,
+    /// at which site, is for the caller to see to: the counts are in the record.
+    #[must_use]
+    pub fn with_application(self, application: Application) -> Self {
+        if application.steps.is_empty() {
+            return self;
+        }
+        Self {
+            plan: self.plan.draining(),
+            application,
+            ..self
+        }
     }
 
     pub(super) fn note(&self, step: Step, text: String) {

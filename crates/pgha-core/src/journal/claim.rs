@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use pgha_model::application::Count;
 use pgha_model::event::Standing;
 use pgha_model::failover::Failover;
 use pgha_model::guard::Guard;
@@ -37,6 +38,8 @@ pub struct Claiming {
     pub failover: Option<Failover>,
     /// The Job that claims, where it is one.
     pub deadline_job: Option<String>,
+    /// How many pods each workload of the application has at the source before it is stopped.
+    pub application: Vec<Count>,
     /// The highest epoch that the objects carry: a journal may be lost.
     pub stamped: Epoch,
     /// For how long the writer may be silent.
@@ -147,6 +150,7 @@ fn record(claiming: Claiming, epoch: Epoch, operator: Option<String>) -> MoveRec
         demotion: claiming.demotion,
         failover: claiming.failover,
         deadline_job: claiming.deadline_job,
+        application: claiming.application,
         stage: Stage::Preparing,
         deadline: deadline(claiming.patience),
         events: Vec::new(),

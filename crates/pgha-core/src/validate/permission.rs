@@ -38,7 +38,7 @@ async fn ask(site: &SiteClient, needed: Permission) -> Result<Reviewed, CallErro
         name,
         namespace,
     } = needed;
-    let mut shown = resource.to_owned();
+    let mut shown = resource.clone().into_owned();
     for (separator, word) in [("/", subresource), (" ", name.as_deref())] {
         shown.extend(word.iter().flat_map(|word| [separator, word]));
     }
@@ -47,8 +47,8 @@ async fn ask(site: &SiteClient, needed: Permission) -> Result<Reviewed, CallErro
             resource_attributes: Some(ResourceAttributes {
                 namespace: Some(namespace.unwrap_or(&site.namespace).to_owned()),
                 verb: Some(verb.to_owned()),
-                group: Some(group.to_owned()),
-                resource: Some(resource.to_owned()),
+                group: Some(group.into_owned()),
+                resource: Some(resource.into_owned()),
                 subresource: subresource.map(str::to_owned),
                 name,
                 ..ResourceAttributes::default()

@@ -83,6 +83,7 @@ fn claiming(takes_over: Option<Epoch>) -> Claiming {
         demotion: None,
         failover: None,
         deadline_job: None,
+        application: Vec::new(),
         stamped: Epoch(0),
         patience: Duration::from_mins(1),
     }

@@ -4,6 +4,7 @@
     reason = "helpers of tests fail the test that calls them"
 )]
 
+mod application;
 mod call;
 mod journal;
 mod login;

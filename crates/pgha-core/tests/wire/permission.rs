@@ -58,13 +58,17 @@ fn permitted(file: &str) -> BTreeSet<Rule> {
 }
 
 fn needed(role: Role) -> BTreeSet<Rule> {
+    rules(permissions(role, CLUSTER))
+}
+
+fn rules(needed: Vec<pgha_core::permission::Permission>) -> BTreeSet<Rule> {
     let as_tuple = |needed: pgha_core::permission::Permission| {
         let resource = match needed.subresource {
             Some(part) => format!("{}/{part}", needed.resource),
-            None => needed.resource.to_owned(),
+            None => needed.resource.into_owned(),
         };
         let namespace = needed.namespace.unwrap_or(IN).to_owned();
-        let group = needed.group.to_owned();
+        let group = needed.group.into_owned();
         (
             namespace,
             group,
@@ -73,10 +77,7 @@ fn needed(role: Role) -> BTreeSet<Rule> {
             needed.name,
         )
     };
-    permissions(role, CLUSTER)
-        .into_iter()
-        .map(as_tuple)
-        .collect()
+    needed.into_iter().map(as_tuple).collect()
 }
 
 #[test]
@@ -92,8 +93,25 @@ fn the_manifests_permit_what_the_code_needs_and_nothing_else() {
 }
 
 #[test]
+fn the_manifest_of_an_application_permits_what_its_steps_need_and_nothing_else() {
+    let steps = serde_json::json!([
+        {"scale": {"object": "deployment/zitadel"}},
+        {"annotate": {"object": "deployment/zitadel", "key": "a", "standby": "b"}},
+    ]);
+    let steps: Vec<pgha_model::application::AppStep> = serde_json::from_value(steps).unwrap();
+    let needed = pgha_core::application::permissions(&steps);
+    let needed = needed.into_iter().map(|(_, needed)| needed).collect();
+    assert_eq!(permitted("application.yaml"), rules(needed));
+}
+
+#[test]
 fn every_role_is_bound_in_its_own_namespace_and_none_is_for_the_whole_cluster() {
-    for file in ["viewer.yaml", "operator.yaml", "secrets.yaml"] {
+    for file in [
+        "viewer.yaml",
+        "operator.yaml",
+        "secrets.yaml",
+        "application.yaml",
+    ] {
         let documents = documents(file);
         let of_kind = |kind: &str| -> Vec<(Value, Value)> {
             let those = documents.iter().filter(|it| it["kind"] == kind);

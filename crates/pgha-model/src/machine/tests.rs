@@ -102,7 +102,13 @@ fn a_failure_before_the_fence_is_undone_and_needs_no_decision() {
         failed(Command::Perform(Step::Claim), Reached::default()),
         left(Standing::Unchanged)
     );
-    for step in [Step::Hold, Step::Prepare, Step::Rehearse, Step::Detach] {
+    for step in [
+        Step::Hold,
+        Step::Prepare,
+        Step::Rehearse,
+        Step::Drain,
+        Step::Detach,
+    ] {
         assert_eq!(
             failed(Command::Perform(step), CLAIMED),
             Command::Undo,

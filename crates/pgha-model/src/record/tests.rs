@@ -41,6 +41,7 @@ pub(crate) fn record(epoch: u64) -> MoveRecord {
         demotion: Some(Demotion::InPlace),
         failover: None,
         deadline_job: None,
+        application: Vec::new(),
         stage: Stage::Preparing,
         deadline: at(60),
         events: vec![RecordedEvent {

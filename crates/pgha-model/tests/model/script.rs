@@ -221,8 +221,8 @@ const fn of_step(step: Step) -> &'static [Todo] {
     match step {
         Step::Claim => CLAIM,
         Step::Hold => HOLD,
-        // These change settings that nobody's role depends on; one of them may fail for all.
-        Step::Prepare | Step::Detach | Step::Rejoin => &[],
+        // These change what nobody's role depends on; one of them may fail for all.
+        Step::Prepare | Step::Drain | Step::Detach | Step::Rejoin => &[],
         Step::Rehearse => &[Todo::Work],
         Step::Fence => FENCE,
         Step::Prove => &[Todo::AwaitReplay],

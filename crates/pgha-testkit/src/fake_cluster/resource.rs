@@ -74,6 +74,7 @@ pub(super) fn built_in() -> Vec<Resource> {
         core("Event", "events").without_status(),
         Resource::new("batch", "v1", "Job", "jobs"),
         Resource::new("batch", "v1", "CronJob", "cronjobs"),
+        Resource::new("apps", "v1", "Deployment", "deployments"),
         Resource::new("apps", "v1", "StatefulSet", "statefulsets"),
         Resource::new(
             "postgres-operator.crunchydata.com",

@@ -37,6 +37,10 @@ impl Answer {
         Self::text(code, "application/json", &value.to_string())
     }
 
+    pub(super) const fn is_ok(&self) -> bool {
+        self.code == 200
+    }
+
     pub(super) fn into_response(self) -> Response<Full<Bytes>> {
         let mut response = Response::new(Full::new(Bytes::from(self.body)));
         *response.status_mut() =

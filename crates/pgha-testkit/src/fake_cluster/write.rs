@@ -88,7 +88,7 @@ impl Store {
     }
 
     /// Replaces an object by what `change` makes of it, as far as the path of the request permits.
-    fn write(
+    pub(super) fn write(
         &mut self,
         call: &Call,
         change: impl FnOnce(&Value) -> Result<Value, Answer>,

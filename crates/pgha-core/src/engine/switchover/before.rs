@@ -1,10 +1,12 @@
 //! The steps up to the proof: each can be taken back.
 
+use pgha_model::plan::Step;
 use pgha_model::timeline::Timeline;
 
 use super::Switchover;
 use super::pause::pause_patroni;
 use super::wait::{await_archived, await_replay, await_setting, emit_canary, switch_segment};
+use crate::application::stop;
 use crate::engine::StepError;
 use crate::engine::branch::holds_history;
 use crate::engine::push::push_archived;
@@ -83,6 +85,15 @@ impl Switchover<'_> {
                 "The canary at {canary} was replayed on every member of the target; {written}."
             ),
         ))
+    }
+
+    /// The application leaves the source while it still takes writes, so that what is under way there can end.
+    pub(super) async fn drain(&mut self) -> Result<((), String), StepError> {
+        let steps = self.steps.clone();
+        let mut tell = |text| steps.note(Step::Drain, text);
+        let (site, limit) = (&self.source.site, self.limits.step);
+        let stopped = stop(site, &self.application, limit, &mut tell).await;
+        Ok(((), stopped.map_err(StepError::Application)?))
     }
 
     /// A history of the next timeline in the repository belongs to a dead branch: whoever follows it is lost.

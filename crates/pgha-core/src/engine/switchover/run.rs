@@ -56,6 +56,9 @@ impl Switchover<'_> {
             Step::Hold => steps.stops(step, self.hold()).await?,
             Step::Prepare => steps.stops(step, self.prepare()).await?,
             Step::Rehearse => steps.stops(step, self.rehearse()).await?,
+            // A move without an application has no such step.
+            Step::Drain if !self.plan.steps.contains(&step) => {}
+            Step::Drain => steps.stops(step, self.drain()).await?,
             Step::Detach => steps.stops(step, self.detach()).await?,
             Step::Fence => {
                 self.bound.closure = Some(steps.stops(step, self.fence()).await?);
@@ -85,9 +88,11 @@ impl Switchover<'_> {
 
     async fn claim(&mut self) -> Result<((), String), StepError> {
         let lifted = lifted(&self.plan.warnings, false);
+        let application = self.application.counts.clone();
         let intent = Intent {
             feed: Some(self.plan.feed),
             demotion: Some(self.plan.demotion),
+            application: &application,
             lifted: &lifted,
             ..Intent::of(Action::Switchover)
         };
@@ -196,6 +201,7 @@ fn cause_of(error: &StepError) -> Cause {
         StepError::Interrupted => Cause::Interrupted,
         StepError::GivenUp => Cause::GivenUp,
         StepError::Call(_)
+        | StepError::Application(_)
         | StepError::Exec(_)
         | StepError::Sql(_)
         | StepError::Control(_)
