@@ -1,11 +1,13 @@
 //! One file a command, and what all of them have around them.
 
+mod application;
 pub(crate) mod backup;
 mod between;
 pub(crate) mod completion;
 pub(crate) mod deadline;
 pub(crate) mod demote;
 pub(crate) mod failover;
+mod following;
 pub(crate) mod history;
 pub(crate) mod leader;
 pub(crate) mod login;

@@ -13,6 +13,28 @@ mod tests {
     use super::{Service, build};
 
     #[test]
+    fn the_file_of_the_application_is_one() {
+        let page = include_str!("../../../docs/application.md");
+        let text = page.split("```yaml\n").nth(1).unwrap_or_default();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text.split("```").next().unwrap_or_default()).unwrap();
+        let service = Service::read(file.path()).unwrap();
+        let steps: Vec<_> = service
+            .app
+            .iter()
+            .map(|step| step.at().to_string())
+            .collect();
+        assert_eq!(
+            steps,
+            [
+                "deployment/zitadel",
+                "deployment/gateway in prod-gateway",
+                "deployment/zitadel"
+            ]
+        );
+    }
+
+    #[test]
     fn every_file_of_the_documents_is_one() {
         let page = include_str!("../../../docs/traffic.md");
         let mut files = 0;

@@ -1,5 +1,6 @@
 //! What leaves the process: versioned shapes, made from facts of the model. A view never reads anything.
 
+pub(crate) mod application;
 pub(crate) mod backup;
 pub(crate) mod demote;
 pub(crate) mod history;

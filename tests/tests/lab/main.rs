@@ -3,6 +3,7 @@
 //! One program, because each one would be linked again; a part of it is chosen by its name (`-- killed::`). Tests share the
 //! pairs of `pgha_tests::pair`, leave them well, and take whichever site is primary.
 
+mod application;
 mod auditor;
 mod backup;
 mod deadline;

@@ -5,11 +5,13 @@ use std::time::Duration;
 use pgha_core::client::SiteClient;
 use pgha_core::diagnose::sanitised;
 use pgha_core::engine::Side;
+use pgha_model::application::{Count, last_counts};
 use pgha_model::site::{Part, Place};
 use pgha_nlb::SiteName;
 
+use super::application::Toward;
+use super::following::{Followers, Following, ServiceFile};
 use super::one_side;
-use super::traffic::{Followers, ServiceFile};
 use crate::args::BetweenArgs;
 use crate::failure::Failure;
 use crate::session::Session;
@@ -97,19 +99,38 @@ impl<'a> Between<'a> {
         Ok((source?, target?))
     }
 
-    /// The users of the service, as far as can be seen before the move; `None` where no file tells of any.
+    /// The application and the users of the service, as far as can be seen before they follow; `None` where no file tells of
+    /// any.
     ///
     /// # Errors
-    /// The file has no probe, or there is no place for the record of their move.
+    /// The file has no probe, or there is no place for the record of the users' move.
     pub(crate) async fn followers(
         &self,
+        asked: Asked,
         arrival: Duration,
         session: &Session<'_>,
     ) -> Result<Option<Followers<'_>>, Failure> {
-        match &self.file {
-            Some(file) => file.followers(&self.names.1, arrival, session).await,
-            None => Ok(None),
-        }
+        let Some(file) = &self.file else {
+            return Ok(None);
+        };
+        let (source, target) = (&self.names.0, &self.names.1);
+        let following = Following {
+            source: (source.clone(), self.site(&self.from, session).await),
+            target: (target.clone(), self.site(&self.to, session).await),
+            toward: asked.toward,
+            before: &asked.before,
+            leaves: asked.leaves,
+            may_be_gone: asked.may_be_gone,
+            arrival,
+            resume: file_command("resume", file, source, target),
+        };
+        file.followers(following, session).await
+    }
+
+    /// Whether the service's file tells of an application.
+    pub(crate) fn has_application(&self) -> bool {
+        let file = self.file.as_ref();
+        file.is_some_and(|file| !file.service.app.is_empty())
     }
 
     /// The command line that goes from one of both sides to the other, with the file where there is one: without it the users
@@ -125,14 +146,42 @@ impl<'a> Between<'a> {
                 &self.names.0
             }
         };
-        format!(
-            "kubectl pgha {verb} {} -f {} --from {} --to {}",
-            file.service.name,
-            sanitised(&file.path.display().to_string()),
-            name(from),
-            name(to)
-        )
+        file_command(verb, file, name(from), name(to))
     }
+}
+
+/// Who follows, and what is known of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    /// Which site is entered.
+    pub(crate) toward: Toward,
+    /// What an earlier move noted of the application.
+    pub(crate) before: Vec<Count>,
+    /// Whether the application leaves the source before.
+    pub(crate) leaves: bool,
+    /// A source that does not answer is no error.
+    pub(crate) may_be_gone: bool,
+}
+
+impl Asked {
+    /// Those who follow to the site that the command goes to, as these sides' records tell.
+    pub(crate) fn to_target<'a>(sides: impl IntoIterator<Item = &'a Side>) -> Self {
+        let journals = sides
+            .into_iter()
+            .filter_map(|side| side.journal.as_ref().ok());
+        Self {
+            toward: Toward::Target,
+            before: last_counts(&journals.collect::<Vec<_>>()),
+            leaves: false,
+            may_be_gone: false,
+        }
+    }
+}
+
+fn file_command(verb: &str, file: &ServiceFile<'_>, from: &SiteName, to: &SiteName) -> String {
+    let path = sanitised(&file.path.display().to_string());
+    let name = &file.service.name;
+    format!("kubectl pgha {verb} {name} -f {path} --from {from} --to {to}")
 }
 
 #[cfg(test)]

@@ -21,8 +21,8 @@ use pgha_model::site::{Part, Place};
 use pgha_model::standstill::{Doubt, Standstill};
 use pgha_model::unfinished::{Course, Unfinished};
 
-use super::between::Between;
-use super::traffic::Followers;
+use super::between::{Asked, Between};
+use super::following::Followers;
 use super::unfinished::refuse_alive;
 use super::{moving, one_side, promote};
 use crate::args::FailoverArgs;
@@ -71,7 +71,11 @@ async fn run(args: &FailoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit
             seen = unless_interrupted(Box::pin(look(args, &between, session))).await?;
         }
     }
-    let followers = between.followers(args.timeout.0, session);
+    let asked = Asked {
+        may_be_gone: true,
+        ..Asked::to_target(std::iter::once(&seen.target).chain(seen.source.iter()))
+    };
+    let followers = between.followers(asked, args.timeout.0, session);
     let place = seen.target.facts.survey.place.clone();
     if promote::is_primary(&seen.target) {
         return already(args, &place, unless_interrupted(followers).await?, ui).await;
@@ -93,7 +97,11 @@ async fn run(args: &FailoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit
     let users = unless_interrupted(followers).await?;
     let users = users.as_ref();
     let patches = promotion_patches(&plan, &seen.target, seen.source.as_ref().ok());
-    let view = PromotionPlanView::new(&plan, &patches, users.and_then(Followers::view));
+    let view = PromotionPlanView::new(
+        &plan,
+        &patches,
+        users.map(Followers::view).unwrap_or_default(),
+    );
     for sentence in seen.sight.sentences(seen.at) {
         ui.note(&sentence);
     }

@@ -3,10 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
+use pgha_model::application::{Application, Count};
 use pgha_nlb::SiteName;
 use tokio::sync::oneshot::Receiver;
 
-use super::cutover::{Arrived, Cutover, Patience, Prepared};
+use super::application::{AppMove, NamedSite, Toward};
+use super::traffic::{Arrived, Cutover, Patience, Prepared};
 use crate::consent;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -14,7 +16,7 @@ use crate::interrupt::unless_interrupted;
 use crate::service::{Service, Traffic, build};
 use crate::session::Session;
 use crate::ui::{Span, Style, Ui, period};
-use crate::view::traffic::PlansView;
+use crate::view::application::UsersView;
 
 /// As many new users in a row, on each probe, are proof.
 const SAMPLES: u32 = 3;
@@ -27,6 +29,26 @@ pub(crate) struct ServiceFile<'a> {
     /// The service.
     pub(crate) service: Service,
     traffic: Option<Traffic>,
+}
+
+/// What is to follow, and how far it may be awaited.
+pub(crate) struct Following<'a> {
+    /// The site that the command goes from.
+    pub(crate) source: NamedSite,
+    /// The site that it goes to.
+    pub(crate) target: NamedSite,
+    /// Which of them is entered.
+    pub(crate) toward: Toward,
+    /// What an earlier move noted of the application.
+    pub(crate) before: &'a [Count],
+    /// Whether the application leaves the source before.
+    pub(crate) leaves: bool,
+    /// A source that does not answer is no error.
+    pub(crate) may_be_gone: bool,
+    /// How long arrival may take.
+    pub(crate) arrival: Duration,
+    /// The command that sees to what is left.
+    pub(crate) resume: String,
 }
 
 impl<'a> ServiceFile<'a> {
@@ -49,19 +71,56 @@ impl<'a> ServiceFile<'a> {
         })
     }
 
-    /// Its users, looked at as far as can be before the move; `None` when the file says nothing of them.
+    /// Its application and its users, looked at as far as can be before the move; `None` when the file says nothing of either.
+    /// Only users of the target follow: they have not left the source.
     ///
     /// # Errors
     /// Nothing proves where they arrive, or there is no place for the record of their move.
     pub(crate) async fn followers(
         &self,
+        following: Following<'_>,
+        session: &Session<'_>,
+    ) -> Result<Option<Followers<'_>>, Failure> {
+        let Following {
+            source,
+            target,
+            toward,
+            before,
+            leaves,
+            may_be_gone,
+            arrival,
+            resume,
+        } = following;
+        let traffic = self.traffic.as_ref();
+        let traffic = match traffic.filter(|_| toward == Toward::Target) {
+            Some(traffic) => Some(self.users(traffic, &target.0, arrival, session).await?),
+            None => None,
+        };
+        let steps = self.service.app.as_slice();
+        let application = if steps.is_empty() {
+            None
+        } else {
+            let looked = AppMove::look(steps, source, target, before, toward, may_be_gone);
+            Some(Box::pin(looked).await)
+        };
+        let has_any = application.is_some() || traffic.is_some();
+        Ok(has_any.then_some(Followers {
+            application,
+            traffic,
+            toward,
+            leaves,
+            arrival,
+            resume,
+        }))
+    }
+
+    async fn users<'b>(
+        &'b self,
+        traffic: &'b Traffic,
         to: &SiteName,
         arrival: Duration,
         session: &Session<'_>,
-    ) -> Result<Option<Followers<'_>>, Failure> {
-        let Some(traffic) = &self.traffic else {
-            return Ok(None);
-        };
+    ) -> Result<Users<'b>, Failure> {
         let settings = session.settings();
         let patience = Patience {
             within: settings.request_timeout,
@@ -71,19 +130,30 @@ impl<'a> ServiceFile<'a> {
         let what = (&self.service, traffic, self.path);
         let cutover = Cutover::new(what, to, None, settings, patience)?;
         let prepared = cutover.prepare().await;
-        Ok(Some(Followers { cutover, prepared }))
+        Ok(Users { cutover, prepared })
     }
 }
 
-/// Users who are to follow.
+/// The users' way in.
 #[derive(Debug)]
-pub(crate) struct Followers<'a> {
+struct Users<'a> {
     cutover: Cutover<'a>,
     /// Why they could not follow as everything is now, where that was seen.
     prepared: Result<Prepared, Failure>,
 }
 
-/// What became of the users of a move.
+/// The application and the users that are to follow.
+pub(crate) struct Followers<'a> {
+    /// Why it could not follow as everything is now, where that was seen.
+    application: Option<Result<AppMove<'a>, Failure>>,
+    traffic: Option<Users<'a>>,
+    toward: Toward,
+    leaves: bool,
+    arrival: Duration,
+    resume: String,
+}
+
+/// What became of them.
 #[derive(Debug)]
 pub(crate) enum Followed {
     /// The move has none, or never came so far that they should follow.
@@ -95,21 +165,28 @@ pub(crate) enum Followed {
 }
 
 impl Followers<'_> {
-    /// Refuses a move whose users could not follow. Where nobody takes writes that is no reason to stay there: see
+    /// Refuses a move that application or users could not follow. Where nobody takes writes that is no reason to stay there: see
     /// [`warn`](Self::warn).
     ///
     /// # Errors
     /// They could not.
     pub(crate) fn refuse_unready(self) -> Result<Self, Failure> {
-        match self.prepared {
-            Ok(_) => Ok(self),
-            Err(because) => Err(because),
-        }
+        let doubt = self.doubts().next().cloned();
+        doubt.map_or(Ok(self), Err)
     }
 
-    /// Tells of users who could not follow as everything is now.
+    fn doubts(&self) -> impl Iterator<Item = &Failure> {
+        let application = self.application.iter().filter_map(|one| one.as_ref().err());
+        let users = self
+            .traffic
+            .iter()
+            .filter_map(|users| users.prepared.as_ref().err());
+        application.chain(users)
+    }
+
+    /// Tells of those who could not follow as everything is now.
     pub(crate) fn warn(&self, ui: &Ui) {
-        if let Err(because) = &self.prepared {
+        for because in self.doubts() {
             let why = because.in_one_line();
             ui.note(&format!(
                 "The users could not follow as everything is now, and the database comes first: {why}."
@@ -117,15 +194,35 @@ impl Followers<'_> {
         }
     }
 
-    /// What would be changed; `None` where that cannot be told.
-    pub(crate) fn view(&self) -> Option<PlansView<'_>> {
-        let prepared = self.prepared.as_ref().ok()?;
-        Some(self.cutover.view(prepared))
+    /// What would be changed, as far as it can be told.
+    pub(crate) fn view(&self) -> UsersView<'_> {
+        let application = self.application.as_ref().and_then(|one| one.as_ref().ok());
+        let users = self.traffic.as_ref();
+        UsersView {
+            application: application.map(|one| one.view(self.toward, self.leaves)),
+            users: users.and_then(|users| Some(users.cutover.view(users.prepared.as_ref().ok()?))),
+        }
+    }
+
+    /// Whether something stops at the source before it is fenced.
+    pub(crate) const fn leaves(&self) -> bool {
+        self.application.is_some()
+    }
+
+    /// What stops at the source before it is fenced.
+    pub(crate) fn leaving(&self) -> Application {
+        match &self.application {
+            Some(Ok(application)) => application.leaving(),
+            Some(Err(_)) | None => Application::default(),
+        }
     }
 
     /// The command that moves them by itself.
     pub(crate) fn command(&self) -> String {
-        self.cutover.command()
+        match (&self.application, &self.traffic) {
+            (None, Some(users)) => users.cutover.command(),
+            (_, _) => self.resume.clone(),
+        }
     }
 
     /// Waits for the word that the target is verified, and follows.
@@ -136,35 +233,79 @@ impl Followers<'_> {
         }
     }
 
-    /// Follows a target that is primary already.
+    /// Follows to a site that is primary already: the application, and once that is ready the users.
     pub(crate) async fn follow_now(&self, ui: &Ui) -> Followed {
-        let prepared = self.prepared.as_ref().ok();
-        match Box::pin(self.cutover.follow(prepared, ui)).await {
+        if let Err(because) = self.enter(self.toward, ui).await {
+            return Followed::Behind(self.left_behind(self.toward, &because));
+        }
+        let Some(users) = &self.traffic else {
+            return Followed::Arrived;
+        };
+        let prepared = users.prepared.as_ref().ok();
+        match Box::pin(users.cutover.follow(prepared, ui)).await {
             Ok(arrived) => {
-                self.tell(&arrived, ui);
+                users.tell(&arrived, ui);
                 Followed::Arrived
             }
-            Err(because) => Followed::Behind(self.left_behind(&because)),
+            Err(because) => Followed::Behind(self.left_behind(self.toward, &because)),
         }
     }
 
-    /// Sees the users of a database that has moved before to its site: asks first where something is to be changed.
+    /// The application is to run at the source as before: the move that had stopped it there was taken back.
+    pub(crate) async fn go_back(&self, ui: &Ui) -> Followed {
+        match self.enter(Toward::Source, ui).await {
+            Ok(()) => Followed::Arrived,
+            Err(because) => Followed::Behind(self.left_behind(Toward::Source, &because)),
+        }
+    }
+
+    async fn enter(&self, toward: Toward, ui: &Ui) -> Result<(), Failure> {
+        match &self.application {
+            None => Ok(()),
+            Some(Ok(application)) => application.enter(toward, self.arrival, ui).await,
+            Some(Err(because)) => Err(because.clone()),
+        }
+    }
+
+    /// Sees to those of a database that needs nothing: asks first where something is to be changed.
     ///
     /// # Errors
     /// Nobody agreed to it, or what would be changed cannot be told.
     pub(crate) async fn catch_up(self, yes: bool, ui: &Ui) -> Result<Exit, Failure> {
         let ready = self.refuse_unready()?;
-        if let Some(view) = ready.view().filter(|_| !yes && !ready.are_there()) {
-            let question = "The database is there already. Move its users now?";
-            unless_interrupted(consent::ask_unplanned(&view.summary(), question, ui)).await?;
+        if !yes && !ready.are_there() {
+            let view = ready.view();
+            let mut page = crate::ui::Page::default();
+            view.add_to(&mut page);
+            let question = "The database is there already. Have them follow now?";
+            unless_interrupted(consent::ask_unplanned(&page, question, ui)).await?;
         }
         Ok(ready.follow_now(ui).await.conclude(Exit::Done, ui))
     }
 
     fn are_there(&self) -> bool {
-        self.prepared.as_ref().is_ok_and(Prepared::is_there)
+        let application = self.application.iter();
+        let mut runs = application.map(|one| one.as_ref().is_ok_and(|it| it.runs_at(self.toward)));
+        let users = self.traffic.iter();
+        let mut arrived = users.map(|users| users.prepared.as_ref().is_ok_and(Prepared::is_there));
+        runs.all(|it| it) && arrived.all(|it| it)
     }
 
+    /// What is to be told of those who did not follow.
+    fn left_behind(&self, toward: Toward, because: &Failure) -> Failure {
+        let text = match toward {
+            Toward::Target => "the database has moved, and its users have not been seen to follow",
+            Toward::Source => {
+                "the database is where it was, and its application has not been seen to run"
+            }
+        };
+        let failure = Failure::stopped(Exit::Held, text, because.effect());
+        let hint = format!("Run `{}`.", self.command());
+        failure.because(because.chain()).hinting(hint)
+    }
+}
+
+impl Users<'_> {
     fn tell(&self, arrived: &Arrived, ui: &Ui) {
         if ui.format.is_text() {
             let text = format!("in {}", period(arrived.took()));
@@ -176,14 +317,6 @@ impl Followers<'_> {
             // Whoever closed the pipe does not stop a move.
             drop(ui.show_next(&self.cutover.outcome(arrived)));
         }
-    }
-
-    /// What is to be told of users who did not follow.
-    fn left_behind(&self, because: &Failure) -> Failure {
-        let text = "the database has moved, and its users have not been seen to follow";
-        let failure = Failure::stopped(Exit::Held, text, because.effect());
-        let hint = format!("Run `{}`.", self.command());
-        failure.because(because.chain()).hinting(hint)
     }
 }
 

@@ -17,7 +17,7 @@ use pgha_model::site::Place;
 use pgha_model::unfinished::{Unfinished, find_unfinished};
 use tokio::sync::oneshot;
 
-use super::traffic::{Followed, Followers};
+use super::following::{Followed, Followers};
 use crate::args::Format;
 use crate::exit::Exit;
 use crate::failure::Failure;

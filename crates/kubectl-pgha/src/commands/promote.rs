@@ -11,9 +11,9 @@ use pgha_model::record::Epoch;
 use pgha_model::site::{Part, Place};
 use pgha_model::standstill::{Doubt, Standstill};
 
+use super::following::Followers;
 use super::moving;
 use super::one_side::{self, Peer};
-use super::traffic::Followers;
 use crate::args::PromoteArgs;
 use crate::consent;
 use crate::exit::Exit;
@@ -22,6 +22,7 @@ use crate::interrupt::unless_interrupted;
 use crate::session::Session;
 use crate::settings::Environment;
 use crate::ui::Ui;
+use crate::view::application::UsersView;
 use crate::view::promote::{PromotionPlanView, PromotionView};
 
 /// Runs the command.
@@ -84,7 +85,7 @@ async fn run(args: &PromoteArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit,
         }
     };
     let patches = promotion_patches(&plan, &seen.here, seen.peer.as_ref().ok());
-    let view = PromotionPlanView::new(&plan, &patches, None);
+    let view = PromotionPlanView::new(&plan, &patches, UsersView::default());
     if args.step.dry_run {
         ui.show(&view)?;
         return Ok(Exit::Done);

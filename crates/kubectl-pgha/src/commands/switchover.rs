@@ -1,16 +1,18 @@
 //! `kubectl pgha switchover`.
 
 use pgha_core::clock;
-use pgha_core::engine::{DeadlineJob, Limits, Reporter, Side, StepError, Switchover, patches};
+use pgha_core::engine::{
+    DeadlineJob, Limits, MoveError, Reporter, Side, StepError, Switchover, patches,
+};
 use pgha_core::journal::JournalError;
 use pgha_core::permission::Role;
 use pgha_model::check::Consent;
 use pgha_model::event::Standing;
-use pgha_model::plan::{Plan, plan_switchover};
+use pgha_model::plan::{Plan, Step, plan_switchover};
 use pgha_model::site::Place;
 
-use super::between::Between;
-use super::traffic::Followers;
+use super::between::{Asked, Between};
+use super::following::Followers;
 use super::{moving, one_side};
 use crate::args::SwitchoverArgs;
 use crate::consent;
@@ -46,9 +48,15 @@ async fn run(args: &SwitchoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Ex
             return one_side::refuse("SwitchoverRefusal", &refusal, sides, text, ui);
         }
     };
-    let users = unless_interrupted(between.followers(args.timeout.0, session)).await?;
+    let asked = Asked {
+        leaves: true,
+        ..Asked::to_target([&source, &target])
+    };
+    let users = unless_interrupted(between.followers(asked, args.timeout.0, session)).await?;
     // Users who could not follow stop a move that has not begun.
     let users = users.map(Followers::refuse_unready).transpose()?;
+    let drains = users.as_ref().is_some_and(Followers::leaves);
+    let plan = if drains { plan.draining() } else { plan };
     let planned = patches(&source, &target);
     let limits = moving::limits(args.timeout);
     let view = PlanView::new(
@@ -56,7 +64,7 @@ async fn run(args: &SwitchoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Ex
         &planned,
         deadline.as_ref(),
         limits.patience(),
-        users.as_ref().and_then(Followers::view),
+        users.as_ref().map(Followers::view).unwrap_or_default(),
     );
     if args.dry_run {
         ui.show(&view)?;
@@ -103,8 +111,10 @@ pub(super) async fn carry_out(
     ui: &Ui,
 ) -> Result<Exit, Failure> {
     let (from, to) = (plan.source.clone(), plan.target.clone());
+    let application = users.map(Followers::leaving).unwrap_or_default();
     let work = async |interrupt, report: &mut Reporter<'_>| {
         let moving = Switchover::new(plan, source, target, limits, interrupt, report);
+        let moving = moving.with_application(application);
         Box::pin(moving.with_deadline(deadline).run()).await
     };
     let (ended, followed) = moving::see_through("SwitchoverEvent", users, ui, work).await;
@@ -116,6 +126,9 @@ pub(super) async fn carry_out(
         }
         Err(error) => {
             let next = next(error.standing, &error.source, between, (&from, &to));
+            if let Some(users) = users.filter(|_| has_left_and_is_back(&error)) {
+                users.go_back(ui).await.conclude(Exit::Held, ui);
+            }
             Err(moving::failure_beside(
                 &error,
                 next,
@@ -125,6 +138,12 @@ pub(super) async fn carry_out(
             ))
         }
     }
+}
+
+/// Whether the application had begun to leave a source that is primary as before.
+fn has_left_and_is_back(error: &MoveError) -> bool {
+    let is_back = matches!(error.standing, Standing::Unchanged | Standing::BackAtSource);
+    is_back && error.step >= Step::Drain
 }
 
 /// Where things stand, and the one next command.
@@ -193,8 +212,6 @@ fn unfinished(why: &StepError) -> bool {
 mod tests {
     use super::*;
     use crate::args::BetweenArgs;
-    use pgha_core::engine::MoveError;
-    use pgha_model::plan::Step;
 
     fn ended(standing: Standing, source: StepError) -> (Exit, String) {
         let place = |context: &str| Place {

@@ -1,7 +1,6 @@
 //! `kubectl pgha traffic`.
 
 mod cutover;
-mod following;
 mod moving;
 mod preparing;
 mod primary;
@@ -13,7 +12,7 @@ use std::time::Duration;
 use pgha_nlb::finding::Severity;
 use pgha_nlb::{Finding, Plan, Refusal, RouteState, SiteName};
 
-pub(crate) use self::following::{Followed, Followers, ServiceFile};
+pub(crate) use self::cutover::{Arrived, Cutover, Patience, Prepared};
 use self::probing::ask_once;
 use crate::args::{PlanArgs, ServiceArgs, ShowArgs, TrafficArgs, TrafficCommand, VerifyArgs};
 use crate::exit::Exit;

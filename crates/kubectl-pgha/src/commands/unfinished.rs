@@ -20,8 +20,9 @@ use pgha_model::record::{Action, Epoch};
 use pgha_model::site::{Part, Place};
 use pgha_model::unfinished::{Unfinished, Whereabouts, find_unfinished};
 
-use super::between::Between;
-use super::traffic::Followers;
+use super::application::Toward;
+use super::between::{Asked, Between};
+use super::following::Followers;
 use super::{moving, one_side, promote, switchover};
 use crate::args::{ResumeArgs, TakeOverArgs};
 use crate::consent;
@@ -64,11 +65,8 @@ async fn run(
     let between = Between::read(&args.between)?;
     let (source, target) = unless_interrupted(between.open(session)).await?;
     let Some(unfinished) = find(&source, &target)? else {
-        // A move that is taken back has not moved its users.
-        let has_moved = action == Action::Resume
-            && promote::is_primary(&target)
-            && !promote::is_primary(&source);
-        let users = followers(has_moved, args, &between, session).await?;
+        let asked = left_behind(action, &between, (&source, &target));
+        let users = followers(asked, args, &between, session).await?;
         return nothing_unfinished(args, &source, users, ui).await;
     };
     refuse_rejoin(&unfinished, &source, &target)?;
@@ -80,6 +78,10 @@ async fn run(
         source.facts.survey.place.clone(),
         target.facts.survey.place.clone(),
     );
+    let asked = (!is_demotion(action, &unfinished)).then(|| Asked {
+        toward: toward(action),
+        ..Asked::to_target([&source, &target])
+    });
     let record = unfinished.record.clone();
     let mut restoration =
         Restoration::new((source, target), action, unfinished.epoch, record, limits)
@@ -90,12 +92,12 @@ async fn run(
             .because(vec![pgha_core::diagnose::chain_of(&error)])
     })?;
     refuse_too_late(action, before, &between, &places)?;
-    let follow = action == Action::Resume && !is_demotion(action, &unfinished);
-    let users = followers(follow, args, &between, session).await?;
+    let users = followers(asked, args, &between, session).await?;
+    tell_forgotten(&unfinished, &between, ui);
     if let Some(users) = &users {
         users.warn(ui);
     }
-    let plans = users.as_ref().and_then(Followers::view);
+    let plans = users.as_ref().map(Followers::view).unwrap_or_default();
     let view = UnfinishedView::new(&unfinished, action, before, &places, plans);
     if !args.yes {
         let question = format!(
@@ -125,17 +127,61 @@ async fn run(
         .await
 }
 
-/// The users of the file, looked at only where they are to follow.
+/// Where application and users belong once the command has done its work.
+const fn toward(action: Action) -> Toward {
+    match action {
+        Action::Abort => Toward::Source,
+        Action::Switchover
+        | Action::Demote
+        | Action::Promote
+        | Action::Failover
+        | Action::Rejoin
+        | Action::Resume => Toward::Target,
+    }
+}
+
+/// Who may be left behind by a move that is finished: of one that was taken back, the application that it had stopped.
+fn left_behind(
+    action: Action,
+    between: &Between<'_>,
+    (source, target): (&Side, &Side),
+) -> Option<Asked> {
+    let asked = Asked::to_target([source, target]);
+    match (promote::is_primary(source), promote::is_primary(target)) {
+        (false, true) => (action == Action::Resume).then_some(asked),
+        (true, false) if between.has_application() && !asked.before.is_empty() => Some(Asked {
+            toward: Toward::Source,
+            ..asked
+        }),
+        (_, _) => None,
+    }
+}
+
+/// Without the service's file an application that the move has stopped stays so.
+fn tell_forgotten(unfinished: &Unfinished, between: &Between<'_>, ui: &Ui) {
+    let record = unfinished.record.as_ref();
+    let stopped = record.map_or(&[][..], |record| &record.application);
+    if stopped.is_empty() || between.has_application() {
+        return;
+    }
+    let names: Vec<_> = stopped.iter().map(|count| count.at.to_string()).collect();
+    ui.note(&format!(
+        "The move may have stopped {} at the source: without -f FILE of the service that stays so.",
+        names.join(", ")
+    ));
+}
+
+/// Application and users of the file, looked at only where they are to follow.
 async fn followers<'a>(
-    follow: bool,
+    asked: Option<Asked>,
     args: &TakeOverArgs,
     between: &'a Between<'_>,
     session: &Session<'_>,
 ) -> Result<Option<Followers<'a>>, Failure> {
-    if !follow {
-        return Ok(None);
+    match asked {
+        Some(asked) => unless_interrupted(between.followers(asked, args.timeout.0, session)).await,
+        None => Ok(None),
     }
-    unless_interrupted(between.followers(args.timeout.0, session)).await
 }
 
 /// The database needs nothing; where it has moved before, its users may.
@@ -312,9 +358,10 @@ impl Service<'_> {
             Ok(Exit::Done)
         };
         match (action, place) {
-            (Action::Abort, Whereabouts::Source) => said(format!(
-                "{source} is primary as before, and nothing is held."
-            )),
+            (Action::Abort, Whereabouts::Source) => {
+                let text = format!("{source} is primary as before, and nothing is held.");
+                self.followed_by_users(said(text)?).await
+            }
             (Action::Abort, Whereabouts::Nowhere) => {
                 self.promote((&self.between.from, &self.between.to)).await
             }
@@ -329,11 +376,7 @@ impl Service<'_> {
             ))),
             (_, Whereabouts::Target) => {
                 let text = format!("{target} is primary, {source} follows, and nothing is held.");
-                let done = said(text)?;
-                match self.users {
-                    Some(users) => Ok(users.follow_now(self.ui).await.conclude(done, self.ui)),
-                    None => Ok(done),
-                }
+                self.followed_by_users(said(text)?).await
             }
             (_, Whereabouts::Source) if began_as == Some(Action::Switchover) => {
                 self.move_again().await
@@ -346,6 +389,13 @@ impl Service<'_> {
             }
             (_, Whereabouts::Nowhere) => self.promote((&self.between.to, &self.between.from)).await,
             (_, Whereabouts::Both) => Err(Failure::unexpected("both sides are primary")),
+        }
+    }
+
+    async fn followed_by_users(&self, done: Exit) -> Result<Exit, Failure> {
+        match self.users {
+            Some(users) => Ok(users.follow_now(self.ui).await.conclude(done, self.ui)),
+            None => Ok(done),
         }
     }
 
@@ -369,6 +419,9 @@ impl Service<'_> {
                 switchover::carry_out(plan, sides, deadline, self.limits, with, self.ui).await
             }
             Err(refusal) => {
+                if let Some(users) = self.users {
+                    users.go_back(self.ui).await.conclude(Exit::Held, self.ui);
+                }
                 let text = format!(
                     "{} is in order, and cannot be moved safely now",
                     self.between.cluster

@@ -5,6 +5,7 @@ use std::io::{self, Read as _};
 use std::path::Path;
 
 use pgha_core::diagnose::sanitised;
+use pgha_model::application::{AppStep, contradiction};
 use pgha_nlb::SiteName;
 use serde::Deserialize;
 
@@ -39,6 +40,8 @@ struct Metadata {
 struct Spec {
     sites: Vec<Site>,
     #[serde(default)]
+    app: Vec<AppStep>,
+    #[serde(default)]
     traffic: Vec<Entry>,
 }
 
@@ -64,6 +67,8 @@ pub(crate) struct Service {
     pub(crate) name: String,
     /// Its sites, at least two.
     pub(crate) sites: Vec<Site>,
+    /// What runs only where the primary is.
+    pub(crate) app: Vec<AppStep>,
     /// How its users come in.
     pub(crate) traffic: Vec<Entry>,
 }
@@ -95,7 +100,14 @@ impl Service {
         if !is_name(&name) {
             return Err("metadata.name is of small letters, digits and `-`".to_owned());
         }
-        let Spec { sites, traffic } = document.spec;
+        let Spec {
+            sites,
+            app,
+            traffic,
+        } = document.spec;
+        if let Some(because) = contradiction(&app) {
+            return Err(format!("spec.app: {because}"));
+        }
         if sites.len() < 2 {
             return Err("spec.sites names fewer than two sites".to_owned());
         }
@@ -118,6 +130,7 @@ impl Service {
         Ok(Self {
             name,
             sites,
+            app,
             traffic,
         })
     }
@@ -285,6 +298,36 @@ spec:
             ),
         ] {
             let said = refusal(from, to);
+            assert!(said.contains(words), "{said}");
+        }
+    }
+
+    #[test]
+    fn an_application_is_read_and_its_typos_are_told_with_their_line() {
+        let with = |app: &str| GOOD.replace("  traffic:", &format!("  app:\n{app}  traffic:"));
+        let good = "    - annotate: { object: deploy/zitadel, key: a.b/c, standby: disabled }\n    - scale: { object: deployment/zitadel }\n";
+        let service = Service::of(&with(good)).unwrap();
+        assert_eq!(service.app[1].at().to_string(), "deployment/zitadel");
+        for (app, words) in [
+            ("    - scale: { object: zitadel }\n", "line 9"),
+            (
+                "    - scale: { object: zitadel }\n",
+                "`zitadel` is not TYPE/NAME",
+            ),
+            (
+                "    - scale: { objekt: deployment/zitadel }\n",
+                "expected one of object, namespace, count",
+            ),
+            (
+                "    - shrink: { object: deployment/zitadel }\n",
+                "expected one of scale, annotate",
+            ),
+            (
+                "    - scale: { object: sts/x, count: 0 }\n",
+                "spec.app: statefulset/x would have no pods",
+            ),
+        ] {
+            let said = Service::of(&with(app)).unwrap_err();
             assert!(said.contains(words), "{said}");
         }
     }

@@ -7,8 +7,8 @@ use pgha_model::site::Place;
 use pgha_model::standstill::Standstill;
 use serde::Serialize;
 
+use super::application::UsersView;
 use super::switchover::{add_results, add_steps, add_warnings, plan_page, step_names};
-use super::traffic::PlansView;
 use super::{API_VERSION, PlaceView};
 use crate::ui::{Detail, Page, Span, Style, View};
 
@@ -21,16 +21,16 @@ pub(crate) struct PromotionPlanView<'a> {
     #[serde(flatten)]
     plan: &'a PromotionPlan,
     patches: &'a [PlannedPatch],
-    /// What the move of the users will change; `None` where it is not asked for, or cannot be told.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    users: Option<PlansView<'a>>,
+    /// What the move of the application and of the users will change.
+    #[serde(flatten)]
+    users: UsersView<'a>,
 }
 
 impl<'a> PromotionPlanView<'a> {
     pub(crate) fn new(
         plan: &'a PromotionPlan,
         patches: &'a [PlannedPatch],
-        users: Option<PlansView<'a>>,
+        users: UsersView<'a>,
     ) -> Self {
         Self {
             users,
@@ -67,9 +67,7 @@ impl<'a> PromotionPlanView<'a> {
         page.blank();
         add_steps(&mut page, &plan.steps, |step| plan.purpose_of(step));
         add_warnings(&mut page, &plan.warnings);
-        if let Some(users) = &self.users {
-            users.add_to(&mut page);
-        }
+        self.users.add_to(&mut page);
         page
     }
 }

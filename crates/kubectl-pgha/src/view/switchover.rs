@@ -10,7 +10,7 @@ use pgha_model::site::Part;
 use serde::Serialize;
 
 use super::API_VERSION;
-use super::traffic::PlansView;
+use super::application::UsersView;
 use crate::ui::{Detail, Page, Span, Style, Table, View};
 
 /// A plan as it would be carried out now.
@@ -24,9 +24,9 @@ pub(crate) struct PlanView<'a> {
     patches: &'a [PlannedPatch],
     /// Who goes back to the source if the tool dies; `None` for nobody.
     deadline_job: Option<DeadlineView<'a>>,
-    /// What the move of the users will change; `None` where it is not asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    users: Option<PlansView<'a>>,
+    /// What the move of the application and of the users will change.
+    #[serde(flatten)]
+    users: UsersView<'a>,
 }
 
 /// The Job that a move leaves at its source.
@@ -45,7 +45,7 @@ impl<'a> PlanView<'a> {
         patches: &'a [PlannedPatch],
         job: Option<&'a DeadlineJob>,
         patience: Duration,
-        users: Option<PlansView<'a>>,
+        users: UsersView<'a>,
     ) -> Self {
         Self {
             api_version: API_VERSION,
@@ -95,9 +95,7 @@ impl<'a> PlanView<'a> {
         add_steps(&mut page, &plan.steps, Step::purpose);
         page.line([Span::plain(self.deadline())]);
         add_warnings(&mut page, &plan.warnings);
-        if let Some(users) = &self.users {
-            users.add_to(&mut page);
-        }
+        self.users.add_to(&mut page);
         page
     }
 }

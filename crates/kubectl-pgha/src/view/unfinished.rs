@@ -6,7 +6,7 @@ use pgha_model::unfinished::{Unfinished, Whereabouts};
 use serde::Serialize;
 
 use super::API_VERSION;
-use super::traffic::PlansView;
+use super::application::UsersView;
 use crate::ui::{Detail, Page, Span, View};
 
 /// What was found, or what came of it, line by line.
@@ -20,9 +20,9 @@ pub(crate) struct UnfinishedView<'a> {
     epoch: Option<u64>,
     /// Full sentences.
     said: Vec<String>,
-    /// What the move of the users will change; `None` where it is not asked for, or cannot be told.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    users: Option<PlansView<'a>>,
+    /// What the move of the application and of the users will change.
+    #[serde(flatten)]
+    users: UsersView<'a>,
 }
 
 impl<'a> UnfinishedView<'a> {
@@ -38,7 +38,7 @@ impl<'a> UnfinishedView<'a> {
             kind: "UnfinishedMove",
             epoch: None,
             said: vec![text],
-            users: None,
+            users: UsersView::default(),
         }
     }
 
@@ -48,7 +48,7 @@ impl<'a> UnfinishedView<'a> {
         action: Action,
         place: Whereabouts,
         (source, target): &(Place, Place),
-        users: Option<PlansView<'a>>,
+        users: UsersView<'a>,
     ) -> Self {
         let found = match place {
             Whereabouts::Source => format!("{source} is primary, {target} is a standby."),
@@ -92,9 +92,7 @@ impl<'a> UnfinishedView<'a> {
         for sentence in &self.said {
             page.line([Span::plain(sentence)]);
         }
-        if let Some(users) = &self.users {
-            users.add_to(&mut page);
-        }
+        self.users.add_to(&mut page);
         page
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use pgha_model::application::Count;
 use pgha_model::event::Event;
 use pgha_model::failover::{Failover, FenceProof};
 use pgha_model::plan::{Demotion, Feed};
@@ -155,6 +156,7 @@ impl MoveView<'_> {
         }));
         facts.extend(result_facts(record));
         facts.extend(record.failover.iter().flat_map(failover_facts));
+        facts.extend(stopped(&record.application).map(|text| ("application", text)));
         facts.extend(way(record));
         facts.push(("system identifier", record.system_identifier.clone()));
         facts.push(kept);
@@ -300,6 +302,15 @@ fn result_facts(record: &MoveRecord) -> Vec<(&'static str, String)> {
     });
     let fork = format!("timeline {} begins at {}", result.timeline, result.fork);
     closure.chain([("fork", fork)]).collect()
+}
+
+/// What of an application was to stop at the source.
+fn stopped(application: &[Count]) -> Option<String> {
+    let counts = application.iter();
+    let counts: Vec<_> = counts
+        .map(|count| format!("{} had {} pods", count.at, count.replicas))
+        .collect();
+    (!counts.is_empty()).then(|| format!("{} at the source", counts.join(", ")))
 }
 
 /// What a failover was decided by.

@@ -221,6 +221,7 @@ impl Tape {
             demotion: Some(Demotion::InPlace),
             failover: None,
             deadline_job: None,
+            application: Vec::new(),
             stage: Stage::Preparing,
             deadline: claimed_at + Duration::from_mins(2),
             events: Vec::new(),

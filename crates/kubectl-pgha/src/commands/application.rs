@@ -1,0 +1,269 @@
+//! The application of a service in a move: what leaves one site and enters the other.
+
+use std::time::Duration;
+
+use pgha_core::application::{ApplicationError, denied, replicas, start};
+use pgha_core::client::{CallError, SiteClient};
+use pgha_core::diagnose::chain_of;
+use pgha_model::application::{AppStep, Application, Count, Scale};
+use pgha_model::effect::Effect;
+use pgha_nlb::SiteName;
+
+use super::moving::LONGEST_STEP;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::interrupt::unless_interrupted;
+use crate::ui::{Span, Style, Ui};
+use crate::view::application::{ApplicationView, EnteredView};
+
+/// Which of both sites.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Toward {
+    /// The one that the command goes from.
+    Source,
+    /// The one that it goes to.
+    Target,
+}
+
+/// A site with its name in the service's file, and why it cannot be used where it cannot.
+pub(crate) type NamedSite = (SiteName, Result<SiteClient, Failure>);
+
+/// The application at both sites, as it was seen before the move.
+pub(crate) struct AppMove<'a> {
+    steps: &'a [AppStep],
+    source: NamedSite,
+    target: NamedSite,
+    /// How many pods each workload has at the source, or had before it was stopped.
+    at_source: Vec<Count>,
+    /// To how many it is started at the target.
+    at_target: Vec<Count>,
+    /// Whether every workload runs where it would be started.
+    runs: (bool, bool),
+}
+
+impl<'a> AppMove<'a> {
+    /// Looks at the workloads of both sites. `before` is what an earlier move noted; a source that `may_be_gone` and does not
+    /// answer is no error.
+    ///
+    /// # Errors
+    /// Something is not permitted, cannot be seen, or nothing says how many pods to start.
+    pub(crate) async fn look(
+        steps: &'a [AppStep],
+        source: NamedSite,
+        target: NamedSite,
+        before: &[Count],
+        toward: Toward,
+        may_be_gone: bool,
+    ) -> Result<Self, Failure> {
+        let seen = tokio::join!(look_at(&source, steps), look_at(&target, steps));
+        let at_target = seen.1?;
+        let at_source = match seen.0 {
+            Ok(counts) => counts,
+            Err(_) if may_be_gone => Vec::new(),
+            Err(failure) => return Err(failure),
+        };
+        let runs = |counts: &[Count]| counts.iter().all(|count| count.replicas > 0);
+        let runs = (runs(&at_source) && !at_source.is_empty(), runs(&at_target));
+        let at_source = remembered(at_source, before);
+        let at_target = match toward {
+            Toward::Source => Vec::new(),
+            Toward::Target => wanted(steps, &at_source, before, &at_target, &target.0)?,
+        };
+        Ok(Self {
+            steps,
+            source,
+            target,
+            at_source,
+            at_target,
+            runs,
+        })
+    }
+
+    /// What stops at the source.
+    pub(crate) fn leaving(&self) -> Application {
+        Application {
+            steps: self.steps.to_vec(),
+            counts: self.at_source.clone(),
+        }
+    }
+
+    /// Whether every workload has pods there already.
+    pub(crate) const fn runs_at(&self, toward: Toward) -> bool {
+        match toward {
+            Toward::Source => self.runs.0,
+            Toward::Target => self.runs.1,
+        }
+    }
+
+    /// What changes of it where it enters a site, and before where it leaves the source.
+    pub(crate) fn view(&self, toward: Toward, leaves: bool) -> ApplicationView {
+        let ((site, _), counts) = self.at(toward);
+        let leaves = leaves.then_some(&self.source.0);
+        ApplicationView::new(self.steps, counts, site, leaves)
+    }
+
+    const fn at(&self, toward: Toward) -> (&NamedSite, &Vec<Count>) {
+        match toward {
+            Toward::Source => (&self.source, &self.at_source),
+            Toward::Target => (&self.target, &self.at_target),
+        }
+    }
+
+    /// Starts it at a site, and waits until it is ready there.
+    ///
+    /// # Errors
+    /// It was not seen to be; what was started stays.
+    pub(crate) async fn enter(
+        &self,
+        toward: Toward,
+        limit: Duration,
+        ui: &Ui,
+    ) -> Result<(), Failure> {
+        let ((name, site), counts) = self.at(toward);
+        let site = site.as_ref().map_err(Failure::clone)?;
+        let application = Application {
+            steps: self.steps.to_vec(),
+            counts: counts.clone(),
+        };
+        let mut tell = |text: String| say(name, &text, Style::Dim, ui);
+        let limit = limit.min(LONGEST_STEP);
+        let started =
+            unless_interrupted(async { Ok(start(site, &application, limit, &mut tell).await) });
+        let evidence = started.await?.map_err(|error| not_started(&error, name))?;
+        if ui.format.is_text() {
+            say(name, &evidence, Style::Good, ui);
+        } else {
+            // Whoever closed the pipe does not stop a move.
+            drop(ui.show_next(&EnteredView::new(name, &evidence)));
+        }
+        Ok(())
+    }
+}
+
+fn say(site: &SiteName, text: &str, style: Style, ui: &Ui) {
+    let lead = Span::new(format!("application at {site} "), style);
+    ui.progress([lead, Span::plain(text.to_owned())]);
+}
+
+fn not_started(error: &ApplicationError, site: &SiteName) -> Failure {
+    let text = format!("the application was not seen to be ready at {site}");
+    Failure::stopped(Exit::Held, text, Effect::Unknown).because(vec![chain_of(error)])
+}
+
+/// The workloads' counts at a site, once everything that the steps do there is seen to be permitted.
+async fn look_at((_, site): &NamedSite, steps: &[AppStep]) -> Result<Vec<Count>, Failure> {
+    let site = site.as_ref().map_err(Failure::clone)?;
+    let unseen = |error: CallError| Failure::from(&error);
+    let denied = denied(site, steps).await.map_err(unseen)?;
+    if !denied.is_empty() {
+        let text = format!("the application of {} may not be moved", site.context);
+        return Err(Failure::refused(text)
+            .because(denied)
+            .hinting("Ask for a Role with these verbs: manifests/rbac/application.yaml."));
+    }
+    let mut counts = Vec::new();
+    for (step, scale) in scales(steps) {
+        let replicas = replicas(site, scale).await.map_err(unseen)?;
+        let at = step.at();
+        counts.push(Count { at, replicas });
+    }
+    Ok(counts)
+}
+
+fn scales(steps: &[AppStep]) -> impl Iterator<Item = (&AppStep, &Scale)> {
+    steps.iter().filter_map(|step| match step {
+        AppStep::Scale(scale) => Some((step, scale)),
+        AppStep::Annotate(_) => None,
+    })
+}
+
+/// What an earlier move has stopped had as many pods as it noted.
+fn remembered(mut counts: Vec<Count>, before: &[Count]) -> Vec<Count> {
+    for count in counts.iter_mut().filter(|count| count.replicas == 0) {
+        if let Some(noted) = before.iter().find(|noted| noted.at == count.at) {
+            count.replicas = noted.replicas;
+        }
+    }
+    counts
+}
+
+/// To how many pods each workload is started: what the file says, else as many as at the site that is left, else as many as it
+/// has there already.
+fn wanted(
+    steps: &[AppStep],
+    at_source: &[Count],
+    before: &[Count],
+    at_target: &[Count],
+    target: &SiteName,
+) -> Result<Vec<Count>, Failure> {
+    let mut counts = Vec::new();
+    for (step, scale) in scales(steps) {
+        let at = step.at();
+        let of = |counts: &[Count]| {
+            let found = counts.iter().find(|count| count.at == at);
+            found.map(|count| count.replicas).filter(|it| *it > 0)
+        };
+        let replicas = scale
+            .count
+            .or_else(|| of(at_source))
+            .or_else(|| of(before))
+            .or_else(|| of(at_target));
+        let Some(replicas) = replicas else {
+            let text = format!("nothing says how many pods {at} is to have at {target}");
+            return Err(Failure::refused(text)
+                .because(vec!["it has none at either site".to_owned()])
+                .hinting("Give it a `count` in the service's file."));
+        };
+        counts.push(Count { at, replicas });
+    }
+    Ok(counts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn steps() -> Vec<AppStep> {
+        let text = json!([
+            {"scale": {"object": "deployment/a"}},
+            {"scale": {"object": "deployment/b", "count": 5}},
+        ]);
+        serde_json::from_value(text).unwrap()
+    }
+
+    fn counts(steps: &[AppStep], replicas: [u32; 2]) -> Vec<Count> {
+        let pairs = steps.iter().zip(replicas);
+        pairs
+            .map(|(step, replicas)| Count {
+                at: step.at(),
+                replicas,
+            })
+            .collect()
+    }
+
+    fn started(source: [u32; 2], before: [u32; 2], target: [u32; 2]) -> Option<[u32; 2]> {
+        let steps = steps();
+        let [source, before, target] = [source, before, target].map(|it| counts(&steps, it));
+        let source = remembered(source, &before);
+        let wanted = wanted(&steps, &source, &before, &target, &"west".into()).ok()?;
+        Some([wanted[0].replicas, wanted[1].replicas])
+    }
+
+    #[test]
+    fn the_file_counts_then_the_source_then_the_record_then_the_target() {
+        assert_eq!(started([2, 2], [9, 9], [4, 4]), Some([2, 5]));
+        assert_eq!(started([0, 0], [3, 0], [4, 4]), Some([3, 5]));
+        assert_eq!(started([0, 0], [0, 0], [4, 0]), Some([4, 5]));
+        assert_eq!(started([0, 0], [0, 0], [0, 0]), None);
+    }
+
+    #[test]
+    fn what_ran_at_the_source_is_what_the_earlier_move_noted_once_it_was_stopped() {
+        let steps = steps();
+        let now = counts(&steps, [0, 1]);
+        let noted = counts(&steps, [2, 7]);
+        let kept = remembered(now, &noted);
+        assert_eq!((kept[0].replicas, kept[1].replicas), (2, 1));
+    }
+}
