@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pgha_core::application::{ApplicationError, denied, replicas, start};
+use pgha_core::application::{ApplicationError, denied, replicas, start, stop};
 use pgha_core::client::{CallError, SiteClient};
 use pgha_core::diagnose::chain_of;
 use pgha_model::application::{AppStep, Application, Count, Scale};
@@ -138,6 +138,32 @@ impl<'a> AppMove<'a> {
         }
         Ok(())
     }
+}
+
+/// Stops it at a site that is a standby: there it could only fail.
+///
+/// # Errors
+/// It was not seen to be gone; what was stopped stays so.
+pub(crate) async fn leave(
+    steps: &[AppStep],
+    (name, site): (&SiteName, &SiteClient),
+    limit: Duration,
+    ui: &Ui,
+) -> Result<(), Failure> {
+    let application = Application {
+        steps: steps.to_vec(),
+        counts: Vec::new(),
+    };
+    let mut tell = |text: String| say(name, &text, Style::Dim, ui);
+    let limit = limit.min(LONGEST_STEP);
+    let stopped =
+        unless_interrupted(async { Ok(stop(site, &application, limit, &mut tell).await) });
+    let evidence = stopped.await?.map_err(|error| {
+        let text = format!("the application was not seen to stop at {name}");
+        Failure::stopped(Exit::Held, text, Effect::Unknown).because(vec![chain_of(&error)])
+    })?;
+    say(name, &evidence, Style::Good, ui);
+    Ok(())
 }
 
 fn say(site: &SiteName, text: &str, style: Style, ui: &Ui) {

@@ -9,12 +9,13 @@ use pgha_model::application::{Count, last_counts};
 use pgha_model::site::{Part, Place};
 use pgha_nlb::SiteName;
 
-use super::application::Toward;
+use super::application::{Toward, leave};
 use super::following::{Followers, Following, ServiceFile};
 use super::one_side;
 use crate::args::BetweenArgs;
 use crate::failure::Failure;
 use crate::session::Session;
+use crate::ui::Ui;
 
 /// Both sides, as they were named.
 #[derive(Debug)]
@@ -122,9 +123,26 @@ impl<'a> Between<'a> {
             leaves: asked.leaves,
             may_be_gone: asked.may_be_gone,
             arrival,
-            resume: file_command("resume", file, source, target),
+            by_file: by_file(file, source, target),
         };
         file.followers(following, session).await
+    }
+
+    /// Has the application leave the site that the command goes from, which is a standby; nothing where the file has none.
+    ///
+    /// # Errors
+    /// It was not seen to be gone.
+    pub(crate) async fn leave_source(
+        &self,
+        limit: Duration,
+        session: &Session<'_>,
+        ui: &Ui,
+    ) -> Result<(), Failure> {
+        let Some(file) = self.file.as_ref().filter(|_| self.has_application()) else {
+            return Ok(());
+        };
+        let site = self.site(&self.from, session).await?;
+        leave(&file.service.app, (&self.names.0, &site), limit, ui).await
     }
 
     /// Whether the service's file tells of an application.
@@ -146,7 +164,10 @@ impl<'a> Between<'a> {
                 &self.names.0
             }
         };
-        file_command(verb, file, name(from), name(to))
+        format!(
+            "kubectl pgha {verb} {}",
+            by_file(file, name(from), name(to))
+        )
     }
 }
 
@@ -178,10 +199,9 @@ impl Asked {
     }
 }
 
-fn file_command(verb: &str, file: &ServiceFile<'_>, from: &SiteName, to: &SiteName) -> String {
+fn by_file(file: &ServiceFile<'_>, from: &SiteName, to: &SiteName) -> String {
     let path = sanitised(&file.path.display().to_string());
-    let name = &file.service.name;
-    format!("kubectl pgha {verb} {name} -f {path} --from {from} --to {to}")
+    format!("{} -f {path} --from {from} --to {to}", file.service.name)
 }
 
 #[cfg(test)]

@@ -47,8 +47,8 @@ pub(crate) struct Following<'a> {
     pub(crate) may_be_gone: bool,
     /// How long arrival may take.
     pub(crate) arrival: Duration,
-    /// The command that sees to what is left.
-    pub(crate) resume: String,
+    /// The service's file with both sites, as a command line has them.
+    pub(crate) by_file: String,
 }
 
 impl<'a> ServiceFile<'a> {
@@ -89,7 +89,7 @@ impl<'a> ServiceFile<'a> {
             leaves,
             may_be_gone,
             arrival,
-            resume,
+            by_file,
         } = following;
         let traffic = self.traffic.as_ref();
         let traffic = match traffic.filter(|_| toward == Toward::Target) {
@@ -110,7 +110,7 @@ impl<'a> ServiceFile<'a> {
             toward,
             leaves,
             arrival,
-            resume,
+            by_file,
         }))
     }
 
@@ -150,7 +150,7 @@ pub(crate) struct Followers<'a> {
     toward: Toward,
     leaves: bool,
     arrival: Duration,
-    resume: String,
+    by_file: String,
 }
 
 /// What became of them.
@@ -221,8 +221,13 @@ impl Followers<'_> {
     pub(crate) fn command(&self) -> String {
         match (&self.application, &self.traffic) {
             (None, Some(users)) => users.cutover.command(),
-            (_, _) => self.resume.clone(),
+            (_, _) => self.by_file("resume"),
         }
+    }
+
+    /// A command that goes between both sites, with the service's file.
+    pub(crate) fn by_file(&self, verb: &str) -> String {
+        format!("kubectl pgha {verb} {}", self.by_file)
     }
 
     /// Waits for the word that the target is verified, and follows.

@@ -110,7 +110,7 @@ pub(super) async fn carry_out(
 ) -> Result<Exit, Failure> {
     let (place, peer_place) = (plan.target.clone(), plan.source.clone());
     let running = PromotionRun::new(plan, here, peer, limits).taking_over(takes_over);
-    let next = |standing| next(standing, &place, peer_place.as_ref());
+    let next = |standing| next(standing, &place, peer_place.as_ref(), users);
     Box::pin(see_through(running, &place, next, users, ui)).await
 }
 
@@ -128,7 +128,10 @@ pub(super) async fn see_through(
         Ok(outcome) => {
             moving::show_last(&PromotionView::of(&outcome), ui)?;
             if let Some(failover) = &outcome.failover {
-                let rejoin = failover.source.command_toward("rejoin", &outcome.target);
+                let rejoin = match users {
+                    Some(users) => users.by_file("rejoin"),
+                    None => failover.source.command_toward("rejoin", &outcome.target),
+                };
                 let source = &failover.source.context;
                 ui.note(&format!("When {source} is back, run `{rejoin}`."));
             }
@@ -198,11 +201,22 @@ async fn ask(args: &PromoteArgs, view: &PromotionPlanView<'_>, ui: &Ui) -> Resul
 }
 
 /// Where things stand, and the one next command.
-fn next(standing: Standing, place: &Place, peer: Option<&Place>) -> String {
+fn next(
+    standing: Standing,
+    place: &Place,
+    peer: Option<&Place>,
+    users: Option<&Followers<'_>>,
+) -> String {
     let here = &place.context;
     let status = place.status_command(peer);
-    let abort = one_side::abort_command(peer, Some(place));
-    let resume = abort.replace("pgha abort", "pgha resume");
+    let (abort, resume) = match users {
+        Some(users) => (users.by_file("abort"), users.by_file("resume")),
+        None => {
+            let abort = one_side::abort_command(peer, Some(place));
+            let resume = abort.replace("pgha abort", "pgha resume");
+            (abort, resume)
+        }
+    };
     match standing {
         Standing::Unchanged => one_side::again(),
         Standing::Held => format!("Holds may be left. Run `{abort}` to put them back."),

@@ -64,13 +64,13 @@ async fn run(args: &RejoinArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, 
     let over = take_over(args, &source, &target)?;
     if over.is_none() && follows(&source, &target) {
         ui.show(&RejoinView::already(&place))?;
-        return Ok(Exit::Done);
+        return application_leaves(args, &between, session, ui).await;
     }
     if !args.yes {
         let page = summary(args, &source, &target);
         unless_interrupted(consent::ask_unplanned(&page, "Make it a standby now?", ui)).await?;
     }
-    carry_out(args, &between, (source, target), over, ui).await
+    carry_out(args, &between, (source, target), over, session, ui).await
 }
 
 /// The primary must be one, and both must be sides of one service.
@@ -139,6 +139,7 @@ async fn carry_out(
     between: &Between<'_>,
     (source, target): (Side, Side),
     over: Over,
+    session: &Session<'_>,
     ui: &Ui,
 ) -> Result<Exit, Failure> {
     let places = (
@@ -158,15 +159,33 @@ async fn carry_out(
     match Box::pin(moving::interruptible(running, &interrupter, ui)).await {
         Ok(outcome) => {
             moving::show_last(&RejoinView::of(&outcome), ui)?;
-            Ok(Exit::Done)
+            application_leaves(args, between, session, ui).await
         }
         Err(RejoinError::NeedsRebuild(tail)) => {
             moving::show_last(&RejoinView::kept(&places.0, &tail), ui)?;
+            application_leaves(args, between, session, ui).await?;
             Err(needs_rebuild(between, &places))
         }
         Err(RejoinError::Stopped(error)) => {
             let next = next(error.standing, between, &places);
             Err(moving::failure(&error, next))
+        }
+    }
+}
+
+/// A site that was failed over from may still run the application, which is beside a standby there.
+async fn application_leaves(
+    args: &RejoinArgs,
+    between: &Between<'_>,
+    session: &Session<'_>,
+    ui: &Ui,
+) -> Result<Exit, Failure> {
+    let left = between.leave_source(args.timeout.0, session, ui).await;
+    match left {
+        Ok(()) => Ok(Exit::Done),
+        Err(failure) => {
+            ui.complain(&failure.hinting("The database is in order. Run the same command again."));
+            Ok(Exit::Held)
         }
     }
 }
