@@ -380,7 +380,7 @@ async fn annotate(
 }
 
 fn annotation_patch(seen: &DynamicObject, key: &str, wanted: Option<&str>) -> Patch<()> {
-    let path = ["metadata", "annotations", key];
+    let place = ["metadata", "annotations", key];
     let annotations = seen.metadata.annotations.as_ref();
     let now = annotations
         .and_then(|all| all.get(key))
@@ -390,11 +390,11 @@ fn annotation_patch(seen: &DynamicObject, key: &str, wanted: Option<&str>) -> Pa
     let patch = PatchBuilder::default();
     let patch =
         match (wanted, &now, annotations) {
-            (None, now, _) => patch.remove(&path, now.as_ref()),
-            (Some(value), Some(now), _) => patch.set(&path, Some(now), json!(value)),
+            (None, now, _) => patch.remove(&place, now.as_ref()),
+            (Some(value), Some(now), _) => patch.set(&place, Some(now), json!(value)),
             (Some(value), None, Some(_)) => patch
                 .test(&["metadata", "resourceVersion"], version())
-                .set(&path, None, json!(value)),
+                .set(&place, None, json!(value)),
             (Some(value), None, None) => patch
                 .test(&["metadata", "resourceVersion"], version())
                 .set(&["metadata", "annotations"], None, json!({ key: value })),

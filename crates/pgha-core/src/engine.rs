@@ -91,7 +91,7 @@ pub enum StepError {
     Call(#[source] Box<CallError>),
     /// The application was not stopped.
     #[error("the application was not stopped")]
-    Application(#[source] ApplicationError),
+    Application(#[source] Box<ApplicationError>),
     /// A command in a container failed.
     #[error("a command failed")]
     Exec(#[source] ExecError),

@@ -12,7 +12,7 @@ use pgha_lab::site::{IMAGE_PAUSE, SERVICE_NAMESPACE, Site};
 use pgha_lab::wait;
 use pgha_tests::pair::event::FENCED;
 use pgha_tests::pair::{DEADLINE, Pair, STREAMING, await_line};
-use pgha_tests::{Ended, interrupt, kill};
+use pgha_tests::{Ended, Suite, interrupt, kill};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -41,7 +41,7 @@ fn the_application_moves_with_the_database() -> Result<()> {
     let said = format!("deployment/{APP}: 2 pods, ready");
     ensure!(planned.stdout.contains(&said), "{planned:?}");
     ensure!(planned.stdout.contains("drain"), "{planned:?}");
-    house.runs_at(house.from)?;
+    runs_at(house.from)?;
     let writer = house.pair.suite.writer(STREAMING.cluster, 0)?;
     let moved = house.by_file("switchover", &["--yes", "-o", "json"])?;
     let verdict = writer.judge(1)?;
@@ -58,7 +58,7 @@ fn the_application_moves_with_the_database() -> Result<()> {
     let history = [&["history", STREAMING.cluster, "-o", "json"][..], &contexts].concat();
     let past = house.pair.suite.run(&history)?;
     ensure!(past.stdout.contains(APP), "{past:?}");
-    house.runs_at(to)?;
+    runs_at(to)?;
     house.pair.is_well(to)
 }
 
@@ -71,12 +71,15 @@ fn an_application_is_where_it_was_after_abort() -> Result<()> {
     house.die_at(FENCED)?;
     let aborted = house.by_file("abort", &["--yes", "--take-over"])?;
     ensure!(aborted.code == Some(0), "{aborted:?}");
-    house.runs_at(house.from)?;
+    runs_at(house.from)?;
     house.pair.is_well(house.from)
 }
 
 #[test]
 fn an_application_follows_what_resume_promotes() -> Result<()> {
+    if Suite::open_for_full()?.is_none() {
+        return Ok(());
+    }
     let Some(house) = House::open()? else {
         return Ok(());
     };
@@ -84,7 +87,7 @@ fn an_application_follows_what_resume_promotes() -> Result<()> {
     house.die_at(FENCED)?;
     let resumed = house.by_file("resume", &["--yes", "--take-over"])?;
     ensure!(resumed.code == Some(0), "{resumed:?}");
-    house.runs_at(to)?;
+    runs_at(to)?;
     house.pair.is_well(to)
 }
 
@@ -105,8 +108,31 @@ fn a_move_that_is_taken_back_starts_its_application_again() -> Result<()> {
     }
     let ended = pgha_tests::finish(moving)?;
     ensure!(matches!(ended.code, Some(4 | 130)) && entered, "{ended:?}");
-    house.runs_at(house.from)?;
+    runs_at(house.from)?;
     house.pair.is_well(house.from)
+}
+
+/// Nobody could stop it at a site that was gone: that is done when it is back.
+#[test]
+fn an_application_leaves_a_side_that_was_failed_over_from() -> Result<()> {
+    if Suite::open_for_full()?.is_none() {
+        return Ok(());
+    }
+    let Some(house) = House::open()? else {
+        return Ok(());
+    };
+    let (from, to) = (house.from, house.from.other());
+    let sides = ["--context", from.name(), "--peer", to.name(), "--yes"];
+    let demote = [&["demote", STREAMING.cluster][..], &sides].concat();
+    let demoted = house.pair.suite.run(&demote)?;
+    ensure!(demoted.code == Some(0), "{demoted:?}");
+    let promoted = house.by_file("failover", &["--yes"])?;
+    ensure!(promoted.code == Some(0), "{promoted:?}");
+    ensure!(pods(from, APP)? == 2 && pods(to, APP)? == 2, "{promoted:?}");
+    let rejoined = house.by_file("rejoin", &["--yes"])?;
+    ensure!(rejoined.code == Some(0), "{rejoined:?}");
+    runs_at(to)?;
+    house.pair.is_well(to)
 }
 
 impl House {
@@ -128,7 +154,7 @@ impl House {
             from,
         };
         fs::write(house.file(), service())?;
-        house.runs_at(from)?;
+        runs_at(from)?;
         Ok(Some(house))
     }
 
@@ -165,31 +191,6 @@ impl House {
         ensure!(killed.code.is_none(), "{killed:?}");
         Ok(())
     }
-
-    /// Every pod of the application is ready at this site, and none is left at the other one.
-    fn runs_at(&self, primary: Site) -> Result<()> {
-        for site in Site::ALL {
-            let wanted = if site == primary { (2, 1) } else { (0, 0) };
-            wait::until(
-                "the application to be where the primary is",
-                DEADLINE,
-                || {
-                    let seen = (pods(site, APP)?, pods(site, GATEWAY)?);
-                    ensure!(seen == wanted, "{seen:?} pods at {site}");
-                    Ok(())
-                },
-            )?;
-            let object = Kubectl::new(site).get(&["deployment", APP])?;
-            let says = &object["metadata"]["annotations"][KEY];
-            let is_right = if site == primary {
-                says.is_null()
-            } else {
-                says == "disabled"
-            };
-            ensure!(is_right, "{site}: {says}");
-        }
-        Ok(())
-    }
 }
 
 impl Drop for House {
@@ -204,6 +205,31 @@ impl Drop for House {
 fn remove(site: Site) -> Result<()> {
     let args = ["delete", "deployment", APP, GATEWAY, "--ignore-not-found"];
     Kubectl::new(site).run(&args).map(drop)
+}
+
+/// Every pod of the application is ready at this site, and none is left at the other one.
+fn runs_at(primary: Site) -> Result<()> {
+    for site in Site::ALL {
+        let wanted = if site == primary { (2, 1) } else { (0, 0) };
+        wait::until(
+            "the application to be where the primary is",
+            DEADLINE,
+            || {
+                let seen = (pods(site, APP)?, pods(site, GATEWAY)?);
+                ensure!(seen == wanted, "{seen:?} pods at {site}");
+                Ok(())
+            },
+        )?;
+        let object = Kubectl::new(site).get(&["deployment", APP])?;
+        let says = &object["metadata"]["annotations"][KEY];
+        let is_right = if site == primary {
+            says.is_null()
+        } else {
+            says == "disabled"
+        };
+        ensure!(is_right, "{site}: {says}");
+    }
+    Ok(())
 }
 
 /// How many pods of a workload there are, of which each must be ready.

@@ -168,7 +168,7 @@ pub(crate) async fn leave(
 
 fn say(site: &SiteName, text: &str, style: Style, ui: &Ui) {
     let lead = Span::new(format!("application at {site} "), style);
-    ui.progress([lead, Span::plain(text.to_owned())]);
+    ui.progress([lead, Span::plain(text)]);
 }
 
 fn not_started(error: &ApplicationError, site: &SiteName) -> Failure {

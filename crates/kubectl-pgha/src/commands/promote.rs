@@ -209,14 +209,11 @@ fn next(
 ) -> String {
     let here = &place.context;
     let status = place.status_command(peer);
-    let (abort, resume) = match users {
-        Some(users) => (users.by_file("abort"), users.by_file("resume")),
-        None => {
-            let abort = one_side::abort_command(peer, Some(place));
-            let resume = abort.replace("pgha abort", "pgha resume");
-            (abort, resume)
-        }
-    };
+    let abort = users.map_or_else(
+        || one_side::abort_command(peer, Some(place)),
+        |users| users.by_file("abort"),
+    );
+    let resume = abort.replace("pgha abort", "pgha resume");
     match standing {
         Standing::Unchanged => one_side::again(),
         Standing::Held => format!("Holds may be left. Run `{abort}` to put them back."),

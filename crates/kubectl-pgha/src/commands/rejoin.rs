@@ -70,7 +70,8 @@ async fn run(args: &RejoinArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, 
         let page = summary(args, &source, &target);
         unless_interrupted(consent::ask_unplanned(&page, "Make it a standby now?", ui)).await?;
     }
-    carry_out(args, &between, (source, target), over, session, ui).await
+    let sides = (source, target);
+    Box::pin(carry_out(args, &between, sides, over, session, ui)).await
 }
 
 /// The primary must be one, and both must be sides of one service.

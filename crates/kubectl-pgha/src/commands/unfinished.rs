@@ -122,9 +122,8 @@ async fn run(
         deadline,
         ui,
     };
-    service
-        .go_on(action, unfinished.began_as, place, &places)
-        .await
+    let going_on = service.go_on(action, unfinished.began_as, place, &places);
+    Box::pin(going_on).await
 }
 
 /// Where application and users belong once the command has done its work.
@@ -379,7 +378,7 @@ impl Service<'_> {
                 self.followed_by_users(said(text)?).await
             }
             (_, Whereabouts::Source) if began_as == Some(Action::Switchover) => {
-                self.move_again().await
+                Box::pin(self.move_again()).await
             }
             (_, Whereabouts::Source) => said(format!(
                 "{source} is primary as before; the step may be run again."

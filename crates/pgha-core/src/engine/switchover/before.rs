@@ -93,7 +93,10 @@ impl Switchover<'_> {
         let mut tell = |text| steps.note(Step::Drain, text);
         let (site, limit) = (&self.source.site, self.limits.step);
         let stopped = stop(site, &self.application, limit, &mut tell).await;
-        Ok(((), stopped.map_err(StepError::Application)?))
+        Ok((
+            (),
+            stopped.map_err(|error| StepError::Application(Box::new(error)))?,
+        ))
     }
 
     /// A history of the next timeline in the repository belongs to a dead branch: whoever follows it is lost.
