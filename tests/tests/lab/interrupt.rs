@@ -93,6 +93,9 @@ fn who_gives_up_before_the_fence_of_an_old_patroni_is_told_how_to_go_on() -> Res
 
 #[test]
 fn who_gives_up_going_back_is_told_how_to() -> Result<()> {
+    if Suite::open_for_full()?.is_none() {
+        return Ok(());
+    }
     gives_up_going_back("moves-archive", Standby::Archive, Patroni::V4_1)
 }
 
