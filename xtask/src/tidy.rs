@@ -20,6 +20,7 @@ const EDGES: &[(&str, &str)] = &[
     ("kubectl-pgha", "pgha-nlb"),
     ("pgha-core", "pgha-nlb"),
     ("pgha-nlb", "pgha-model"),
+    ("pgha-nlb-kubernetes", "pgha-testkit"),
     ("pgha-dns", "pgha-nlb"),
     ("pgha-sim", "pgha-core"),
     ("pgha-sim", "pgha-model"),
@@ -38,9 +39,23 @@ const WRAPPERS: &[(&str, &[&str])] = &[
     ("anyhow", &["xtask", "pgha-lab", "pgha-tests"]),
     (
         "kube",
-        &["pgha-core", "pgha-testkit", "pgha-sim", "pgha-lab"],
+        &[
+            "pgha-core",
+            "pgha-nlb-kubernetes",
+            "pgha-testkit",
+            "pgha-sim",
+            "pgha-lab",
+        ],
     ),
-    ("k8s-openapi", &["pgha-core", "pgha-testkit", "pgha-lab"]),
+    (
+        "k8s-openapi",
+        &[
+            "pgha-core",
+            "pgha-nlb-kubernetes",
+            "pgha-testkit",
+            "pgha-lab",
+        ],
+    ),
 ];
 
 /// What the pure crates may use directly.

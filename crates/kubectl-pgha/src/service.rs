@@ -11,6 +11,7 @@ mod tests {
     use std::path::Path;
 
     use super::{Service, build};
+    use crate::session::nowhere;
 
     #[test]
     fn the_file_of_the_application_is_one() {
@@ -43,10 +44,10 @@ mod tests {
             let file = tempfile::NamedTempFile::new().unwrap();
             std::fs::write(file.path(), text).unwrap();
             let service = Service::read(file.path()).unwrap();
-            let traffic = build(&service, Path::new("/srv/pgha.yaml")).unwrap();
+            let traffic = build(&service, Path::new("/srv/pgha.yaml"), &nowhere()).unwrap();
             assert!(!traffic.probes.is_empty());
             files += 1;
         }
-        assert_eq!(files, 4);
+        assert_eq!(files, 5);
     }
 }

@@ -1,10 +1,42 @@
 //! The sites that a command works with: one client for each named context.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use pgha_core::client::{Kubeconfig, SiteClient};
 use pgha_core::oidc::{Token, token_of_user};
+use pgha_nlb_kubernetes::{Open, Opened};
 
 use crate::failure::Failure;
 use crate::settings::Settings;
+
+/// Longer than whoever uses such a client waits.
+const BOUNDED_BY_ITS_USER: Duration = Duration::from_hours(1);
+
+/// What opens contexts later, each when it is needed first, in its own namespace.
+pub(crate) fn opener(settings: &Settings) -> Open {
+    let settings = Arc::new(Settings {
+        namespace: None,
+        request_timeout: BOUNDED_BY_ITS_USER,
+        ..settings.clone()
+    });
+    Arc::new(move |context| {
+        let settings = Arc::clone(&settings);
+        Box::pin(async move {
+            let session = Session::open(&settings).map_err(|failure| failure.in_one_line())?;
+            let site = session.site(Some(&context)).await;
+            let site = site.map_err(|failure| failure.in_one_line())?;
+            let (client, namespace) = (site.client, site.namespace);
+            Ok(Opened { client, namespace })
+        })
+    })
+}
+
+/// What opens nothing.
+#[cfg(test)]
+pub(crate) fn nowhere() -> Open {
+    Arc::new(|context| Box::pin(async { Err(context) }))
+}
 
 /// The kubeconfig, read once.
 pub(crate) struct Session<'a> {

@@ -8,6 +8,7 @@ use pgha_core::engine::Side;
 use pgha_model::application::{Count, last_counts};
 use pgha_model::site::{Part, Place};
 use pgha_nlb::SiteName;
+use pgha_nlb_kubernetes::Open;
 
 use super::application::{Toward, leave};
 use super::following::{Followers, Following, ServiceFile};
@@ -33,11 +34,11 @@ pub(crate) struct Between<'a> {
 }
 
 impl<'a> Between<'a> {
-    /// Reads the service's file where one is named.
+    /// Reads the service's file where one is named. `open` is for the contexts that its users come through.
     ///
     /// # Errors
     /// The file makes no sense, has no such sites, or both sides are one and the same.
-    pub(crate) fn read(args: &'a BetweenArgs) -> Result<Self, Failure> {
+    pub(crate) fn read(args: &'a BetweenArgs, open: &Open) -> Result<Self, Failure> {
         let BetweenArgs {
             cluster, from, to, ..
         } = args;
@@ -55,7 +56,7 @@ impl<'a> Between<'a> {
                 namespace: None,
             });
         };
-        let file = ServiceFile::read(path, cluster)?;
+        let file = ServiceFile::read(path, cluster, open)?;
         let (source, target) = file.service.pair(from.as_deref(), to)?;
         Ok(Self {
             cluster: target.cluster.clone(),
@@ -209,6 +210,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::session::nowhere;
 
     const FILE: &str = "\
 apiVersion: pgha.dev/v1alpha1
@@ -237,7 +239,7 @@ spec:
             to: "core2".to_owned(),
         };
         let (source, target) = (place("core1"), place("core2"));
-        let named = Between::read(&args).unwrap();
+        let named = Between::read(&args, &nowhere()).unwrap();
         assert_eq!(
             named.command("resume", &source, &target),
             "kubectl pgha resume zitadel -n prod --from core1 --to core2"
@@ -251,7 +253,7 @@ spec:
             from: None,
             to: "west".to_owned(),
         };
-        let filed = Between::read(&args).unwrap();
+        let filed = Between::read(&args, &nowhere()).unwrap();
         assert_eq!((filed.from.as_str(), filed.to.as_str()), ("core1", "core2"));
         assert_eq!(
             filed.command("switchover", &target, &source),
@@ -270,6 +272,6 @@ spec:
             from: Some("core1".to_owned()),
             to: "core1".to_owned(),
         };
-        assert!(Between::read(&args).is_err());
+        assert!(Between::read(&args, &nowhere()).is_err());
     }
 }

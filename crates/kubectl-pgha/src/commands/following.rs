@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use pgha_model::application::{Application, Count};
 use pgha_nlb::SiteName;
+use pgha_nlb_kubernetes::Open;
 use tokio::sync::oneshot::Receiver;
 
 use super::application::{AppMove, NamedSite, Toward};
@@ -56,14 +57,15 @@ impl<'a> ServiceFile<'a> {
     ///
     /// # Errors
     /// It makes no sense, or is not of the service that was named.
-    pub(crate) fn read(path: &'a Path, named: &str) -> Result<Self, Failure> {
+    pub(crate) fn read(path: &'a Path, named: &str, open: &Open) -> Result<Self, Failure> {
         let service = Service::read(path)?;
         if service.name != named {
             let text = format!("the file is of service {}, not of {named}", service.name);
             return Err(Failure::usage(text));
         }
         let has_users = !service.traffic.is_empty();
-        let traffic = has_users.then(|| build(&service, path)).transpose()?;
+        let traffic = has_users.then(|| build(&service, path, open));
+        let traffic = traffic.transpose()?;
         Ok(Self {
             path,
             service,

@@ -18,7 +18,8 @@ use crate::args::{PlanArgs, ServiceArgs, ShowArgs, TrafficArgs, TrafficCommand, 
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::service::{Service, Traffic, build};
-use crate::settings::Environment;
+use crate::session::opener;
+use crate::settings::{Environment, Settings};
 use crate::ui::Ui;
 use crate::view::traffic::{PlansView, ShowView, VerifyView};
 
@@ -26,18 +27,18 @@ use crate::view::traffic::{PlansView, ShowView, VerifyView};
 pub(crate) fn main(args: &TrafficArgs, environment: &Environment) -> Exit {
     match &args.command {
         TrafficCommand::Show(args) => {
-            super::read_alone(&args.service.common(), environment, async |_, ui| {
-                show(args, ui).await
+            super::read_alone(&args.service.common(), environment, async |settings, ui| {
+                show(args, settings, ui).await
             })
         }
         TrafficCommand::Plan(args) => {
-            super::read_alone(&args.service.common(), environment, async |_, ui| {
-                plan(args, ui).await
+            super::read_alone(&args.service.common(), environment, async |settings, ui| {
+                plan(args, settings, ui).await
             })
         }
         TrafficCommand::Verify(args) => {
-            super::read_alone(&args.service.common(), environment, async |_, ui| {
-                verify(args, ui).await
+            super::read_alone(&args.service.common(), environment, async |settings, ui| {
+                verify(args, settings, ui).await
             })
         }
         TrafficCommand::Prepare(args) => preparing::main(args, environment),
@@ -47,14 +48,14 @@ pub(crate) fn main(args: &TrafficArgs, environment: &Environment) -> Exit {
 }
 
 /// The service and what moves its users.
-fn open(args: &ServiceArgs) -> Result<(Service, Traffic), Failure> {
+fn open(args: &ServiceArgs, settings: &Settings) -> Result<(Service, Traffic), Failure> {
     let service = Service::read(&args.file)?;
-    let traffic = build(&service, &args.file)?;
+    let traffic = build(&service, &args.file, &opener(settings))?;
     Ok((service, traffic))
 }
 
-async fn show(args: &ShowArgs, ui: &Ui) -> Result<Exit, Failure> {
-    let (service, traffic) = open(&args.service)?;
+async fn show(args: &ShowArgs, settings: &Settings, ui: &Ui) -> Result<Exit, Failure> {
+    let (service, traffic) = open(&args.service, settings)?;
     let within = args.service.within();
     let mut seen = Vec::new();
     for part in traffic.backends.parts() {
@@ -71,8 +72,8 @@ async fn show(args: &ShowArgs, ui: &Ui) -> Result<Exit, Failure> {
     Ok(ui.conclude(doubt.as_ref()))
 }
 
-async fn plan(args: &PlanArgs, ui: &Ui) -> Result<Exit, Failure> {
-    let (service, traffic) = open(&args.service)?;
+async fn plan(args: &PlanArgs, settings: &Settings, ui: &Ui) -> Result<Exit, Failure> {
+    let (service, traffic) = open(&args.service, settings)?;
     let to = SiteName::from(args.to.as_str());
     service.site(&to)?;
     let within = args.service.within();
@@ -95,8 +96,8 @@ fn failing(findings: &[Finding]) -> Option<Failure> {
     Some(refused.hinting(first.advice.clone()))
 }
 
-async fn verify(args: &VerifyArgs, ui: &Ui) -> Result<Exit, Failure> {
-    let (service, traffic) = open(&args.service)?;
+async fn verify(args: &VerifyArgs, settings: &Settings, ui: &Ui) -> Result<Exit, Failure> {
+    let (service, traffic) = open(&args.service, settings)?;
     let to = SiteName::from(args.to.as_str());
     service.site(&to)?;
     refuse_blind(&traffic)?;

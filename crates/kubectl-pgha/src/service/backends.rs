@@ -1,13 +1,15 @@
 //! What the traffic of a service's file is made into.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use pgha_core::clock;
-use pgha_nlb::{BackendId, Composite, Cutover, Probe, RouteName};
+use pgha_nlb::{BackendId, Composite, Cutover, Probe, RouteName, SiteName};
 use pgha_nlb_exec::Exec;
 use pgha_nlb_haproxy_git::HaproxyGit;
 use pgha_nlb_haproxy_runtime::HaproxyRuntime;
+use pgha_nlb_kubernetes::{Kubernetes, Open, Whereabouts};
 use pgha_nlb_manual::{Manual, Tell};
 use pgha_nlb_powerdns::PowerDns;
 use pgha_nlb_probe::HttpProbe;
@@ -30,6 +32,8 @@ pub(crate) enum Entry {
     HaproxyRuntime(pgha_nlb_haproxy_runtime::Settings),
     /// Record sets of a zone of PowerDNS.
     Powerdns(pgha_nlb_powerdns::Settings),
+    /// Fields of objects in Kubernetes.
+    Kubernetes(pgha_nlb_kubernetes::Settings),
     /// A program.
     Exec(pgha_nlb_exec::Settings),
     /// A person.
@@ -50,15 +54,16 @@ pub(crate) struct Traffic {
     pub(crate) probes: Vec<Routed>,
 }
 
-/// Makes the backends and the probes of a service that `file` describes; asks nobody anything yet.
+/// Makes the backends and the probes of a service that `file` describes; asks nobody anything yet. `open` is for the contexts that
+/// its backends need.
 ///
 /// # Errors
 /// There is none, two backends have one name, or one cannot be made from its settings.
-pub(crate) fn build(service: &Service, file: &Path) -> Result<Traffic, Failure> {
+pub(crate) fn build(service: &Service, file: &Path, open: &Open) -> Result<Traffic, Failure> {
     let folder = file.parent().unwrap_or(Path::new(""));
     let mut backends: Vec<Box<dyn Cutover>> = Vec::new();
     for entry in &service.traffic {
-        if let Some(backend) = backend(entry, &service.traffic, folder)? {
+        if let Some(backend) = backend(entry, service, folder, open)? {
             let id = backend.describe().id;
             if backends.iter().any(|other| other.describe().id == id) {
                 return Err(Failure::usage(format!(
@@ -83,8 +88,9 @@ pub(crate) fn build(service: &Service, file: &Path) -> Result<Traffic, Failure> 
 
 fn backend(
     entry: &Entry,
-    all: &[Entry],
+    service: &Service,
     folder: &Path,
+    open: &Open,
 ) -> Result<Option<Box<dyn Cutover>>, Failure> {
     let bad = |error: &dyn std::fmt::Display| Failure::usage(error.to_string());
     Ok(Some(match entry {
@@ -108,6 +114,11 @@ fn backend(
             let backend = Rfc2136::new(settings, Arc::new(seconds_since_1970));
             Box::new(backend.map_err(|error| bad(&error))?)
         }
+        Entry::Kubernetes(settings) => {
+            let backend =
+                Kubernetes::new(settings.clone(), &whereabouts(service), Arc::clone(open));
+            Box::new(backend.map_err(|error| bad(&error))?)
+        }
         Entry::Exec(settings) => {
             let mut settings = settings.clone();
             beside(&mut settings.program, folder);
@@ -115,7 +126,7 @@ fn backend(
         }
         Entry::Manual(settings) => {
             let names = settings.routes.iter().map(|route| &route.name);
-            let probes = probes(all, folder, Some(&names.collect::<Vec<_>>()))?;
+            let probes = probes(&service.traffic, folder, Some(&names.collect::<Vec<_>>()))?;
             refuse_unseen(
                 &settings.id,
                 settings.routes.iter().map(|r| &r.name),
@@ -126,6 +137,19 @@ fn backend(
         }
         Entry::Probe(_) => return Ok(None),
     }))
+}
+
+/// Where each site is.
+fn whereabouts(service: &Service) -> BTreeMap<SiteName, Whereabouts> {
+    let sites = service.sites.iter().map(|site| {
+        let at = Whereabouts {
+            context: Some(site.context.clone()),
+            namespace: site.namespace.clone(),
+            ..Whereabouts::default()
+        };
+        (site.name.clone(), at)
+    });
+    sites.collect()
 }
 
 /// A person's work is only seen by a probe.

@@ -257,7 +257,7 @@ spec:
         );
         let said = refusal("- exec:", "- exek:");
         assert!(
-            said.contains("exek") && said.contains("haproxyRuntime, powerdns, exec"),
+            said.contains("exek") && said.contains("powerdns, kubernetes, exec"),
             "{said}"
         );
     }

@@ -40,6 +40,11 @@ mod house;
 )]
 mod issuer;
 mod leader;
+#[expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests fail the test that calls them"
+)]
+mod objects;
 mod one_side;
 mod output;
 #[expect(

@@ -9,6 +9,8 @@ pub(super) struct Resource {
     pub(super) plural: String,
     /// Whether `status` is written by its own path only.
     pub(super) has_status: bool,
+    /// Whether a CRD has made it known.
+    is_custom: bool,
 }
 
 impl Resource {
@@ -19,6 +21,14 @@ impl Resource {
             kind: kind.to_owned(),
             plural: plural.to_owned(),
             has_status: true,
+            is_custom: false,
+        }
+    }
+
+    pub(super) fn custom(self) -> Self {
+        Self {
+            is_custom: true,
+            ..self
         }
     }
 
@@ -43,12 +53,12 @@ impl Resource {
     }
 
     /// Lists of built-in kinds leave `kind` and `apiVersion` out of their items, lists of custom ones do not.
-    pub(super) fn is_custom(&self) -> bool {
-        self.group.contains('.') && !self.group.ends_with("k8s.io")
+    pub(super) const fn is_custom(&self) -> bool {
+        self.is_custom
     }
 
     /// Whether the API server counts changes of `spec` in `metadata.generation`.
-    pub(super) fn counts_generations(&self) -> bool {
+    pub(super) const fn counts_generations(&self) -> bool {
         self.is_custom()
     }
 }
@@ -76,11 +86,14 @@ pub(super) fn built_in() -> Vec<Resource> {
         Resource::new("batch", "v1", "CronJob", "cronjobs"),
         Resource::new("apps", "v1", "Deployment", "deployments"),
         Resource::new("apps", "v1", "StatefulSet", "statefulsets"),
+        Resource::new("networking.k8s.io", "v1", "Ingress", "ingresses"),
+        Resource::new("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices").without_status(),
         Resource::new(
             "postgres-operator.crunchydata.com",
             "v1beta1",
             "PostgresCluster",
             "postgresclusters",
-        ),
+        )
+        .custom(),
     ]
 }

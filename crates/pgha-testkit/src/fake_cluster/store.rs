@@ -33,7 +33,7 @@ impl Default for Store {
 impl Store {
     pub(super) fn install(&mut self, group: &str, version: &str, kind: &str, plural: &str) {
         self.resources
-            .push(Resource::new(group, version, kind, plural));
+            .push(Resource::new(group, version, kind, plural).custom());
     }
 
     pub(super) fn uninstall(&mut self, plural: &str) {

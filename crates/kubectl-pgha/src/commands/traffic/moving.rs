@@ -36,7 +36,7 @@ pub(super) fn rollback(args: &RollbackArgs, environment: &Environment) -> Exit {
 }
 
 async fn run(args: &MoveArgs, settings: &Settings, ui: &Ui) -> Result<Exit, Failure> {
-    let (service, traffic) = open(&args.service)?;
+    let (service, traffic) = open(&args.service, settings)?;
     let to = SiteName::from(args.to.as_str());
     let patience = Patience {
         within: args.service.within(),
@@ -64,7 +64,7 @@ async fn run(args: &MoveArgs, settings: &Settings, ui: &Ui) -> Result<Exit, Fail
 }
 
 async fn take_back(args: &RollbackArgs, settings: &Settings, ui: &Ui) -> Result<Exit, Failure> {
-    let (service, traffic) = open(&args.service)?;
+    let (service, traffic) = open(&args.service, settings)?;
     let store = Store::new(args.record.as_deref(), settings, &service)?;
     let Some(mut record) = store
         .read(&service)?

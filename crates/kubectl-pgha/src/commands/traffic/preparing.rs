@@ -10,19 +10,19 @@ use crate::consent;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt::unless_interrupted;
-use crate::settings::Environment;
+use crate::settings::{Environment, Settings};
 use crate::ui::Ui;
 use crate::view::traffic::{PreparedView, summary};
 
 /// Runs `traffic prepare`.
 pub(super) fn main(args: &PrepareArgs, environment: &Environment) -> Exit {
-    crate::commands::start(&args.service.common(), environment, async |_, ui| {
-        Box::pin(run(args, ui)).await
+    crate::commands::start(&args.service.common(), environment, async |settings, ui| {
+        Box::pin(run(args, settings, ui)).await
     })
 }
 
-async fn run(args: &PrepareArgs, ui: &Ui) -> Result<Exit, Failure> {
-    let (service, traffic) = open(&args.service)?;
+async fn run(args: &PrepareArgs, settings: &Settings, ui: &Ui) -> Result<Exit, Failure> {
+    let (service, traffic) = open(&args.service, settings)?;
     let within = args.service.within();
     let preparations = unless_interrupted(async {
         let preparations = traffic.backends.preparations(within).await;

@@ -1,0 +1,121 @@
+//! `kubectl pgha traffic`, where an object of Kubernetes leads users too.
+
+use pgha_testkit::{Failure, FakeCluster, Fault};
+use serde_json::{Value, json};
+
+use crate::bench::{NAMESPACE, Ran, cluster, primary, standby};
+use crate::house::{BEFORE, House};
+
+const TARGET: &str = "external-dns.kubernetes.io/target";
+
+/// An Ingress at core1 that leads to core2, which is the first backend of the file.
+fn house() -> (House, FakeCluster) {
+    let (core1, core2) = (cluster(&primary()), cluster(&standby()));
+    core1.insert(json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "spec": {},
+        "metadata": {"name": "login", "namespace": NAMESPACE, "annotations": {TARGET: "192.0.2.2"}},
+    }));
+    let house = House::new(&core1, &core2);
+    let objects = "traffic:
+    - kubernetes:
+        id: objects
+        routes:
+          - name: https
+            in: [{ site: core1 }]
+            field: { target: { kind: Ingress, name: login } }
+            sites: { core1: 192.0.2.1, core2: 192.0.2.2 }";
+    house.edit("traffic:", objects);
+    (house, core1)
+}
+
+fn target(core1: &FakeCluster) -> Value {
+    let ingress = core1.object("ingresses", NAMESPACE, "login").unwrap();
+    ingress["metadata"]["annotations"][TARGET].clone()
+}
+
+fn assert_words(ran: &Ran, code: i32, words: &[&str]) {
+    assert_eq!(ran.code, Some(code), "{ran}");
+    for word in words {
+        let said = ran.stdout.contains(word) || ran.stderr.contains(word);
+        assert!(said, "{word}: {ran}");
+    }
+}
+
+#[test]
+fn an_object_moves_with_the_others_and_is_taken_back() {
+    let (house, core1) = house();
+    let planned = house.traffic(&["plan", "--to", "core1"]);
+    let at = format!("Ingress login at core1: {TARGET} =");
+    assert_words(
+        &planned,
+        0,
+        &[&format!("-{at} 192.0.2.2"), &format!("+{at} 192.0.2.1")],
+    );
+    let moved = house.traffic(&["move", "--to", "core1", "--yes"]);
+    assert_words(&moved, 0, &["were moved to core1"]);
+    assert_eq!(target(&core1), "192.0.2.1");
+    let back = house.traffic(&["rollback", "--yes", "--allow-standby"]);
+    assert_words(&back, 0, &["was taken back"]);
+    assert_eq!(target(&core1), "192.0.2.2");
+}
+
+#[test]
+fn an_object_is_taken_back_where_a_later_backend_fails() {
+    let (house, core1) = house();
+    house.mark("b", "fail");
+    let ran = house.traffic(&["move", "--to", "core1", "--yes"]);
+    assert_words(
+        &ran,
+        4,
+        &["taken back: table-a, objects", "effect: nothing"],
+    );
+    assert_eq!(
+        (target(&core1), house.table("a").as_str()),
+        (json!("192.0.2.2"), BEFORE)
+    );
+}
+
+#[test]
+fn a_permission_that_is_missing_is_seen_before_anything_moves() {
+    let (house, core1) = house();
+    core1.fail(
+        Fault::new(Failure::Forbidden)
+            .verb("patch")
+            .resource("ingresses"),
+    );
+    let ran = house.traffic(&["move", "--to", "core1", "--yes"]);
+    assert_words(
+        &ran,
+        3,
+        &[
+            "kubernetes-permission",
+            "you may not patch ingresses",
+            "effect: nothing",
+        ],
+    );
+    assert_eq!(house.table("a"), BEFORE);
+}
+
+#[test]
+fn settings_and_contexts_that_make_no_sense_are_told() {
+    let (house, _core1) = house();
+    house.edit("{ site: core1 }", "{ context: edge }");
+    assert_words(
+        &house.traffic(&["plan", "--to", "core1"]),
+        3,
+        &["Ingress login at edge", "edge"],
+    );
+    assert_words(
+        &house.traffic(&["show"]),
+        3,
+        &["backend objects could not be seen"],
+    );
+    house.edit("{ context: edge }", "{ site: core9 }");
+    assert_words(
+        &house.traffic(&["show"]),
+        2,
+        &["traffic backend objects: route https: the service has no site core9"],
+    );
+    house.edit("kind: Ingress", "kind: HTTPRoute");
+    assert_words(&house.traffic(&["show"]), 2, &["line 14", "HTTPRoute"]);
+}
