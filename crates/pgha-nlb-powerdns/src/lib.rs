@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use http::Uri;
 use http::uri::Scheme;
 use pgha_dns::{DnsName, RouteSettings};
-use pgha_nlb::BackendId;
+use pgha_nlb::{BackendId, refuse_twins};
 use serde::Deserialize;
 
 pub use backend::PowerDns;
@@ -88,17 +88,14 @@ impl Settings {
         if self.ttl > LONGEST {
             return Err(format!("its ttl is longer than {LONGEST} s"));
         }
-        for (index, route) in self.routes.iter().enumerate() {
-            let RouteSettings { name, record, .. } = route;
+        refuse_twins(self.routes.iter().map(|route| &route.name))?;
+        for (index, RouteSettings { name, record, .. }) in self.routes.iter().enumerate() {
             if !self.zone.holds(record) {
                 return Err(format!("`{record}` is no name in zone {}", self.zone));
             }
-            let before = &self.routes[..index];
-            if before.iter().any(|other| other.name == *name) {
-                return Err(format!("two routes are called {name}"));
-            }
             // One set cannot change twice in one request.
-            if let Some(other) = before.iter().find(|other| other.record == *record) {
+            let mut before = self.routes[..index].iter();
+            if let Some(other) = before.find(|other| other.record == *record) {
                 return Err(format!(
                     "routes {} and {name} are one and the same record: name one of them",
                     other.name
