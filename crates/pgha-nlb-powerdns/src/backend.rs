@@ -33,15 +33,11 @@ impl PowerDns {
     /// The URL is none of an API, a route is none of the zone, or two cannot be told apart.
     pub fn new(settings: Settings) -> Result<Self, BadSettings> {
         let bad = |because| BadSettings::new(&settings.id, because);
-        let (url, is_clear) = settings.server().map_err(bad)?;
+        let (url, server, is_clear) = settings.server().map_err(bad)?;
         settings.check_routes().map_err(bad)?;
         let (key_file, ca_file) = (settings.api_key_file.clone(), settings.ca_file.clone());
-        let api = Api::new(
-            url,
-            (&settings.server, settings.zone.as_str()),
-            key_file,
-            ca_file,
-        );
+        let zone = (settings.server.as_str(), settings.zone.as_str());
+        let api = Api::new((&url, server), zone, key_file, ca_file);
         Ok(Self {
             settings,
             api,
