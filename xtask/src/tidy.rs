@@ -136,9 +136,15 @@ fn direct_dependencies(root: &Path) -> Result<BTreeMap<String, BTreeSet<String>>
 /// A traffic backend, one crate a product, sees the port and nothing above it; only the plugin chooses backends.
 fn is_allowed(from: &str, to: &str) -> bool {
     let is_backend = |name: &str| name.starts_with("pgha-nlb-");
+    let below = [
+        "pgha-dns",
+        "pgha-haproxy",
+        "pgha-model",
+        "pgha-nlb",
+        "pgha-wire",
+    ];
     EDGES.contains(&(from, to))
-        || (is_backend(from)
-            && ["pgha-dns", "pgha-haproxy", "pgha-nlb", "pgha-model"].contains(&to))
+        || (is_backend(from) && below.contains(&to))
         || (is_backend(to) && from == "kubectl-pgha")
 }
 

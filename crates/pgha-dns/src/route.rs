@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use pgha_nlb::plan::plan_to_site;
 use pgha_nlb::state::Place;
-use pgha_nlb::{Active, BackendId, Route, RouteName, SiteName, SiteValues};
+use pgha_nlb::{Active, Change, Refusal, Route, RouteName, RouteState, SiteName, SiteValues};
 use serde::{Deserialize, Deserializer};
 
+use crate::lifetimes::{Lifetimes, is_place, place_of};
 use crate::name::DnsName;
-use crate::records::Records;
+use crate::records::{BadRecords, Kind, Records};
 
 /// One route of a backend of a DNS server.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -22,16 +24,6 @@ pub struct RouteSettings {
     pub sites: SiteValues,
 }
 
-/// Settings that no backend of a DNS server can be made from.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("traffic backend {id}: {because}")]
-pub struct BadSettings {
-    /// The backend.
-    pub id: BackendId,
-    /// What is wrong.
-    pub because: String,
-}
-
 /// Reads the records of each site, as the service's file has them; a site's value is their text.
 fn records_of_sites<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SiteValues, D::Error> {
     use serde::de::Error as _;
@@ -44,7 +36,7 @@ fn records_of_sites<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SiteVa
 impl RouteSettings {
     /// Where the records of its name lead users. What is distinctive of two sites is split; a part of one site's records, or a
     /// stranger among them, is unknown.
-    pub fn leading(&self, records: &Records) -> Route {
+    pub fn leading(&self, records: &Records, lifetimes: &Lifetimes) -> Route {
         let Self {
             name,
             record,
@@ -66,8 +58,74 @@ impl RouteSettings {
         if let Some(split) = split {
             found.active = split;
         }
+        found.places.push(lifetimes.place(record));
         found
     }
+}
+
+/// The changes that lead every route to a site, without their lifetimes.
+///
+/// # Errors
+/// As [`plan_to_site`]; or a name would change between addresses and another name, of which a resolver may hold the one while
+/// it is told the other.
+pub fn plan_records(
+    seen: &RouteState,
+    to: &SiteName,
+    routes: &[RouteSettings],
+) -> Result<Vec<Change>, Refusal> {
+    let mut bare = seen.clone();
+    for route in &mut bare.routes {
+        route.places.retain(|place| !is_place(&place.at));
+    }
+    let routes = routes.iter().map(|route| (&route.name, &route.sites));
+    let changes = plan_to_site(&bare, to, routes)?;
+    let is_alias = |text: &str| {
+        let records = text.parse::<Records>();
+        records.is_ok_and(|records| records.has(Kind::Cname))
+    };
+    let mut all = changes.iter();
+    match all.find(|change| is_alias(&change.from) != is_alias(&change.to)) {
+        None => Ok(changes),
+        Some(Change {
+            route, from, to, ..
+        }) => Err(Refusal::Unfit {
+            route: route.clone(),
+            seen: format!("`{from}` and `{to}` are a name and addresses."),
+            advice: "Give the route either a `cname` at each site or addresses at each.".to_owned(),
+        }),
+    }
+}
+
+/// What changes make of one name. What is not named stays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its records.
+    pub records: Option<Records>,
+    /// Their lifetimes.
+    pub lifetimes: Option<Lifetimes>,
+}
+
+/// What changes make of each name that they are about.
+///
+/// # Errors
+/// A change is to what are no records.
+pub fn wanted(
+    changes: &[Change],
+    routes: &[RouteSettings],
+) -> Result<BTreeMap<DnsName, Wanted>, BadRecords> {
+    let change_at = |at: &str| changes.iter().find(|change| change.at == at);
+    let mut names = BTreeMap::new();
+    for RouteSettings { record, .. } in routes {
+        let (records, lifetimes) = (change_at(record.as_str()), change_at(&place_of(record)));
+        if records.is_some() || lifetimes.is_some() {
+            let wanted = Wanted {
+                records: records.map(|change| change.to.parse()).transpose()?,
+                lifetimes: lifetimes.map(|change| change.to.as_str().into()),
+            };
+            names.insert(record.clone(), wanted);
+        }
+    }
+    Ok(names)
 }
 
 /// The sites of which there is a record that no other site has.
@@ -103,7 +161,9 @@ mod tests {
             record: DnsName::new("login.example.org").unwrap(),
             sites: SiteValues::new(sites).unwrap(),
         };
-        route.leading(&seen.parse().unwrap()).active
+        route
+            .leading(&seen.parse().unwrap(), &Lifetimes::default())
+            .active
     }
 
     #[test]

@@ -6,29 +6,29 @@
 
 mod protocol;
 
-use std::collections::BTreeSet;
+use std::io;
 use std::process::Stdio;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use pgha_model::effect::Effect;
-use pgha_nlb::plan::{Gate, conflict, gate, plan_to_site};
-use pgha_nlb::state::Held;
+use pgha_nlb::plan::{conflict, plan_to_site};
 use pgha_nlb::text::one_line;
 use pgha_nlb::{
-    BackendId, Capabilities, Change, Cutover, CutoverError, Descriptor, Did, Fence, Finding, Layer,
-    Look, Place, Plan, Problem, Receipt, Refusal, Route, RouteName, RouteState, SiteName,
-    SiteValues,
+    BackendId, BadSettings, Capabilities, Change, CutoverError, Descriptor, Fence, Layer, Looked,
+    Order, Place, Problem, Product, Refusal, Route, RouteSettings, RouteState, SiteName, Written,
+    refuse_twins,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 
 use crate::protocol::{Changed, Observed, Operation, Outcome, Request, VERSION};
 
 /// More than this is no answer, in bytes.
 const LARGEST_ANSWER: u64 = 1024 * 1024;
+const OBSERVE: &str = "observe the routes";
+const CHANGE: &str = "change the routes";
 
 /// The program and what it is asked about.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -45,26 +45,6 @@ pub struct Settings {
     pub compares_and_swaps: bool,
 }
 
-/// One route.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct RouteSettings {
-    /// Its name, which the program knows.
-    pub name: RouteName,
-    /// What the program calls each site.
-    pub sites: SiteValues,
-}
-
-/// Settings that no backend can be made from.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("traffic backend {id}: {because}")]
-pub struct BadSettings {
-    /// The backend.
-    pub id: BackendId,
-    /// What is wrong.
-    pub because: &'static str,
-}
-
 /// A program of the site's own.
 #[derive(Clone, Debug)]
 pub struct Exec {
@@ -77,16 +57,11 @@ impl Exec {
     /// # Errors
     /// There is no program, or two routes have one name.
     pub fn new(settings: Settings) -> Result<Self, BadSettings> {
-        let id = settings.id.clone();
+        let bad = |because: String| BadSettings::new(&settings.id, because);
         if settings.program.first().is_none_or(String::is_empty) {
-            let because = "it names no program";
-            return Err(BadSettings { id, because });
+            return Err(bad("it names no program".to_owned()));
         }
-        let names: BTreeSet<_> = settings.routes.iter().map(|route| &route.name).collect();
-        if names.len() != settings.routes.len() {
-            let because = "two of its routes have the same name";
-            return Err(BadSettings { id, because });
-        }
+        refuse_twins(settings.routes.iter().map(|route| &route.name)).map_err(bad)?;
         Ok(Self { settings })
     }
 
@@ -108,8 +83,8 @@ impl Exec {
         within: Duration,
     ) -> Result<T, CutoverError> {
         let tried = match operation {
-            Operation::Observe => "observe the routes",
-            Operation::Change => "change the routes",
+            Operation::Observe => OBSERVE,
+            Operation::Change => CHANGE,
         };
         let request = Request {
             version: VERSION,
@@ -142,7 +117,7 @@ impl Exec {
         })
     }
 
-    async fn exchange(&self, input: &[u8]) -> std::io::Result<Ended> {
+    async fn exchange(&self, input: &[u8]) -> io::Result<Ended> {
         let mut command = Command::new(self.program());
         command.args(self.settings.program.iter().skip(1));
         command
@@ -150,29 +125,16 @@ impl Exec {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut child = command.kill_on_drop(true).spawn()?;
-        let (mut stdin, stdout, stderr) =
+        let (stdin, stdout, stderr) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let write = async {
-            if let Some(mut stdin) = stdin.take() {
+            if let Some(mut stdin) = stdin {
                 // A program that ends without reading its input says why elsewhere.
                 drop(stdin.write_all(input).await);
             }
         };
-        let (mut output, mut said) = (Vec::new(), Vec::new());
-        let read = async {
-            if let Some(stdout) = stdout {
-                stdout.take(LARGEST_ANSWER).read_to_end(&mut output).await?;
-            }
-            Ok::<_, std::io::Error>(())
-        };
-        let listen = async {
-            if let Some(stderr) = stderr {
-                stderr.take(LARGEST_ANSWER).read_to_end(&mut said).await?;
-            }
-            Ok::<_, std::io::Error>(())
-        };
-        let ((), read, listened) = tokio::join!(write, read, listen);
-        read.and(listened)?;
+        let ((), output, said) = tokio::join!(write, read(stdout), read(stderr));
+        let (output, said) = (output?, said?);
         let status = child.wait().await?;
         let said = one_line(&String::from_utf8_lossy(&said));
         Ok(if status.success() {
@@ -182,55 +144,6 @@ impl Exec {
         })
     }
 
-    /// Lets the program make changes, and says by what it observes afterwards how that ended.
-    async fn change(
-        &self,
-        changes: &[Change],
-        fence: &Fence,
-        within: Duration,
-    ) -> Result<Receipt, CutoverError> {
-        let tried = "change the routes";
-        let answer = self
-            .run::<Changed>(Operation::Change, Some(fence), changes, within)
-            .await;
-        let answer = answer.and_then(|answer| {
-            self.version(tried, &answer.version)?;
-            Ok(answer)
-        });
-        let (evidence, error) = match answer {
-            Ok(Changed {
-                outcome: Outcome::Done,
-                evidence,
-                ..
-            }) => (evidence, None),
-            Ok(Changed {
-                outcome: Outcome::Conflict { fence: seen },
-                ..
-            }) => {
-                return Err(conflict(fence, &seen, tried, self.program()));
-            }
-            Ok(Changed {
-                outcome: Outcome::Refused { because },
-                ..
-            }) => {
-                return Err(self.error(tried, Problem::Denied { said: because }));
-            }
-            Err(error) => (Vec::new(), Some(error)),
-        };
-        let after = self
-            .observe(within)
-            .await
-            .map_err(|error| error.leaving(Effect::Unknown))?;
-        if after.held(changes) == Held::After {
-            return Ok(self.receipt(Did::Change, changes, &after, &evidence));
-        }
-        let error = error.unwrap_or_else(|| {
-            let seen = "it says that all is done, and does not observe it".to_owned();
-            self.error(tried, Problem::Unfit { seen })
-        });
-        Err(error.leaving(Effect::Unknown))
-    }
-
     fn version(&self, tried: &'static str, version: &str) -> Result<(), CutoverError> {
         if version == VERSION {
             return Ok(());
@@ -238,22 +151,14 @@ impl Exec {
         let seen = format!("it answers in {version}, not in {VERSION}");
         Err(self.error(tried, Problem::Unfit { seen }))
     }
+}
 
-    fn receipt(
-        &self,
-        did: Did,
-        changes: &[Change],
-        seen: &RouteState,
-        evidence: &[String],
-    ) -> Receipt {
-        Receipt {
-            backend: self.settings.id.clone(),
-            did,
-            changes: changes.to_vec(),
-            fence: seen.fence.clone(),
-            evidence: evidence.iter().map(|line| one_line(line)).collect(),
-        }
+async fn read(stream: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(stream) = stream {
+        stream.take(LARGEST_ANSWER).read_to_end(&mut bytes).await?;
     }
+    Ok(bytes)
 }
 
 fn route_of(route: &RouteSettings, seen: &mut Observed) -> Route {
@@ -270,8 +175,13 @@ enum Ended {
 }
 
 #[async_trait]
-impl Cutover for Exec {
-    fn describe(&self) -> Descriptor {
+impl Product for Exec {
+    type Details = ();
+
+    const REACHED: &'static str = "exec-answers";
+    const ROUTE: (&'static str, &'static str) = ("exec-route", "Put the route in order by hand.");
+
+    fn descriptor(&self) -> Descriptor {
         Descriptor {
             id: self.settings.id.clone(),
             kind: "exec",
@@ -287,73 +197,49 @@ impl Cutover for Exec {
         }
     }
 
-    async fn preflight(&self, within: Duration) -> Vec<Finding> {
-        let id = &self.settings.id;
-        match self.observe(within).await {
-            Err(error) => vec![Finding::of_error(id, "exec-answers", &error)],
-            Ok(seen) => {
-                let mut findings = vec![Finding::pass(id, "exec-answers")];
-                let advice = "Put the route in order by hand.";
-                let finding = |route| Finding::of_route(id, "exec-route", route, advice);
-                findings.extend(seen.routes.iter().map(finding));
-                findings
-            }
-        }
-    }
-
-    async fn observe(&self, within: Duration) -> Result<RouteState, CutoverError> {
+    async fn look(&self, within: Duration) -> Result<Looked<()>, CutoverError> {
         let mut seen: Observed = self.run(Operation::Observe, None, &[], within).await?;
-        self.version("observe the routes", &seen.version)?;
-        let routes = self
-            .settings
-            .routes
-            .iter()
-            .map(|route| route_of(route, &mut seen));
-        Ok(RouteState {
-            routes: routes.collect(),
+        self.version(OBSERVE, &seen.version)?;
+        let routes = self.settings.routes.iter();
+        let state = RouteState {
+            routes: routes.map(|route| route_of(route, &mut seen)).collect(),
             fence: seen.fence,
             documents: Vec::new(),
-        })
+        };
+        Ok(state.into())
     }
 
-    fn plan(&self, seen: &RouteState, to: &SiteName) -> Result<Plan, Refusal> {
+    fn changes(&self, seen: &RouteState, to: &SiteName) -> Result<Vec<Change>, Refusal> {
         let routes = self.settings.routes.iter();
-        let routes = routes.map(|route| (&route.name, &route.sites));
-        let changes = plan_to_site(seen, to, routes)?;
-        let (id, at) = (&self.settings.id, self.program());
-        Ok(Plan::of_changes(id, at, seen, to, changes))
+        plan_to_site(seen, to, routes.map(|route| (&route.name, &route.sites)))
     }
 
-    async fn apply(&self, plan: &Plan, within: Duration) -> Result<Receipt, CutoverError> {
-        let seen = self.observe(within).await?;
-        match gate(
-            &plan.changes,
-            &plan.fence,
-            &seen,
-            "apply the plan",
-            self.program(),
-        )? {
-            Gate::Done => Ok(self.receipt(Did::Nothing, &plan.changes, &seen, &[])),
-            Gate::Go => self.change(&plan.changes, &plan.fence, within).await,
-        }
-    }
-
-    async fn settled(&self, receipt: &Receipt, within: Duration) -> Result<Look, CutoverError> {
-        let seen = self.observe(within).await?;
-        Ok(match seen.held(&receipt.changes) {
-            Held::After => Look::Settled(format!("{} observes the change.", self.program())),
-            Held::Before | Held::Neither => {
-                Look::NotYet(format!("{} does not observe the change.", self.program()))
-            }
-        })
-    }
-
-    async fn rollback(&self, receipt: &Receipt, within: Duration) -> Result<Receipt, CutoverError> {
-        let changes = receipt.inverse();
-        let seen = self.observe(within).await?;
-        match gate(&changes, &receipt.fence, &seen, "roll back", self.program())? {
-            Gate::Done => Ok(self.receipt(Did::Nothing, &changes, &seen, &[])),
-            Gate::Go => self.change(&changes, &receipt.fence, within).await,
+    async fn write(
+        &self,
+        order: &Order<'_, ()>,
+        within: Duration,
+    ) -> Result<Written<()>, CutoverError> {
+        let fence = &order.seen.state.fence;
+        let run = self.run(Operation::Change, Some(fence), order.changes, within);
+        let answer = run.await.and_then(|answer: Changed| {
+            self.version(CHANGE, &answer.version)?;
+            Ok(answer)
+        });
+        match answer {
+            // However it ended, it may have sent something before.
+            Err(error) => Ok(Written::Lost(error)),
+            Ok(answer) => match answer.outcome {
+                Outcome::Done => {
+                    let told = answer.evidence.iter();
+                    Ok(Written::Taken(told.map(|line| one_line(line)).collect()))
+                }
+                Outcome::Conflict { fence: now } => {
+                    Err(conflict(fence, &now, CHANGE, self.program()))
+                }
+                Outcome::Refused { because: said } => {
+                    Err(self.error(CHANGE, Problem::Denied { said }))
+                }
+            },
         }
     }
 }

@@ -114,7 +114,7 @@ async fn every_law_of_the_port_is_kept() {
 async fn a_program_that_says_done_and_does_nothing_is_not_believed() {
     let script = script(|text| text.replace("open(path, \"w\").write", "str"));
     let error = script.applied(WITHIN).await.unwrap_err();
-    assert!(error.to_string().contains("does not observe it"), "{error}");
+    assert!(error.to_string().contains("does not show it"), "{error}");
     assert_eq!(error.effect, Effect::Unknown);
 }
 

@@ -1,19 +1,21 @@
 //! The backend itself.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use pgha_haproxy::{By, Found, Located, Spot, has_backend, locate, replaced};
-use pgha_nlb::plan::{Gate, gate, plan_to_site, warn_of_disagreement};
-use pgha_nlb::state::{Document, Held};
+use pgha_nlb::plan::plan_to_site;
+use pgha_nlb::state::Document;
 use pgha_nlb::{
-    Active, Capabilities, Change, Cutover, CutoverError, Descriptor, Did, Finding, Layer, Look,
-    Place, Plan, Problem, Receipt, Refusal, Route, RouteName, RouteState, SiteName, diff,
+    BadSettings, Capabilities, Change, CutoverError, Descriptor, Finding, Layer, Looked, Order,
+    Place, Plan, Problem, Product, Purpose, Refusal, Route, RouteName, RouteState, SiteName,
+    Written, diff,
 };
 
-use crate::git::{Git, fence};
-use crate::{BadSettings, RouteSettings, Settings};
+use crate::git::Git;
+use crate::{RouteSettings, Settings};
 
 /// HAProxy rules and maps in a git repository.
 #[derive(Clone, Debug)]
@@ -30,7 +32,8 @@ impl HaproxyGit {
     /// # Errors
     /// A setting that git or HAProxy would take for something else.
     pub fn new(settings: Settings) -> Result<Self, BadSettings> {
-        settings.check()?;
+        let bad = |because| BadSettings::new(&settings.id, because);
+        settings.check().map_err(bad)?;
         let git = Git {
             checkout: settings.checkout.clone(),
             remote: settings.remote.clone(),
@@ -59,16 +62,11 @@ impl HaproxyGit {
             }
             Located::Not(because) => Route::unknown(&route.name, because),
             Located::Several(found) => {
-                let lines: Vec<_> = found
-                    .iter()
-                    .map(|found| format!("line {} says `{}`", found.line, found.value))
-                    .collect();
-                let seen = format!("In {}: {}.", self.settings.file_of(route), lines.join(", "));
-                Route {
-                    name: route.name.clone(),
-                    active: Active::Split { seen },
-                    places: found.iter().map(place).collect(),
-                }
+                let lines = found.iter();
+                let lines = lines.map(|it| format!("line {} says `{}`", it.line, it.value));
+                let (file, lines) = (self.settings.file_of(route), lines.collect::<Vec<_>>());
+                let seen = format!("In {file}: {}.", lines.join(", "));
+                Route::split(&route.name, seen, found.iter().map(place).collect())
             }
         }
     }
@@ -83,11 +81,8 @@ impl HaproxyGit {
                 advice: advice.to_owned(),
             };
             let lost = || unfit("its rule is not there.".to_owned(), "Plan again.");
-            let route = self
-                .settings
-                .routes
-                .iter()
-                .find(|route| route.name == change.route);
+            let mut routes = self.settings.routes.iter();
+            let route = routes.find(|route| route.name == change.route);
             let route = route.ok_or_else(lost)?;
             let config = &self.settings.config;
             if !files
@@ -120,145 +115,94 @@ impl HaproxyGit {
         Ok((edited, warnings))
     }
 
-    async fn read(&self, commit: &str, within: Duration) -> Result<Files, CutoverError> {
-        self.git.fetch(commit, within).await?;
-        let mut files = Files::new();
-        for file in self.settings.files() {
-            let (_, bytes) = self.git.file(commit, file, within).await?;
-            files.insert(file.to_owned(), bytes);
+    fn state(&self, commit: &str, files: Files) -> RouteState {
+        let routes = self.settings.routes.iter();
+        let document = |(name, bytes)| Document { name, bytes };
+        RouteState {
+            fence: commit.into(),
+            routes: routes.map(|route| self.route(route, &files)).collect(),
+            documents: files.into_iter().map(document).collect(),
         }
-        Ok(files)
     }
 
-    async fn change(
+    /// Commits the files that differ, in a checkout that is removed again; the commit.
+    async fn commit(
         &self,
-        changes: &[Change],
-        seen: &RouteState,
-        message: &str,
+        (base, before): (&str, &Files),
+        after: &Files,
+        order: &Order<'_, ()>,
         within: Duration,
-    ) -> Result<Receipt, CutoverError> {
-        let base = seen.fence.as_str();
-        let before = files_of(seen);
-        let (after, _) = self.edit(&before, changes).map_err(|refusal| {
-            let seen = refusal.to_string();
-            CutoverError::new(
-                "edit",
-                self.git.at(),
-                Problem::Unfit { seen },
-                refusal.advice(),
-            )
-        })?;
+    ) -> Result<String, CutoverError> {
         let tree = self.git.worktree(base, within).await?;
         let commit = async {
             let mut files = Vec::new();
-            for (path, bytes) in after
-                .iter()
-                .filter(|(path, bytes)| before.get(*path) != Some(*bytes))
-            {
+            let differ = |(path, bytes): &(&String, &Vec<u8>)| before.get(*path) != Some(*bytes);
+            for (path, bytes) in after.iter().filter(differ) {
                 let (mode, _) = self.git.file(base, path, within).await?;
                 files.push((path.as_str(), mode, bytes.as_slice()));
             }
-            let files: Vec<_> = files
-                .iter()
-                .map(|(path, mode, bytes)| (*path, mode.as_str(), *bytes))
-                .collect();
-            let commit = tree.commit(&files, message, within).await?;
-            let config = self.settings.rendered(&tree.path, within).await?;
-            self.verify_rendered(&config, changes)?;
-            self.settings.judge(&config, &tree.path, within).await?;
+            let message = message(order.purpose, order.changes);
+            let commit = tree.commit(&files, &message, within).await?;
+            self.check(&tree.path, order.changes, within).await?;
             Ok(commit)
         }
         .await;
         // A folder that stays behind is no reason to stop; the commit's outcome counts.
         drop(tree.remove(within).await);
-        let commit: String = commit?;
-        self.git.push(&commit, base, within).await?;
-        Ok(Receipt {
-            backend: self.settings.id.clone(),
-            did: Did::Change,
-            changes: changes.to_vec(),
-            fence: fence(&commit),
-            evidence: vec![format!("{} is at commit {commit}.", self.git.at())],
-        })
+        commit
+    }
+
+    /// Lets the user's programs judge what HAProxy would get to read.
+    async fn check(
+        &self,
+        tree: &Path,
+        changes: &[Change],
+        within: Duration,
+    ) -> Result<(), CutoverError> {
+        let config = self.settings.rendered(tree, within).await?;
+        self.verify_rendered(&config, changes)?;
+        self.settings.judge(&config, tree, within).await
+    }
+
+    /// Whether this machine could make a commit of what is there now.
+    async fn rehearse(&self, base: &str, within: Duration) -> Result<(), CutoverError> {
+        let identity = ["var", "GIT_COMMITTER_IDENT"];
+        let checkout = &self.settings.checkout;
+        let asked = self
+            .git
+            .output(checkout, "learn who commits", &identity, within);
+        asked.await?;
+        let tree = self.git.worktree(base, within).await?;
+        let judged = self.check(&tree.path, &[], within).await;
+        drop(tree.remove(within).await);
+        judged
     }
 
     /// A template may make something else of a rule than the rule says.
     fn verify_rendered(&self, config: &[u8], changes: &[Change]) -> Result<(), CutoverError> {
-        for change in changes {
-            let routes = self
-                .settings
-                .routes
-                .iter()
-                .filter(|route| route.name == change.route);
-            for route in routes.filter(|route| matches!(route.spot, Spot::Rule { .. })) {
-                let located = locate(config, "the configuration", &route.spot, &route.host);
-                let seen = match located {
-                    Located::One(found, _) if found.value == change.to => continue,
-                    Located::One(found, _) => {
-                        format!("route {} leads to `{}` in it", route.name, found.value)
-                    }
-                    Located::Not(because) => because,
-                    Located::Several(_) => format!("route {} is in it more than once", route.name),
-                };
-                let next = "Nothing was pushed; look at what the template makes of the rule.";
-                let problem = Problem::Unfit { seen };
-                return Err(CutoverError::new(
-                    "use the rendered configuration",
-                    self.git.at(),
-                    problem,
-                    next,
-                ));
-            }
+        let own = |route: &RouteSettings| {
+            let mut all = changes.iter().filter(|change| change.route == route.name);
+            all.next()
+                .filter(|_| matches!(route.spot, Spot::Rule { .. }))
+        };
+        for route in &self.settings.routes {
+            let Some(change) = own(route) else {
+                continue;
+            };
+            let located = locate(config, "the configuration", &route.spot, &route.host);
+            let seen = match located {
+                Located::One(found, _) if found.value == change.to => continue,
+                Located::One(found, _) => {
+                    format!("route {} leads to `{}` in it", route.name, found.value)
+                }
+                Located::Not(because) => because,
+                Located::Several(_) => format!("route {} is in it more than once", route.name),
+            };
+            let (tried, problem) = ("use the rendered configuration", Problem::Unfit { seen });
+            let next = "Nothing was pushed; look at what the template makes of the rule.";
+            return Err(CutoverError::new(tried, self.at(), problem, next));
         }
         Ok(())
-    }
-
-    fn nothing(&self, changes: Vec<Change>, seen: &RouteState) -> Receipt {
-        Receipt {
-            backend: self.settings.id.clone(),
-            did: Did::Nothing,
-            changes,
-            fence: seen.fence.clone(),
-            evidence: vec![format!("{} is at commit {}.", self.git.at(), seen.fence)],
-        }
-    }
-
-    async fn findings(&self, within: Duration) -> Result<Vec<Finding>, CutoverError> {
-        let id = &self.settings.id;
-        let seen = self.observe(within).await?;
-        let mut findings = vec![Finding::pass(id, "git-branch")];
-        let advice = "Give the route one rule of its own, before any that holds for it too.";
-        let finding = |route| Finding::of_route(id, "haproxy-rule", route, advice);
-        findings.extend(seen.routes.iter().map(finding));
-        let files = files_of(&seen);
-        for route in &self.settings.routes {
-            if let Located::One(_, doubts) = self.located(route, &files) {
-                let advice = "Look whether the rule decides for every user.";
-                findings.extend(
-                    doubts
-                        .iter()
-                        .map(|doubt| Finding::warn(id, "haproxy-first-match", doubt, advice)),
-                );
-            }
-        }
-        let base = seen.fence.as_str();
-        let identity = ["var", "GIT_COMMITTER_IDENT"];
-        self.git
-            .output(
-                &self.settings.checkout,
-                "learn who commits",
-                &identity,
-                within,
-            )
-            .await?;
-        let tree = self.git.worktree(base, within).await?;
-        let judged = async {
-            let config = self.settings.rendered(&tree.path, within).await?;
-            self.settings.judge(&config, &tree.path, within).await
-        }
-        .await;
-        drop(tree.remove(within).await);
-        judged.map(|()| findings)
     }
 }
 
@@ -269,7 +213,11 @@ fn files_of(state: &RouteState) -> Files {
         .collect()
 }
 
-fn message(verb: &str, changes: &[Change]) -> String {
+fn message(purpose: Purpose<'_>, changes: &[Change]) -> String {
+    let verb = match purpose {
+        Purpose::LeadTo(site) => format!("haproxy: lead to {site} by"),
+        Purpose::TakeBack | Purpose::Prepare => "haproxy: take back the change of".to_owned(),
+    };
     let mut routes: Vec<&RouteName> = changes.iter().map(|change| &change.route).collect();
     routes.dedup();
     let names: Vec<_> = routes.iter().map(|route| route.as_str()).collect();
@@ -284,8 +232,16 @@ fn message(verb: &str, changes: &[Change]) -> String {
 }
 
 #[async_trait]
-impl Cutover for HaproxyGit {
-    fn describe(&self) -> Descriptor {
+impl Product for HaproxyGit {
+    type Details = ();
+
+    const REACHED: &'static str = "git-branch";
+    const ROUTE: (&'static str, &'static str) = (
+        "haproxy-rule",
+        "Give the route one rule of its own, before any that holds for it too.",
+    );
+
+    fn descriptor(&self) -> Descriptor {
         let is_tcp = |route: &RouteSettings| matches!(route.spot, Spot::Rule { by: By::Sni, .. });
         Descriptor {
             id: self.settings.id.clone(),
@@ -306,87 +262,72 @@ impl Cutover for HaproxyGit {
         }
     }
 
-    async fn preflight(&self, within: Duration) -> Vec<Finding> {
-        let findings = self.findings(within).await;
-        findings.unwrap_or_else(|error| {
-            vec![Finding::of_error(&self.settings.id, "git-branch", &error)]
-        })
+    fn at(&self) -> String {
+        self.git.at()
     }
 
-    async fn observe(&self, within: Duration) -> Result<RouteState, CutoverError> {
+    async fn findings(&self, now: &Looked<()>, within: Duration) -> Vec<Finding> {
+        let id = &self.settings.id;
+        let files = files_of(&now.state);
+        let mut findings = Vec::new();
+        for route in &self.settings.routes {
+            if let Located::One(_, doubts) = self.located(route, &files) {
+                let advice = "Look whether the rule decides for every user.";
+                let finding =
+                    |seen: &String| Finding::warn(id, "haproxy-first-match", seen, advice);
+                findings.extend(doubts.iter().map(finding));
+            }
+        }
+        let rehearsed = self.rehearse(now.state.fence.as_str(), within).await;
+        let failed = rehearsed.err();
+        findings.extend(failed.map(|error| Finding::of_error(id, Self::REACHED, &error)));
+        findings
+    }
+
+    async fn look(&self, within: Duration) -> Result<Looked<()>, CutoverError> {
         let commit = self.git.tip(within).await?;
-        let files = self.read(&commit, within).await?;
-        let routes = self
-            .settings
-            .routes
-            .iter()
-            .map(|route| self.route(route, &files));
-        Ok(RouteState {
-            fence: fence(&commit),
-            routes: routes.collect(),
-            documents: files
-                .into_iter()
-                .map(|(name, bytes)| Document { name, bytes })
-                .collect(),
-        })
+        self.git.fetch(&commit, within).await?;
+        let mut files = Files::new();
+        for file in self.settings.files() {
+            let (_, bytes) = self.git.file(&commit, file, within).await?;
+            files.insert(file.to_owned(), bytes);
+        }
+        Ok(self.state(&commit, files).into())
     }
 
-    fn plan(&self, seen: &RouteState, to: &SiteName) -> Result<Plan, Refusal> {
+    fn changes(&self, seen: &RouteState, to: &SiteName) -> Result<Vec<Change>, Refusal> {
         let routes = self.settings.routes.iter();
-        let routes = routes.map(|route| (&route.name, &route.sites));
-        let changes = plan_to_site(seen, to, routes)?;
+        plan_to_site(seen, to, routes.map(|route| (&route.name, &route.sites)))
+    }
+
+    fn finish(&self, seen: &RouteState, mut plan: Plan) -> Result<Plan, Refusal> {
         let before = files_of(seen);
-        let (after, doubts) = self.edit(&before, &changes)?;
-        let mut warnings = warn_of_disagreement(seen);
-        warnings.extend(doubts);
+        let (after, doubts) = self.edit(&before, &plan.changes)?;
+        plan.warnings.extend(doubts);
         let diffs = before
             .iter()
             .map(|(name, bytes)| diff::unified(name, bytes, after.get(name).unwrap_or(bytes)));
-        Ok(Plan {
-            backend: self.settings.id.clone(),
-            to: to.clone(),
-            fence: seen.fence.clone(),
-            diff: diffs.collect(),
-            changes,
-            warnings,
-        })
+        plan.diff = diffs.collect();
+        Ok(plan)
     }
 
-    async fn apply(&self, plan: &Plan, within: Duration) -> Result<Receipt, CutoverError> {
-        let seen = self.observe(within).await?;
-        match gate(
-            &plan.changes,
-            &plan.fence,
-            &seen,
-            "apply the plan",
-            &self.git.at(),
-        )? {
-            Gate::Done => Ok(self.nothing(plan.changes.clone(), &seen)),
-            Gate::Go => {
-                let message = message(&format!("haproxy: lead to {} by", plan.to), &plan.changes);
-                self.change(&plan.changes, &seen, &message, within).await
-            }
-        }
+    async fn write(
+        &self,
+        order: &Order<'_, ()>,
+        within: Duration,
+    ) -> Result<Written<()>, CutoverError> {
+        let (base, before) = (order.seen.state.fence.as_str(), files_of(&order.seen.state));
+        let (after, _) = self.edit(&before, order.changes).map_err(|refusal| {
+            let seen = refusal.to_string();
+            let problem = Problem::Unfit { seen };
+            CutoverError::new("edit", self.at(), problem, refusal.advice())
+        })?;
+        let commit = self.commit((base, &before), &after, order, within).await?;
+        self.git.push(&commit, base, within).await?;
+        Ok(Written::Shown(self.state(&commit, after).into()))
     }
 
-    async fn settled(&self, receipt: &Receipt, within: Duration) -> Result<Look, CutoverError> {
-        let seen = self.observe(within).await?;
-        let at = format!("{} is at commit {}", self.git.at(), seen.fence);
-        Ok(match seen.held(&receipt.changes) {
-            Held::After => Look::Settled(format!("{at}, with the change.")),
-            Held::Before | Held::Neither => Look::NotYet(format!("{at}, without the change.")),
-        })
-    }
-
-    async fn rollback(&self, receipt: &Receipt, within: Duration) -> Result<Receipt, CutoverError> {
-        let changes = receipt.inverse();
-        let seen = self.observe(within).await?;
-        match gate(&changes, &receipt.fence, &seen, "roll back", &self.git.at())? {
-            Gate::Done => Ok(self.nothing(changes, &seen)),
-            Gate::Go => {
-                let message = message("haproxy: take back the change of", &changes);
-                self.change(&changes, &seen, &message, within).await
-            }
-        }
+    fn evidence(&self, _order: Option<&Order<'_, ()>>, now: &Looked<()>) -> Vec<String> {
+        vec![format!("{} is at commit {}.", self.at(), now.state.fence)]
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use pgha_model::effect::Effect;
 use pgha_nlb::plan::conflict;
-use pgha_nlb::{CutoverError, Fence, Problem};
+use pgha_nlb::{CutoverError, Problem};
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -231,7 +231,7 @@ impl Git {
     async fn rejected(&self, said: String, base: &str, within: Duration) -> CutoverError {
         let tried = "push the change";
         match self.tip(within).await {
-            Ok(tip) if tip != base => conflict(&fence(base), &fence(&tip), tried, &self.at()),
+            Ok(tip) if tip != base => conflict(&base.into(), &tip.into(), tried, &self.at()),
             _ => {
                 let next = "Do what the remote says, and apply again.";
                 CutoverError::new(tried, self.at(), Problem::Denied { said }, next)
@@ -253,7 +253,7 @@ impl Tree<'_> {
     /// Commits files and nothing else, by the user's name, hooks and signature.
     pub(crate) async fn commit(
         &self,
-        files: &[(&str, &str, &[u8])],
+        files: &[(&str, String, &[u8])],
         message: &str,
         within: Duration,
     ) -> Result<String, CutoverError> {
@@ -284,7 +284,7 @@ impl Tree<'_> {
     async fn verify(
         &self,
         commit: &str,
-        files: &[(&str, &str, &[u8])],
+        files: &[(&str, String, &[u8])],
         within: Duration,
     ) -> Result<(), CutoverError> {
         let tried = "verify the commit";
@@ -330,11 +330,6 @@ impl Tree<'_> {
         drop(self.folder);
         removed.map(drop)
     }
-}
-
-/// A commit as a fence.
-pub(crate) fn fence(commit: &str) -> Fence {
-    Fence::from(commit)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ mod program;
 use std::path::PathBuf;
 
 use pgha_haproxy::Spot;
-use pgha_nlb::{BackendId, RouteName, SiteValues};
+use pgha_nlb::{BackendId, RouteName, SiteValues, refuse_twins};
 use serde::Deserialize;
 
 pub use backend::HaproxyGit;
@@ -59,53 +59,33 @@ pub struct RouteSettings {
     pub sites: SiteValues,
 }
 
-/// Settings that no backend can be made from.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{field} of traffic backend {id}: {because}")]
-pub struct BadSettings {
-    /// The backend.
-    pub id: BackendId,
-    /// The setting.
-    pub field: &'static str,
-    /// What is wrong with it.
-    pub because: String,
-}
-
 impl Settings {
-    fn check(&self) -> Result<(), BadSettings> {
-        let bad = |field, because: &str| {
-            let (id, because) = (self.id.clone(), because.to_owned());
-            Err(BadSettings { id, field, because })
-        };
+    fn check(&self) -> Result<(), String> {
+        let bad = |because: &str| Err(because.to_owned());
         if !is_plain(&self.remote) {
-            return bad("remote", "it is the name of a remote, not an address");
+            return bad("`remote` is the name of a remote, not an address");
         }
         if self.branch.is_empty() || !self.branch.split('/').all(is_plain) {
-            return bad("branch", "it is no name of a branch");
+            return bad("`branch` is no name of a branch");
         }
         if self.push_options.iter().any(|option| option.contains('\n')) {
-            return bad("pushOptions", "an option is one line");
+            return bad("each of `pushOptions` is one line");
         }
         if self.routes.is_empty() {
-            return bad("routes", "there is none");
+            return bad("it has no `routes`");
         }
         if !self.files().all(|file| file.split('/').all(is_component)) {
-            return bad("config", "a file is named by its path in the repository");
+            return bad("`config` and maps are named by their paths in the repository");
         }
-        let mut names = Vec::new();
-        for route in &self.routes {
-            if names.contains(&&route.name) {
-                return bad("routes", "two have the same name");
-            }
-            names.push(&route.name);
-            if !is_plain(&route.host) || !route.sites.iter().all(|(_, value)| is_plain(value)) {
-                return bad(
-                    "routes",
-                    "hosts and backends are of letters, digits and `-_.:`",
-                );
-            }
+        refuse_twins(self.routes.iter().map(|route| &route.name))?;
+        let is_plain = |route: &RouteSettings| {
+            is_plain(&route.host) && route.sites.iter().all(|(_, value)| is_plain(value))
+        };
+        if self.routes.iter().all(is_plain) {
+            Ok(())
+        } else {
+            bad("hosts and backends are of letters, digits and `-_.:`")
         }
-        Ok(())
     }
 
     /// The file that a route is in.
@@ -162,11 +142,11 @@ mod tests {
         })
     }
 
-    fn field_of(pointer: &str, value: &str) -> Option<&'static str> {
+    fn refusal(pointer: &str, value: &str) -> String {
         let mut settings = settings();
         *settings.pointer_mut(pointer).unwrap() = value.into();
         let settings: Settings = serde_json::from_value(settings).unwrap();
-        settings.check().err().map(|bad| bad.field)
+        settings.check().unwrap_err()
     }
 
     #[test]
@@ -177,18 +157,19 @@ mod tests {
 
     #[test]
     fn what_git_or_haproxy_would_take_for_something_else_is_refused() {
-        for (pointer, value, field) in [
-            ("/remote", "https://me:secret@host/x.git", "remote"),
-            ("/remote", "--upload-pack=x", "remote"),
-            ("/branch", "a..b", "branch"),
-            ("/branch", "-x", "branch"),
-            ("/config", "../haproxy.cfg", "config"),
-            ("/config", "/etc/haproxy.cfg", "config"),
-            ("/config", ".git/config", "config"),
-            ("/routes/0/host", "a b", "routes"),
-            ("/routes/0/sites/core1", "x if TRUE\n", "routes"),
+        for (pointer, value, words) in [
+            ("/remote", "https://me:secret@host/x.git", "`remote`"),
+            ("/remote", "--upload-pack=x", "`remote`"),
+            ("/branch", "a..b", "`branch`"),
+            ("/branch", "-x", "`branch`"),
+            ("/config", "../haproxy.cfg", "`config`"),
+            ("/config", "/etc/haproxy.cfg", "`config`"),
+            ("/config", ".git/config", "`config`"),
+            ("/routes/0/host", "a b", "hosts"),
+            ("/routes/0/sites/core1", "x if TRUE\n", "backends"),
         ] {
-            assert_eq!(field_of(pointer, value), Some(field), "{pointer} {value}");
+            let said = refusal(pointer, value);
+            assert!(said.contains(words), "{pointer} {value}: {said}");
         }
     }
 }

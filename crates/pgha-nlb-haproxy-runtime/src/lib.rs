@@ -10,7 +10,7 @@ mod table;
 
 use std::collections::BTreeMap;
 
-use pgha_nlb::{BackendId, RouteName, SiteValues};
+use pgha_nlb::{BackendId, RouteName, SiteValues, refuse_twins};
 use serde::Deserialize;
 
 pub use backend::HaproxyRuntime;
@@ -74,41 +74,23 @@ pub struct Acl {
     pub line: u32,
 }
 
-/// Settings that no backend can be made from.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("routes of traffic backend {id}: {because}")]
-pub struct BadSettings {
-    /// The backend.
-    pub id: BackendId,
-    /// What is wrong.
-    pub because: String,
-}
-
 impl Settings {
-    fn check(&self) -> Result<(), BadSettings> {
-        let mut names = Vec::new();
-        let bad = |because: &str| {
-            let (id, because) = (self.id.clone(), because.to_owned());
-            Err(BadSettings { id, because })
-        };
+    fn check(&self) -> Result<(), String> {
+        refuse_twins(self.routes.iter().map(|route| &route.name))?;
         for route in &self.routes {
-            if names.contains(&&route.name) {
-                return bad("two have the same name");
-            }
-            names.push(&route.name);
             let values = || route.sites.iter().map(|(_, value)| value);
             let has_rules = match &route.spot {
                 Spot::Map { file } if !is_plain(file) => {
-                    return bad("a map is named as in the configuration");
+                    return Err("a map is named as in the configuration".to_owned());
                 }
                 Spot::Map { .. } => true,
                 Spot::Acls { rules, .. } => values().all(|value| rules.contains_key(value)),
             };
             if !has_rules {
-                return bad("every backend of a site needs its rule");
+                return Err("every backend of a site needs its rule".to_owned());
             }
             if !is_plain(&route.host) || !values().all(is_plain) {
-                return bad("hosts and backends are of letters, digits and `-_.:`");
+                return Err("hosts and backends are of letters, digits and `-_.:`".to_owned());
             }
         }
         Ok(())
@@ -125,7 +107,7 @@ fn is_plain(word: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn settings(host: &str, spot: &serde_json::Value) -> Result<(), BadSettings> {
+    fn settings(host: &str, spot: &serde_json::Value) -> Result<(), String> {
         let settings = serde_json::json!({
             "id": "lb", "socket": {"unix": "/run/haproxy.sock"},
             "routes": [{
@@ -152,7 +134,7 @@ mod tests {
     fn a_site_without_a_rule_is_refused() {
         let rules = serde_json::json!({"core1-https": {"file": "h.cfg", "line": 19}});
         let spot = serde_json::json!({"acls": {"fetch": "req.ssl_sni", "rules": rules}});
-        let because = settings("login.ois.run", &spot).unwrap_err().because;
+        let because = settings("login.ois.run", &spot).unwrap_err();
         assert_eq!(because, "every backend of a site needs its rule");
     }
 }

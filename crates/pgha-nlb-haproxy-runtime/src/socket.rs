@@ -35,25 +35,34 @@ impl fmt::Display for Socket {
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-impl Socket {
+/// A socket, and how long each exchange over it may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Live<'a> {
+    pub(crate) socket: &'a Socket,
+    pub(crate) within: Duration,
+}
+
+impl Live<'_> {
     /// Sends commands and returns the answer. An error says nothing of what they changed: its effect is none.
     pub(crate) async fn ask(
-        &self,
+        self,
         tried: &'static str,
         commands: &str,
-        within: Duration,
     ) -> Result<String, CutoverError> {
+        let (within, exchange) = (self.within, self.socket.exchange(commands));
         let error = |problem| {
             let next = "See that HAProxy runs and that this user may use its socket.";
-            CutoverError::new(tried, self.to_string(), problem, next)
+            CutoverError::new(tried, self.socket.to_string(), problem, next)
         };
-        match tokio::time::timeout(within, self.exchange(commands)).await {
+        match tokio::time::timeout(within, exchange).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(cause)) => Err(error(Problem::Unreachable).caused_by(cause)),
             Err(_elapsed) => Err(error(Problem::NoAnswer { within })),
         }
     }
+}
 
+impl Socket {
     async fn exchange(&self, commands: &str) -> io::Result<String> {
         let mut stream: Box<dyn Stream> = match self {
             Self::Unix(path) => Box::new(UnixStream::connect(path).await?),

@@ -1,11 +1,9 @@
 //! What HAProxy has in memory: maps, lists of patterns, backends and their counters.
 
-use std::time::Duration;
-
 use pgha_nlb::{CutoverError, Problem};
 
 use crate::Acl;
-use crate::socket::Socket;
+use crate::socket::Live;
 
 /// The sessions of one backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,95 +18,77 @@ pub struct Sessions {
     pub status: String,
 }
 
-/// The number of the running process; another one is another configuration, or the same one read anew.
-pub(crate) async fn process(socket: &Socket, within: Duration) -> Result<String, CutoverError> {
-    let tried = "read the process";
-    let answer = socket.ask(tried, "show info", within).await?;
-    let pid = answer.lines().find_map(|line| line.strip_prefix("Pid: "));
-    let pid = pid.map(|pid| pid.trim().to_owned());
-    pid.ok_or_else(|| odd(socket, tried, &answer))
-}
-
-/// A map's keys and values, in its order.
-pub(crate) async fn map(
-    socket: &Socket,
-    file: &str,
-    within: Duration,
-) -> Result<Vec<(String, String)>, CutoverError> {
-    let tried = "read a map";
-    let answer = socket
-        .ask(tried, &format!("show map {file}"), within)
-        .await?;
-    entries(&answer, |entry| {
-        let (key, value) = entry.split_once(' ')?;
-        Some((key.to_owned(), value.to_owned()))
-    })
-    .ok_or_else(|| odd(socket, tried, &answer))
-}
-
-/// The number that HAProxy gives an inline list of patterns now. A reload may give it another one.
-pub(crate) async fn acl_number(
-    socket: &Socket,
-    fetch: &str,
-    acl: &Acl,
-    within: Duration,
-) -> Result<String, CutoverError> {
-    let tried = "find a rule's patterns";
-    let answer = socket.ask(tried, "show acl", within).await?;
-    // Without its argument: `hdr(host)` is shown as `hdr` (2.6.12).
-    let name = fetch.split('(').next().unwrap_or_default();
-    let about = format!("acl '{name}' file '{}' line {}.", acl.file, acl.line);
-    let mut numbers = answer.lines().filter_map(|line| {
-        let (number, rest) = line.split_once(' ')?;
-        rest.contains(&about).then(|| number.to_owned())
-    });
-    match (numbers.next(), numbers.next()) {
-        (Some(number), None) => Ok(number),
-        (first, _) => {
-            let count = if first.is_some() {
-                "more than one"
-            } else {
-                "no"
-            };
-            let seen = format!(
-                "HAProxy has {count} list of `{fetch}` at line {} of {}",
-                acl.line, acl.file
-            );
-            let next = "Put the line of the configuration that runs now into the service's file.";
-            Err(CutoverError::new(
-                tried,
-                socket.to_string(),
-                Problem::Unfit { seen },
-                next,
-            ))
-        }
+impl Live<'_> {
+    /// The number of the running process; another one is another configuration, or the same one read anew.
+    pub(crate) async fn process(self) -> Result<String, CutoverError> {
+        let tried = "read the process";
+        let answer = self.ask(tried, "show info").await?;
+        let pid = answer.lines().find_map(|line| line.strip_prefix("Pid: "));
+        let pid = pid.map(|pid| pid.trim().to_owned());
+        pid.ok_or_else(|| self.odd(tried, &answer))
     }
-}
 
-/// The patterns of a list. Their order has no meaning, so they are sorted.
-pub(crate) async fn patterns(
-    socket: &Socket,
-    number: &str,
-    within: Duration,
-) -> Result<Vec<String>, CutoverError> {
-    let tried = "read a rule's patterns";
-    let answer = socket
-        .ask(tried, &format!("show acl #{number}"), within)
-        .await?;
-    let patterns = entries(&answer, |entry| Some(entry.to_owned()));
-    let mut patterns = patterns.ok_or_else(|| odd(socket, tried, &answer))?;
-    patterns.sort();
-    Ok(patterns)
-}
+    /// A map's keys and values, in its order.
+    pub(crate) async fn map(self, file: &str) -> Result<Vec<(String, String)>, CutoverError> {
+        let tried = "read a map";
+        let answer = self.ask(tried, &format!("show map {file}")).await?;
+        let entries = entries(&answer, |entry| {
+            let (key, value) = entry.split_once(' ')?;
+            Some((key.to_owned(), value.to_owned()))
+        });
+        entries.ok_or_else(|| self.odd(tried, &answer))
+    }
 
-/// Every backend with its sessions.
-pub(crate) async fn sessions(
-    socket: &Socket,
-    within: Duration,
-) -> Result<Vec<Sessions>, CutoverError> {
-    let tried = "read the backends";
-    let answer = socket.ask(tried, "show stat -1 2 -1", within).await?;
-    backends(&answer).ok_or_else(|| odd(socket, tried, &answer))
+    /// The number that HAProxy gives an inline list of patterns now. A reload may give it another one.
+    pub(crate) async fn acl_number(self, fetch: &str, acl: &Acl) -> Result<String, CutoverError> {
+        let tried = "find a rule's patterns";
+        let answer = self.ask(tried, "show acl").await?;
+        let Acl { file, line } = acl;
+        // Without its argument: `hdr(host)` is shown as `hdr` (2.6.12).
+        let name = fetch.split('(').next().unwrap_or_default();
+        let about = format!("acl '{name}' file '{file}' line {line}.");
+        let mut numbers = answer.lines().filter_map(|line| {
+            let (number, rest) = line.split_once(' ')?;
+            rest.contains(&about).then(|| number.to_owned())
+        });
+        let count = match (numbers.next(), numbers.next()) {
+            (Some(number), None) => return Ok(number),
+            (Some(_), Some(_)) => "more than one",
+            (None, _) => "no",
+        };
+        let seen = format!("HAProxy has {count} list of `{fetch}` at line {line} of {file}");
+        let next = "Put the line of the configuration that runs now into the service's file.";
+        let (at, problem) = (self.socket.to_string(), Problem::Unfit { seen });
+        Err(CutoverError::new(tried, at, problem, next))
+    }
+
+    /// The patterns of a list. Their order has no meaning, so they are sorted.
+    pub(crate) async fn patterns(self, number: &str) -> Result<Vec<String>, CutoverError> {
+        let tried = "read a rule's patterns";
+        let answer = self.ask(tried, &format!("show acl #{number}")).await?;
+        let patterns = entries(&answer, |entry| Some(entry.to_owned()));
+        let mut patterns = patterns.ok_or_else(|| self.odd(tried, &answer))?;
+        patterns.sort();
+        Ok(patterns)
+    }
+
+    /// Every backend with its sessions.
+    pub(crate) async fn sessions(self) -> Result<Vec<Sessions>, CutoverError> {
+        let tried = "read the backends";
+        let answer = self.ask(tried, "show stat -1 2 -1").await?;
+        backends(&answer).ok_or_else(|| self.odd(tried, &answer))
+    }
+
+    fn odd(self, tried: &'static str, answer: &str) -> CutoverError {
+        let said = answer.to_owned();
+        let next = "See that the service's file names what the configuration has.";
+        CutoverError::new(
+            tried,
+            self.socket.to_string(),
+            Problem::Denied { said },
+            next,
+        )
+    }
 }
 
 /// The rows of `show stat` by the names in its first line.
@@ -142,12 +122,6 @@ fn entries<T>(answer: &str, read: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> 
         address.starts_with("0x").then_some(entry).and_then(&read)
     });
     entries.collect()
-}
-
-fn odd(socket: &Socket, tried: &'static str, answer: &str) -> CutoverError {
-    let said = answer.to_owned();
-    let next = "See that the service's file names what the configuration has.";
-    CutoverError::new(tried, socket.to_string(), Problem::Denied { said }, next)
 }
 
 #[cfg(test)]

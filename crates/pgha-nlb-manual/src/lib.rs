@@ -1,20 +1,19 @@
 //! Lets a person move users by whatever they have, and believes only the probes.
 //!
-//! The person is told what to do; when it has been done is what [`Cutover::settled`] sees, by asking as a user does. Its fence
-//! is what the probes saw: a change that no user would notice is not noticed here either.
+//! The person is told what to do; when it has been done is what the probes see, by asking as a user does. The fence is what they
+//! saw: a change that no user would notice is not noticed here either.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use pgha_nlb::plan::{Gate, gate, plan_to_site};
+use pgha_nlb::plan::plan_to_site;
 use pgha_nlb::probe::Answer;
 use pgha_nlb::state::Held;
 use pgha_nlb::{
-    Active, BackendId, Capabilities, Change, Cutover, CutoverError, Descriptor, Did, Fence,
-    Finding, Layer, Look, Place, Plan, Probe, Receipt, Refusal, Route, RouteName, RouteState,
-    SiteName, SiteValues,
+    BackendId, Capabilities, Change, CutoverError, Descriptor, Fence, Layer, Look, Looked, Order,
+    Place, Probe, Product, Refusal, Route, RouteName, RouteSettings, RouteState, SiteName, Written,
 };
 use serde::Deserialize;
 
@@ -28,16 +27,6 @@ pub struct Settings {
     pub at: String,
     /// The routes.
     pub routes: Vec<RouteSettings>,
-}
-
-/// One route.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct RouteSettings {
-    /// Its name.
-    pub name: RouteName,
-    /// What the person calls each site.
-    pub sites: SiteValues,
 }
 
 /// How the person is told, one instruction at a time.
@@ -71,6 +60,7 @@ impl Manual {
 
     async fn route(&self, route: &RouteSettings, within: Duration) -> Route {
         let unknown = |because: String| Route::unknown(&route.name, because);
+        let split = |seen: String| Route::split(&route.name, seen, Vec::new());
         let mut sites: Vec<SiteName> = Vec::new();
         for (_, probe) in self.probes.iter().filter(|(name, _)| *name == route.name) {
             let sample = probe.sample(within).await;
@@ -80,7 +70,7 @@ impl Manual {
                     return unknown(format!("{}: {because}", sample.asked));
                 }
                 Answer::Contradiction { seen } => {
-                    return split(route, format!("{}: {seen}", sample.asked));
+                    return split(format!("{}: {seen}", sample.asked));
                 }
             }
         }
@@ -88,10 +78,7 @@ impl Manual {
             return unknown("It has no probe.".to_owned());
         };
         if let Some(other) = sites.iter().find(|other| *other != site) {
-            return split(
-                route,
-                format!("Probes were answered by {site} and by {other}."),
-            );
+            return split(format!("Probes were answered by {site} and by {other}."));
         }
         match route.sites.value(site) {
             None => unknown(format!(
@@ -111,39 +98,7 @@ impl Manual {
         }
     }
 
-    /// Tells the person, and says what the fence will be when all is done.
-    async fn change(&self, changes: &[Change], seen: &RouteState, within: Duration) -> Receipt {
-        for change in changes {
-            (self.tell)(&format!(
-                "At {}: lead {} to `{}`, where it leads to `{}` now.",
-                self.settings.at, change.route, change.to, change.from
-            ));
-        }
-        let mut after = seen.clone();
-        let places = after.routes.iter_mut().flat_map(|route| &mut route.places);
-        for place in places {
-            if let Some(change) = changes.iter().find(|change| change.at == place.at) {
-                place.value.clone_from(&change.to);
-            }
-        }
-        let evidence = match self.observe_routes(within).await.held(changes) {
-            Held::After => "The probes are answered as they should be.",
-            Held::Before | Held::Neither => "The person was told; the probes do not show it yet.",
-        };
-        self.receipt(Did::Change, changes, fence(&after.routes), evidence)
-    }
-
-    fn receipt(&self, did: Did, changes: &[Change], fence: Fence, evidence: &str) -> Receipt {
-        Receipt {
-            backend: self.settings.id.clone(),
-            did,
-            changes: changes.to_vec(),
-            fence,
-            evidence: vec![evidence.to_owned()],
-        }
-    }
-
-    async fn observe_routes(&self, within: Duration) -> RouteState {
+    async fn seen(&self, within: Duration) -> RouteState {
         let mut routes = Vec::new();
         for route in &self.settings.routes {
             routes.push(self.route(route, within).await);
@@ -153,31 +108,6 @@ impl Manual {
             routes,
             documents: Vec::new(),
         }
-    }
-
-    async fn told(
-        &self,
-        changes: &[Change],
-        fence: &Fence,
-        tried: &'static str,
-        within: Duration,
-    ) -> Result<Receipt, CutoverError> {
-        let seen = self.observe_routes(within).await;
-        match gate(changes, fence, &seen, tried, &self.settings.at)? {
-            Gate::Done => {
-                let evidence = "The probes were answered so already.";
-                Ok(self.receipt(Did::Nothing, changes, seen.fence, evidence))
-            }
-            Gate::Go => Ok(self.change(changes, &seen, within).await),
-        }
-    }
-}
-
-fn split(route: &RouteSettings, seen: String) -> Route {
-    Route {
-        name: route.name.clone(),
-        active: Active::Split { seen },
-        places: Vec::new(),
     }
 }
 
@@ -194,9 +124,31 @@ fn fence(routes: &[Route]) -> Fence {
     lines.collect::<Vec<_>>().join(", ").into()
 }
 
+/// What the probes will see when all is done.
+fn after(seen: &RouteState, changes: &[Change]) -> RouteState {
+    let mut after = seen.clone();
+    let places = after.routes.iter_mut().flat_map(|route| &mut route.places);
+    for place in places {
+        if let Some(change) = changes.iter().find(|change| change.at == place.at) {
+            place.value.clone_from(&change.to);
+        }
+    }
+    after.fence = fence(&after.routes);
+    after
+}
+
 #[async_trait]
-impl Cutover for Manual {
-    fn describe(&self) -> Descriptor {
+impl Product for Manual {
+    /// Whether the probes show it.
+    type Details = bool;
+
+    const REACHED: &'static str = "manual-probe";
+    const ROUTE: (&'static str, &'static str) = (
+        "manual-probe",
+        "See that each route has a probe that tells the sites apart.",
+    );
+
+    fn descriptor(&self) -> Descriptor {
         Descriptor {
             id: self.settings.id.clone(),
             kind: "manual",
@@ -212,52 +164,52 @@ impl Cutover for Manual {
         }
     }
 
-    async fn preflight(&self, within: Duration) -> Vec<Finding> {
-        let id = &self.settings.id;
-        let seen = self.observe_routes(within).await;
-        let advice = "See that each route has a probe that tells the sites apart.";
-        let finding = |route| Finding::of_route(id, "manual-probe", route, advice);
-        seen.routes.iter().map(finding).collect()
-    }
-
-    async fn observe(&self, within: Duration) -> Result<RouteState, CutoverError> {
-        Ok(self.observe_routes(within).await)
-    }
-
-    fn plan(&self, seen: &RouteState, to: &SiteName) -> Result<Plan, Refusal> {
-        let routes = self.settings.routes.iter();
-        let routes = routes.map(|route| (&route.name, &route.sites));
-        let changes = plan_to_site(seen, to, routes)?;
-        let (id, at) = (&self.settings.id, &self.settings.at);
-        Ok(Plan::of_changes(id, at, seen, to, changes))
-    }
-
-    async fn apply(&self, plan: &Plan, within: Duration) -> Result<Receipt, CutoverError> {
-        self.told(
-            &plan.changes,
-            &plan.fence,
-            "have the plan carried out",
-            within,
-        )
-        .await
-    }
-
-    async fn settled(&self, receipt: &Receipt, within: Duration) -> Result<Look, CutoverError> {
-        let seen = self.observe_routes(within).await;
-        let told = format!("The probes show {}.", seen.fence);
-        Ok(match seen.held(&receipt.changes) {
-            Held::After => Look::Settled(told),
-            Held::Before | Held::Neither => Look::NotYet(told),
+    async fn look(&self, within: Duration) -> Result<Looked<bool>, CutoverError> {
+        let state = self.seen(within).await;
+        Ok(Looked {
+            state,
+            details: true,
         })
     }
 
-    async fn rollback(&self, receipt: &Receipt, within: Duration) -> Result<Receipt, CutoverError> {
-        self.told(
-            &receipt.inverse(),
-            &receipt.fence,
-            "have the change taken back",
-            within,
-        )
-        .await
+    fn changes(&self, seen: &RouteState, to: &SiteName) -> Result<Vec<Change>, Refusal> {
+        let routes = self.settings.routes.iter();
+        plan_to_site(seen, to, routes.map(|route| (&route.name, &route.sites)))
+    }
+
+    /// Tells the person. The fence is what it will be when all is done.
+    async fn write(
+        &self,
+        order: &Order<'_, bool>,
+        within: Duration,
+    ) -> Result<Written<bool>, CutoverError> {
+        for change in order.changes {
+            (self.tell)(&format!(
+                "At {}: lead {} to `{}`, where it leads to `{}` now.",
+                self.settings.at, change.route, change.to, change.from
+            ));
+        }
+        Ok(Written::Shown(Looked {
+            state: after(&order.seen.state, order.changes),
+            details: self.seen(within).await.held(order.changes) == Held::After,
+        }))
+    }
+
+    fn evidence(&self, order: Option<&Order<'_, bool>>, now: &Looked<bool>) -> Vec<String> {
+        let told = match (order, now.details) {
+            (None, _) => "The probes were answered so already.",
+            (Some(_), true) => "The probes are answered as they should be.",
+            (Some(_), false) => "The person was told; the probes do not show it yet.",
+        };
+        vec![told.to_owned()]
+    }
+
+    async fn arrived(&self, changes: &[Change], within: Duration) -> Result<Look, CutoverError> {
+        let seen = self.seen(within).await;
+        let told = format!("The probes show {}.", seen.fence);
+        Ok(match seen.held(changes) {
+            Held::After => Look::Settled(told),
+            Held::Before | Held::Neither => Look::NotYet(told),
+        })
     }
 }

@@ -1,42 +1,24 @@
 //! One request to the API, bounded in time and size, over a connection of its own; no redirect is followed.
 
-use std::error::Error;
-use std::fs::File;
-use std::io::Read as _;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use pgha_model::effect::Effect;
 use pgha_nlb::text::one_line;
 use pgha_nlb::{CutoverError, Problem};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
+use pgha_wire::{Connection, Server, read_key, tls};
 
 /// A zone that is longer than this is not read, in bytes.
 const LARGEST_ANSWER: usize = 16 * 1024 * 1024;
-/// No key is longer than this, in bytes.
-const LARGEST_KEY: u64 = 4096;
-
-type Cause = Box<dyn Error + Send + Sync>;
-
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// One zone's place in the API of a server.
 #[derive(Clone, Debug)]
 pub(crate) struct Api {
-    url: Uri,
+    server: Server,
+    host: String,
     path: String,
     at: String,
     key_file: PathBuf,
@@ -45,16 +27,19 @@ pub(crate) struct Api {
 
 impl Api {
     pub(crate) fn new(
-        url: Uri,
-        (server, zone): (&str, &str),
+        (url, server): (&Uri, Server),
+        (id, zone): (&str, &str),
         key_file: PathBuf,
         ca_file: Option<PathBuf>,
     ) -> Self {
         let below = url.path().trim_end_matches('/');
         Self {
-            path: format!("{below}/api/v1/servers/{server}/zones/{zone}"),
+            path: format!("{below}/api/v1/servers/{id}/zones/{zone}"),
             at: format!("zone {zone} of {}", url.to_string().trim_end_matches('/')),
-            url,
+            host: url
+                .authority()
+                .map_or_else(String::new, ToString::to_string),
+            server,
             key_file,
             ca_file,
         }
@@ -109,14 +94,10 @@ impl Api {
                 "Put the key of the API into a file that only you may read.",
             )
         })?;
-        let host = self
-            .url
-            .authority()
-            .map_or("", |authority| authority.as_str());
         let request = Request::builder()
             .method(method)
             .uri(&self.path)
-            .header(header::HOST, host)
+            .header(header::HOST, &self.host)
             .header(header::USER_AGENT, "kubectl-pgha")
             .header(header::ACCEPT, "application/json")
             .header(header::CONTENT_TYPE, "application/json")
@@ -125,10 +106,14 @@ impl Api {
             .body(Full::new(body));
         let request = request.map_err(|error| unfit(error.to_string(), "Correct the url."))?;
         let mut was_sent = false;
-        let exchange = tokio::time::timeout(within, self.exchange(request, &mut was_sent)).await;
+        let exchange = async {
+            let connection = self.connect().await?;
+            was_sent = true;
+            connection.ask(request, LARGEST_ANSWER).await
+        };
         let reach = "See that PowerDNS runs with `api=yes`, that `webserver-allow-from` lets this machine in, and that its \
                      certificate is trusted here.";
-        let failed = match exchange {
+        let failed = match tokio::time::timeout(within, exchange).await {
             Ok(Ok(answer)) if answer.status().is_success() => return Ok(answer.into_body()),
             Ok(Ok(answer)) => return Err(self.refused(tried, &answer, &key)),
             Ok(Err(cause)) => self
@@ -143,56 +128,21 @@ impl Api {
         }))
     }
 
-    async fn exchange(
-        &self,
-        request: Request<Full<Bytes>>,
-        was_sent: &mut bool,
-    ) -> Result<Response<Bytes>, Cause> {
-        let stream = self.connect().await?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        *was_sent = true;
-        let question = async move {
-            let (head, body) = sender.send_request(request).await?.into_parts();
-            let body = Limited::new(body, LARGEST_ANSWER).collect().await?;
-            Ok(Response::from_parts(head, body.to_bytes()))
-        };
-        // Whatever ends the connection badly ends the question badly too, and with the better words.
-        tokio::join!(question, connection).0
-    }
-
-    async fn connect(&self) -> Result<Box<dyn Stream>, Cause> {
-        let is_tls = self.url.scheme_str() == Some("https");
-        let host = self.url.host().unwrap_or_default().trim_matches(['[', ']']);
-        let port = self.url.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
-        let stream = TcpStream::connect((host, port)).await?;
-        if !is_tls {
-            return Ok(Box::new(stream));
-        }
-        let connector = TlsConnector::from(Arc::new(tls(self.ca_file.as_deref())?));
-        let name = ServerName::try_from(host.to_owned())?;
-        Ok(Box::new(connector.connect(name, stream).await?))
+    async fn connect(&self) -> Result<Connection, String> {
+        let Server { host, port, is_tls } = &self.server;
+        let tls = is_tls.then(|| tls(self.ca_file.as_deref())).transpose()?;
+        let address = format!("{host}:{port}");
+        self.server.connect(&address, tls.as_ref()).await
     }
 
     /// The key, read anew each time; or what is wrong with its file.
     fn key(&self) -> Result<HeaderValue, String> {
-        let shown = self.key_file.display();
-        let unread = |error: std::io::Error| format!("{shown} cannot be read: {error}");
-        let file = File::open(&self.key_file).map_err(unread)?;
-        let mode = file.metadata().map_err(unread)?.permissions().mode();
-        if mode & 0o077 != 0 {
-            return Err(format!(
-                "others may use {shown}: its mode is {:o}",
-                mode & 0o777
-            ));
-        }
-        let mut text = String::new();
-        file.take(LARGEST_KEY)
-            .read_to_string(&mut text)
-            .map_err(unread)?;
-        let key = HeaderValue::from_str(text.trim())
-            .ok()
-            .filter(|key| !key.is_empty());
-        let mut key = key.ok_or_else(|| format!("{shown} holds no key, or more than one"))?;
+        let text = read_key(&self.key_file)?;
+        let key = HeaderValue::from_str(text.trim()).ok();
+        let mut key = key.filter(|key| !key.is_empty()).ok_or_else(|| {
+            let shown = self.key_file.display();
+            format!("the key file {shown} holds no key, or more than one")
+        })?;
         key.set_sensitive(true);
         Ok(key)
     }
@@ -249,27 +199,6 @@ fn words(body: &[u8], key: &HeaderValue) -> String {
     one_line(&text.replace(key.to_str().unwrap_or_default(), "…"))
 }
 
-/// Who is believed, and that only HTTP/1.1 is spoken.
-fn tls(ca_file: Option<&Path>) -> Result<ClientConfig, Cause> {
-    let mut roots = RootCertStore::empty();
-    let certificates = match ca_file {
-        Some(path) => CertificateDer::pem_file_iter(path)
-            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-            .map_err(|error| format!("{}: {error}", path.display()))?,
-        // What the system has and nobody can read is as good as not there.
-        None => rustls_native_certs::load_native_certs().certs,
-    };
-    if roots.add_parsable_certificates(certificates).0 == 0 {
-        return Err("there is no certificate authority to believe".into());
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config =
-        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    let mut config = config.with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -293,21 +222,21 @@ mod tests {
     }
 
     #[test]
-    fn only_a_file_of_the_users_own_holds_a_key() {
+    fn a_file_with_one_line_holds_a_key() {
+        use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("key");
         let url = Uri::from_static("http://127.0.0.1:1/dns/");
-        let api = Api::new(url, ("localhost", "x."), file.clone(), None);
+        let server = Server::of(&url).unwrap();
+        let api = Api::new((&url, server), ("localhost", "x."), file.clone(), None);
         assert!(api.path.starts_with("/dns/api/v1/"), "{}", api.path);
         assert!(api.key().unwrap_err().contains("cannot be read"));
-        for (text, mode, words) in [
-            ("s3cret\n", 0o640, "mode is 640"),
-            ("s3cret\n", 0o604, "mode is 604"),
-            (" \n", 0o600, "holds no key"),
-            ("s3cret\nother\n", 0o600, "more than one"),
+        for (text, words) in [
+            (" \n", "holds no key"),
+            ("s3cret\nother\n", "more than one"),
         ] {
             std::fs::write(&file, text).unwrap();
-            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
             let said = api.key().unwrap_err();
             assert!(said.contains(words) && !said.contains("s3cret"), "{said}");
         }

@@ -11,9 +11,9 @@ mod zone;
 use std::path::PathBuf;
 
 use http::Uri;
-use http::uri::Scheme;
 use pgha_dns::{DnsName, RouteSettings};
-use pgha_nlb::BackendId;
+use pgha_nlb::{BackendId, refuse_twins};
+use pgha_wire::Server;
 use serde::Deserialize;
 
 pub use backend::PowerDns;
@@ -54,32 +54,25 @@ fn localhost() -> String {
 
 impl Settings {
     /// Where the API is, and whether the key goes there in the clear over a network.
-    fn server(&self) -> Result<(Uri, bool), String> {
-        let url: Uri = self
-            .url
-            .parse()
-            .map_err(|error| format!("its url: {error}"))?;
-        let host = url.host().ok_or("its url names no host")?;
-        let authority = url.authority().map_or("", |authority| authority.as_str());
-        if authority.contains('@') || url.query().is_some() {
-            return Err("its url holds a user name or a question".to_owned());
+    fn server(&self) -> Result<(Uri, Server, bool), String> {
+        let url = self.url.parse::<Uri>();
+        let url = url.map_err(|error| format!("its url: {error}"))?;
+        let server = Server::of(&url).map_err(|because| format!("its url: {because}"))?;
+        if url.query().is_some() {
+            return Err("its url holds a question".to_owned());
         }
-        let is_http = match url.scheme() {
-            Some(scheme) if *scheme == Scheme::HTTPS => false,
-            Some(scheme) if *scheme == Scheme::HTTP => true,
-            _ => return Err("its url begins with http:// or https://".to_owned()),
-        };
-        let is_clear = is_http && !is_loopback(host);
+        let is_clear = !server.is_tls && !is_loopback(server.name());
         if is_clear && !self.allow_cleartext {
             return Err(format!(
-                "the key would go to {host} in the clear: use https://, or say `allowCleartext: true`"
+                "the key would go to {} in the clear: use https://, or say `allowCleartext: true`",
+                server.host
             ));
         }
         let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         if self.server.is_empty() || !self.server.chars().all(is_allowed) {
             return Err("its server is of letters, digits and `-_.`".to_owned());
         }
-        Ok((url, is_clear))
+        Ok((url, server, is_clear))
     }
 
     /// Refuses routes that PowerDNS could not tell apart, or not change.
@@ -88,17 +81,14 @@ impl Settings {
         if self.ttl > LONGEST {
             return Err(format!("its ttl is longer than {LONGEST} s"));
         }
-        for (index, route) in self.routes.iter().enumerate() {
-            let RouteSettings { name, record, .. } = route;
+        refuse_twins(self.routes.iter().map(|route| &route.name))?;
+        for (index, RouteSettings { name, record, .. }) in self.routes.iter().enumerate() {
             if !self.zone.holds(record) {
                 return Err(format!("`{record}` is no name in zone {}", self.zone));
             }
-            let before = &self.routes[..index];
-            if before.iter().any(|other| other.name == *name) {
-                return Err(format!("two routes are called {name}"));
-            }
             // One set cannot change twice in one request.
-            if let Some(other) = before.iter().find(|other| other.record == *record) {
+            let mut before = self.routes[..index].iter();
+            if let Some(other) = before.find(|other| other.record == *record) {
                 return Err(format!(
                     "routes {} and {name} are one and the same record: name one of them",
                     other.name
@@ -110,7 +100,6 @@ impl Settings {
 }
 
 fn is_loopback(host: &str) -> bool {
-    let host = host.trim_matches(['[', ']']);
     let address = host.parse::<std::net::IpAddr>();
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
@@ -200,7 +189,7 @@ mod tests {
             settings["url"] = json!(url);
             settings["allowCleartext"] = json!(allow);
             let settings: Settings = serde_json::from_value(settings).unwrap();
-            settings.server().unwrap().1
+            settings.server().unwrap().2
         };
         for url in [
             "http://127.0.0.1:8081",

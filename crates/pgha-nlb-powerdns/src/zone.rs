@@ -1,9 +1,7 @@
 //! A zone as the API tells it, what it says of each route, and the request that changes it.
 
-use std::fmt;
-
-use pgha_dns::{DnsName, Kind, Record, Records, RouteSettings};
-use pgha_nlb::{Change, Place, Route};
+use pgha_dns::{DnsName, Kind, Lifetimes, Record, Records, RouteSettings, wanted};
+use pgha_nlb::{Change, Route};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -13,7 +11,7 @@ const COMPUTED: [&str; 2] = ["ALIAS", "LUA"];
 
 /// A zone. Only a read of all of it shows the records that are disabled, and a change replaces those of its sets too.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Zone {
+pub struct Zone {
     pub(crate) kind: String,
     #[serde(default)]
     pub(crate) dnssec: bool,
@@ -42,52 +40,6 @@ impl RrSet {
     fn enabled(&self) -> impl Iterator<Item = &Content> {
         self.records.iter().filter(|record| !record.disabled)
     }
-}
-
-/// How the place of a name's lifetimes begins. No name has a space in it.
-const TTL: &str = "TTL of ";
-
-/// How a place names the lifetimes of a name's sets.
-pub(crate) fn ttl_of(record: &(impl fmt::Display + ?Sized)) -> String {
-    format!("{TTL}{record}")
-}
-
-/// Whether a place is of lifetimes.
-pub(crate) fn is_ttl(at: &str) -> bool {
-    at.starts_with(TTL)
-}
-
-/// The lifetimes of some records' sets when each is the same: `A 30; AAAA 30`.
-pub(crate) fn ttls(records: &Records, ttl: u32) -> String {
-    let kinds = Kind::ALL.into_iter().filter(|kind| records.has(*kind));
-    let each: Vec<_> = kinds.map(|kind| format!("{kind} {ttl}")).collect();
-    each.join("; ")
-}
-
-/// The lifetime of a set in such a text, in seconds.
-fn ttl_in(text: &str, kind: Kind) -> Option<u32> {
-    let mut each = text.split("; ").filter_map(|part| part.split_once(' '));
-    each.find(|(of, _)| *of == kind.as_str())?.1.parse().ok()
-}
-
-/// The longest lifetime in such a text, in seconds.
-pub(crate) fn longest(text: &str) -> u32 {
-    let each = Kind::ALL.into_iter().filter_map(|kind| ttl_in(text, kind));
-    each.max().unwrap_or_default()
-}
-
-/// The same lifetimes, none longer than this, in seconds.
-pub(crate) fn lowered(text: &str, ttl: u32) -> String {
-    let each = Kind::ALL.into_iter().filter_map(|kind| {
-        let seconds = ttl_in(text, kind)?.min(ttl);
-        Some(format!("{kind} {seconds}"))
-    });
-    each.collect::<Vec<_>>().join("; ")
-}
-
-fn parsed(text: &str) -> Result<Records, String> {
-    let records = text.parse::<Records>();
-    records.map_err(|error| error.to_string())
 }
 
 impl Zone {
@@ -124,12 +76,7 @@ impl Zone {
             Ok(records) => records,
             Err(because) => return Route::unknown(name, because),
         };
-        let mut found = route.leading(&records);
-        if !found.places.is_empty() {
-            let (at, value) = (ttl_of(record), self.lifetimes(record));
-            found.places.push(Place { at, value });
-        }
-        found
+        route.leading(&records, &self.lifetimes(record))
     }
 
     /// The records that lead users of a name; or why that cannot be told.
@@ -156,14 +103,11 @@ impl Zone {
         Ok(records.into_iter().collect())
     }
 
-    fn lifetimes(&self, name: &DnsName) -> String {
+    fn lifetimes(&self, name: &DnsName) -> Lifetimes {
         let sets = Kind::ALL.into_iter();
-        let sets = sets.filter_map(|kind| self.set(name, kind));
-        let sets = sets.filter(|set| set.enabled().count() > 0);
-        let each: Vec<_> = sets
-            .map(|set| format!("{} {}", set.kind, set.ttl))
-            .collect();
-        each.join("; ")
+        let sets = sets.filter_map(|kind| Some((kind, self.set(name, kind)?)));
+        let sets = sets.filter(|(_, set)| set.enabled().count() > 0);
+        sets.map(|(kind, set)| (kind, set.ttl)).collect()
     }
 
     /// The request that makes changes: every set of every name in it, at once.
@@ -176,23 +120,15 @@ impl Zone {
         routes: &[RouteSettings],
     ) -> Result<Value, String> {
         let mut sets = Vec::new();
-        for route in routes {
-            let name = &route.record;
-            let change_at = |at: &str| changes.iter().find(|change| change.at == at);
-            let (change, lifetimes) = (change_at(name.as_str()), change_at(&ttl_of(name)));
-            if change.is_none() && lifetimes.is_none() {
-                continue;
-            }
-            let (from, to) = match change {
-                Some(change) => (parsed(&change.from)?, parsed(&change.to)?),
-                None => (self.records(name)?, self.records(name)?),
-            };
-            let lifetimes =
-                lifetimes.map_or_else(|| self.lifetimes(name), |change| change.to.clone());
+        let all = wanted(changes, routes).map_err(|error| error.to_string())?;
+        for (name, wanted) in all {
+            let from = self.records(&name)?;
+            let to = wanted.records.unwrap_or_else(|| from.clone());
+            let lifetimes = wanted.lifetimes.unwrap_or_else(|| self.lifetimes(&name));
             for kind in Kind::ALL {
                 // PowerDNS refuses even an empty CNAME beside another set.
                 if from.has(kind) || to.has(kind) {
-                    sets.push(self.replaced(name, kind, &to, &lifetimes)?);
+                    sets.push(self.replaced(&name, kind, &to, &lifetimes)?);
                 }
             }
         }
@@ -205,7 +141,7 @@ impl Zone {
         name: &DnsName,
         kind: Kind,
         to: &Records,
-        lifetimes: &str,
+        lifetimes: &Lifetimes,
     ) -> Result<Value, String> {
         let new = to.iter().filter(|record| record.kind() == kind);
         let new: Vec<_> = new.map(Record::content).collect();
@@ -218,7 +154,7 @@ impl Zone {
         let disabled = set.into_iter().flat_map(|set| &set.records);
         let disabled = disabled.filter(|record| record.disabled && !is_new(&record.content));
         records.extend(disabled.map(|record| json!({"content": record.content, "disabled": true})));
-        let ttl = ttl_in(lifetimes, kind).or(set.map(|set| set.ttl));
+        let ttl = lifetimes.of(kind).or(set.map(|set| set.ttl));
         let ttl = ttl.ok_or_else(|| format!("there is no TTL for the {kind} of {name}"))?;
         Ok(
             json!({"name": name.as_str(), "type": kind.as_str(), "ttl": ttl, "changetype": "REPLACE", "records": records}),
@@ -317,12 +253,11 @@ mod tests {
             set("AAAA", 20, &["2001:db8::1"])
         ]));
         let from = "A 300; AAAA 20";
-        assert_eq!(lowered(from, 30), "A 30; AAAA 20");
         let change = Change {
             route: "https".into(),
             at: "TTL of login.example.".to_owned(),
             from: from.to_owned(),
-            to: lowered(from, 30),
+            to: "A 30; AAAA 20".to_owned(),
         };
         let sets = zone.patch(&[change], &[route()]).unwrap();
         let told = |index: usize| {

@@ -12,8 +12,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use http::Uri;
-use http::uri::Scheme;
 use pgha_nlb::{RouteName, SiteValues};
+use pgha_wire::Server;
 use rustls::ClientConfig;
 use serde::Deserialize;
 
@@ -86,8 +86,7 @@ pub struct BadSettings {
 #[derive(Clone)]
 pub struct HttpProbe {
     settings: Settings,
-    host: String,
-    port: u16,
+    server: Server,
     tls: Option<Arc<ClientConfig>>,
 }
 
@@ -109,24 +108,7 @@ impl HttpProbe {
                 let error: http::uri::InvalidUri = error;
                 bad("url", &error.to_string())
             })?;
-        let host = uri
-            .host()
-            .ok_or_else(|| bad("url", "it names no host"))?
-            .to_owned();
-        if uri
-            .authority()
-            .is_some_and(|authority| authority.as_str().contains('@'))
-        {
-            return Err(bad(
-                "url",
-                "it holds a user name, which is no part of a probe",
-            ));
-        }
-        let is_tls = match uri.scheme() {
-            Some(scheme) if *scheme == Scheme::HTTPS => true,
-            Some(scheme) if *scheme == Scheme::HTTP => false,
-            _ => return Err(bad("url", "it begins with http:// or https://")),
-        };
+        let server = Server::of(&uri).map_err(|because| bad("url", because))?;
         if settings.evidence.is_empty() {
             return Err(bad(
                 "evidence",
@@ -135,20 +117,15 @@ impl HttpProbe {
         }
         for evidence in &settings.evidence {
             evidence
-                .check(is_tls)
+                .check(server.is_tls)
                 .map_err(|because| bad("evidence", because))?;
         }
-        let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
-        let tls = if is_tls {
-            let config = connect::tls(settings.ca_file.as_deref());
-            Some(Arc::new(config.map_err(|because| bad("caFile", &because))?))
-        } else {
-            None
-        };
+        let ca_file = settings.ca_file.as_deref();
+        let tls = server.is_tls.then(|| pgha_wire::tls(ca_file)).transpose();
+        let tls = tls.map_err(|because| bad("caFile", &because))?;
         Ok(Self {
             settings,
-            host,
-            port,
+            server,
             tls,
         })
     }

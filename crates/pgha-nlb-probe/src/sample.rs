@@ -4,17 +4,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use http::{Request, Uri, header};
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use pgha_nlb::probe::Answer;
 use pgha_nlb::text::one_line;
 use pgha_nlb::{Probe, Sample};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use tokio::time::Instant;
 
-use crate::connect::Connection;
 use crate::evidence::{Response, judge};
 use crate::{Family, HttpProbe};
 
@@ -70,8 +67,17 @@ impl HttpProbe {
             .replace("{nonce}", &nonce)
             .parse()
             .map_err(|error| format!("The URL cannot be asked: {error}."))?;
-        let connection = self.connect(address).await?;
-        exchange(connection, &url, nonce).await
+        let request = request(&url)?;
+        let (connection, key) = self.connect(address).await?;
+        let answer = connection.ask(request, LARGEST_BODY).await;
+        let (head, body) = answer.map_err(|because| one_line(&because))?.into_parts();
+        Ok(Response {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            body: String::from_utf8_lossy(&body).into_owned(),
+            key,
+            nonce,
+        })
     }
 }
 
@@ -83,39 +89,15 @@ fn nonce() -> Result<String, String> {
     Ok(hex::encode(bytes))
 }
 
-async fn exchange(connection: Connection, url: &Uri, nonce: String) -> Result<Response, String> {
-    let told = |error: hyper::Error| format!("No HTTP: {}.", one_line(&error.to_string()));
-    let (mut sender, connection_ends) = http1::handshake(TokioIo::new(connection.stream))
-        .await
-        .map_err(told)?;
+fn request(url: &Uri) -> Result<Request<Full<Bytes>>, String> {
     let path = url.path_and_query().map_or("/", |path| path.as_str());
     let host = url.authority().map_or("", |authority| authority.as_str());
-    let request = Request::get(path)
+    Request::get(path)
         .header(header::HOST, host)
         .header(header::USER_AGENT, "kubectl-pgha")
         .header(header::ACCEPT, "*/*")
         .header(header::CACHE_CONTROL, "no-cache")
         .header(header::CONNECTION, "close")
-        .body(Empty::<Bytes>::new())
-        .map_err(|error| format!("The URL cannot be asked: {error}."))?;
-    let question = async {
-        let response = sender.send_request(request).await.map_err(told)?;
-        let (head, body) = response.into_parts();
-        let body = Limited::new(body, LARGEST_BODY).collect().await;
-        let body = body.map_err(|error| {
-            format!(
-                "The body does not end well: {}.",
-                one_line(&error.to_string())
-            )
-        })?;
-        Ok(Response {
-            status: head.status.as_u16(),
-            headers: head.headers,
-            body: String::from_utf8_lossy(&body.to_bytes()).into_owned(),
-            key: connection.key,
-            nonce,
-        })
-    };
-    // Whatever ends the connection badly ends the question badly too, and with the better words.
-    tokio::join!(question, connection_ends).0
+        .body(Full::default())
+        .map_err(|error| format!("The URL cannot be asked: {error}."))
 }

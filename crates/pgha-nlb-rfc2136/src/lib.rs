@@ -11,8 +11,8 @@ mod update;
 mod wire;
 mod zone;
 
-use pgha_dns::{BadSettings, DnsName, RouteSettings};
-use pgha_nlb::BackendId;
+use pgha_dns::{DnsName, RouteSettings};
+use pgha_nlb::{BackendId, refuse_twins};
 use serde::Deserialize;
 
 pub use backend::{Clock, Rfc2136};
@@ -48,30 +48,20 @@ const fn short() -> u32 {
 }
 
 impl Settings {
-    fn check(&self) -> Result<(), BadSettings> {
-        let bad = |because: String| {
-            let id = self.id.clone();
-            Err(BadSettings { id, because })
-        };
+    fn check(&self) -> Result<(), String> {
         let mut servers = self.nameservers.iter().chain([&self.primary]);
         if let Some(server) = servers.find(|server| !has_port(server)) {
-            return bad(format!("`{server}` is no host:port"));
+            return Err(format!("`{server}` is no host:port"));
         }
-        for (index, route) in self.routes.iter().enumerate() {
-            let (name, record) = (&route.name, &route.record);
+        refuse_twins(self.routes.iter().map(|route| &route.name))?;
+        for (index, RouteSettings { record, sites, .. }) in self.routes.iter().enumerate() {
             if !self.zone.holds(record) || record.is_wildcard() {
-                return bad(format!(
-                    "`{record}` is no name of its own in zone {}",
-                    self.zone
-                ));
+                let zone = &self.zone;
+                return Err(format!("`{record}` is no name of its own in zone {zone}"));
             }
             let mut before = self.routes[..index].iter();
-            if before.any(|other| other.name == *name) {
-                return bad("two of its routes have the same name".to_owned());
-            }
-            let mut before = self.routes[..index].iter();
-            if before.any(|other| other.record == *record && other.sites != route.sites) {
-                return bad(format!("two of its routes want {record} otherwise"));
+            if before.any(|other| other.record == *record && other.sites != *sites) {
+                return Err(format!("two of its routes want {record} otherwise"));
             }
         }
         Ok(())
@@ -100,7 +90,7 @@ mod tests {
 
     fn read(text: &str) -> Result<Settings, String> {
         let settings: Settings = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        settings.check().map_err(|error| error.to_string())?;
+        settings.check()?;
         Ok(settings)
     }
 
@@ -143,7 +133,7 @@ mod tests {
                 "login.example.org",
                 "want login.example.org. otherwise",
             ),
-            (r#""name": "app""#, r#""name": "https""#, "the same name"),
+            (r#""name": "app""#, r#""name": "https""#, "called https"),
             ("ns1.example.org:53", "ns1.example.org", "no host:port"),
             (
                 r#""secretFile": "tsig.key""#,

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use hickory_proto::op::{Message, Query, ResponseCode};
 use hickory_proto::rr::{RData, Record, RecordType};
-use pgha_dns::{DnsName, Kind, Record as Data, Records};
-use pgha_nlb::{CutoverError, Fence};
+use pgha_dns::{DnsName, Kind, Lifetimes, Record as Data, Records, RouteSettings};
+use pgha_nlb::{CutoverError, Fence, Route};
 use sha2::{Digest as _, Sha256};
 
 use crate::Settings;
@@ -21,7 +21,7 @@ pub(crate) type Seen = BTreeMap<Data, u32>;
 
 /// The records of one moment.
 #[derive(Clone, Debug)]
-pub(crate) struct Zone {
+pub struct Zone {
     pub(crate) serial: u32,
     pub(crate) names: BTreeMap<DnsName, Seen>,
 }
@@ -59,11 +59,15 @@ impl Zone {
         Fence::from(format!("serial {}, {digest}", self.serial))
     }
 
-    /// The longest lifetime of all records.
-    pub(crate) fn longest(&self) -> u32 {
-        let ttls = self.names.values().flat_map(BTreeMap::values);
-        ttls.copied().max().unwrap_or_default()
+    /// Where a route leads.
+    pub(crate) fn route(&self, route: &RouteSettings) -> Route {
+        let seen = self.seen(&route.record);
+        route.leading(&self.records(&route.record), &lifetimes_of(&seen))
     }
+}
+
+pub(crate) fn lifetimes_of(seen: &Seen) -> Lifetimes {
+    seen.iter().map(|(data, ttl)| (data.kind(), *ttl)).collect()
 }
 
 async fn read(settings: &Settings, server: &str) -> Result<Zone, Failed> {

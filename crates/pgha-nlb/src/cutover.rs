@@ -12,9 +12,9 @@ use crate::name::{BackendId, SiteName};
 use crate::plan::{Plan, Refusal};
 use crate::preparation::Preparation;
 use crate::receipt::Receipt;
-use crate::state::{Fence, RouteState};
+use crate::state::RouteState;
 
-/// One product that decides which site users reach.
+/// One product that decides which site users reach. [`Product`](crate::Product) is what a backend implements.
 ///
 /// `within` is how long each exchange with the product may take; a backend gives up then, and says what it may have left
 /// behind. Nothing is repeated by itself.
@@ -45,18 +45,14 @@ pub trait Cutover: fmt::Debug + Send + Sync {
 
     /// What would make a later move take effect sooner: nothing, unless what the product says is remembered elsewhere.
     /// Changes nothing.
-    async fn preparation(&self, _within: Duration) -> Result<Preparation, CutoverError> {
-        Ok(Preparation::none(&self.describe().id, Fence::from("")))
-    }
+    async fn preparation(&self, within: Duration) -> Result<Preparation, CutoverError>;
 
     /// Makes the changes of a preparation, if the product is still as it rests on. No route leads elsewhere after it.
     async fn prepare(
         &self,
         preparation: &Preparation,
-        _within: Duration,
-    ) -> Result<Receipt, CutoverError> {
-        Ok(preparation.nothing_done())
-    }
+        within: Duration,
+    ) -> Result<Receipt, CutoverError>;
 }
 
 /// What one look at an effect found.

@@ -220,7 +220,7 @@ pub fn plan_to_site<'a>(
 }
 
 /// A warning when the routes of a state that may be planned on disagree.
-pub fn warn_of_disagreement(state: &RouteState) -> Vec<String> {
+fn warn_of_disagreement(state: &RouteState) -> Vec<String> {
     match state.active() {
         Active::Split { seen } => vec![format!("The routes disagree now. {seen}")],
         Active::Site(_) | Active::Unknown { .. } => Vec::new(),

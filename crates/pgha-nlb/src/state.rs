@@ -87,6 +87,15 @@ impl Route {
         }
     }
 
+    /// A route that leads to more than one site; `seen` is a full sentence.
+    pub fn split(name: &RouteName, seen: String, places: Vec<Place>) -> Self {
+        Self {
+            name: name.clone(),
+            active: Active::Split { seen },
+            places,
+        }
+    }
+
     /// A route of which it cannot be told where it leads.
     pub fn unknown(name: &RouteName, because: impl Into<String>) -> Self {
         Self {

@@ -40,7 +40,7 @@ async fn all_sets_of_all_routes_change_in_one_transaction_and_the_lifetime_comes
     let receipt = backend.apply(&plan, WITHIN).await.unwrap();
     assert_eq!(server.serial(), serial + 1);
     let told = receipt.evidence.join(" ");
-    assert!(told.contains("for 600 s more"), "{told}");
+    assert!(told.contains("for up to 600 s"), "{told}");
     let sets = server.sets().join("\n");
     assert!(
         sets.contains("192.0.2.9") && sets.contains("192.0.2.1\""),

@@ -293,7 +293,7 @@ async fn a_preparation_lowers_lifetimes_and_no_address() {
         assert!(
             preparation
                 .diff
-                .contains("-TTL of login.example.org. AAAA = 120"),
+                .contains("-TTL of login.example.org. = A 300; AAAA 120"),
             "{}",
             preparation.diff
         );

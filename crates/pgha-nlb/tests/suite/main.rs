@@ -7,3 +7,4 @@
 mod composite;
 mod laws;
 mod memory;
+mod product;
