@@ -6,18 +6,20 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use kube::api::DynamicObject;
-use pgha_nlb::plan::{Gate, gate, plan_to_site};
+use pgha_model::effect::Effect;
+use pgha_nlb::plan::plan_to_site;
+use pgha_nlb::settings::refuse_twins;
 use pgha_nlb::state::Held;
 use pgha_nlb::{
-    Active, Capabilities, Change, Cutover, CutoverError, Descriptor, Did, Fence, Finding, Layer,
-    Look, Place, Plan, Receipt, Refusal, Route, RouteState, SiteName,
+    Active, BadSettings, Capabilities, Change, CutoverError, Descriptor, Fence, Finding, Layer,
+    Look, Looked, Order, Place, Product, Refusal, Route, RouteState, SiteName, Written,
 };
 use sha2::{Digest as _, Sha256};
 
 use crate::cluster::{Clusters, Object, Open};
 use crate::field::together;
-use crate::route::{Leading, leading, repeated};
-use crate::{BadSettings, Settings, Whereabouts};
+use crate::route::{Leading, leading};
+use crate::{Settings, Whereabouts};
 
 /// Objects of Kubernetes.
 pub struct Kubernetes {
@@ -28,10 +30,7 @@ pub struct Kubernetes {
 }
 
 /// What the objects are, as one look saw them.
-pub(crate) struct Seen {
-    pub(crate) objects: Vec<DynamicObject>,
-    pub(crate) state: RouteState,
-}
+pub(crate) type Seen = Looked<Vec<DynamicObject>>;
 
 impl fmt::Debug for Kubernetes {
     // A client holds credentials.
@@ -53,13 +52,8 @@ impl Kubernetes {
         sites: &BTreeMap<SiteName, Whereabouts>,
         open: Open,
     ) -> Result<Self, BadSettings> {
-        let bad = |because| BadSettings {
-            id: settings.id.clone(),
-            because,
-        };
-        if let Some(name) = repeated(settings.routes.iter().map(|route| &route.name)) {
-            return Err(bad(format!("two routes are called {name}")));
-        }
+        let bad = |because| BadSettings::new(&settings.id, because);
+        refuse_twins(settings.routes.iter().map(|route| &route.name)).map_err(bad)?;
         let (mut routes, mut objects) = (Vec::<Leading>::new(), Vec::new());
         for route in &settings.routes {
             let leading = leading(route, sites, &mut objects).map_err(bad)?;
@@ -83,20 +77,6 @@ impl Kubernetes {
     pub(crate) fn at(&self) -> String {
         let labels: Vec<_> = self.objects.iter().map(Object::label).collect();
         labels.join(", ")
-    }
-
-    pub(crate) async fn look(&self, within: Duration) -> Result<Seen, CutoverError> {
-        let mut objects = Vec::new();
-        for object in &self.objects {
-            objects.push(self.clusters.get(object, within).await?);
-        }
-        let routes = self.routes.iter().map(|route| self.route(route, &objects));
-        let state = RouteState {
-            routes: routes.collect(),
-            fence: self.fence(&objects),
-            documents: Vec::new(),
-        };
-        Ok(Seen { objects, state })
     }
 
     fn route(&self, route: &Leading, objects: &[DynamicObject]) -> Route {
@@ -146,21 +126,19 @@ impl Kubernetes {
         }
         format!("digest {}", hex::encode(&hash.finalize()[..8])).into()
     }
-
-    pub(crate) fn receipt(&self, did: Did, changes: &[Change], seen: &RouteState) -> Receipt {
-        Receipt {
-            backend: self.settings.id.clone(),
-            did,
-            changes: changes.to_vec(),
-            fence: seen.fence.clone(),
-            evidence: vec![format!("{} says so ({}).", self.at(), seen.fence)],
-        }
-    }
 }
 
 #[async_trait]
-impl Cutover for Kubernetes {
-    fn describe(&self) -> Descriptor {
+impl Product for Kubernetes {
+    type Details = Vec<DynamicObject>;
+
+    const REACHED: &'static str = "kubernetes-object";
+    const ROUTE: (&'static str, &'static str) = (
+        "kubernetes-field",
+        "Put the field in order by hand, or correct it in the service's file.",
+    );
+
+    fn descriptor(&self) -> Descriptor {
         Descriptor {
             id: self.settings.id.clone(),
             kind: "kubernetes",
@@ -176,28 +154,32 @@ impl Cutover for Kubernetes {
         }
     }
 
-    async fn preflight(&self, within: Duration) -> Vec<Finding> {
-        let id = &self.settings.id;
-        let seen = match self.look(within).await {
-            Ok(seen) => seen,
-            Err(error) => return vec![Finding::of_error(id, "kubernetes-object", &error)],
-        };
-        let mut findings = vec![Finding::pass(id, "kubernetes-object")];
-        let advice = "Put the field in order by hand, or correct it in the service's file.";
-        let routes = seen.state.routes.iter();
-        findings
-            .extend(routes.map(|route| Finding::of_route(id, "kubernetes-field", route, advice)));
-        for (number, live) in seen.objects.iter().enumerate() {
-            findings.extend(self.findings(number, live, within).await);
+    async fn findings(&self, now: &Seen, within: Duration) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for (number, live) in now.details.iter().enumerate() {
+            findings.extend(self.found(number, live, within).await);
         }
         findings
     }
 
-    async fn observe(&self, within: Duration) -> Result<RouteState, CutoverError> {
-        Ok(self.look(within).await?.state)
+    async fn look(&self, within: Duration) -> Result<Seen, CutoverError> {
+        let mut objects = Vec::new();
+        for object in &self.objects {
+            objects.push(self.clusters.get(object, within).await?);
+        }
+        let routes = self.routes.iter().map(|route| self.route(route, &objects));
+        let state = RouteState {
+            routes: routes.collect(),
+            fence: self.fence(&objects),
+            documents: Vec::new(),
+        };
+        Ok(Looked {
+            state,
+            details: objects,
+        })
     }
 
-    fn plan(&self, seen: &RouteState, to: &SiteName) -> Result<Plan, Refusal> {
+    fn changes(&self, seen: &RouteState, to: &SiteName) -> Result<Vec<Change>, Refusal> {
         let mut elsewhere = seen.clone();
         // A weight of 1 has the same effect as the one that a move writes.
         elsewhere
@@ -207,58 +189,47 @@ impl Cutover for Kubernetes {
             .routes
             .iter()
             .map(|route| (&route.settings.name, &route.values.texts));
-        let changes = plan_to_site(&elsewhere, to, routes)?;
-        Ok(Plan::of_changes(
-            &self.settings.id,
-            &self.at(),
-            seen,
-            to,
-            changes,
-        ))
+        plan_to_site(&elsewhere, to, routes)
     }
 
-    async fn apply(&self, plan: &Plan, within: Duration) -> Result<Receipt, CutoverError> {
-        let (seen, changes) = (self.look(within).await?, &plan.changes);
-        match gate(
-            changes,
-            &plan.fence,
-            &seen.state,
-            "apply the plan",
-            &self.at(),
-        )? {
-            Gate::Done => Ok(self.receipt(Did::Nothing, changes, &seen.state)),
-            Gate::Go => self.change(changes, &seen, within).await,
+    async fn write(
+        &self,
+        order: &Order<'_, Vec<DynamicObject>>,
+        within: Duration,
+    ) -> Result<Written<Vec<DynamicObject>>, CutoverError> {
+        self.change(order, within).await
+    }
+
+    async fn take_back_part(
+        &self,
+        order: &Order<'_, Vec<DynamicObject>>,
+        now: &Seen,
+        within: Duration,
+    ) -> Effect {
+        if self.undo(order.changes, now, within).await {
+            Effect::None
+        } else {
+            Effect::Unknown
         }
     }
 
-    async fn settled(&self, receipt: &Receipt, within: Duration) -> Result<Look, CutoverError> {
-        let seen = self.look(within).await?;
-        if seen.state.held(&receipt.changes) != Held::After {
-            let (at, fence) = (self.at(), &seen.state.fence);
+    fn evidence(&self, _: Option<&Order<'_, Vec<DynamicObject>>>, now: &Seen) -> Vec<String> {
+        vec![format!("{} says so ({}).", self.at(), now.state.fence)]
+    }
+
+    async fn arrived(&self, changes: &[Change], within: Duration) -> Result<Look, CutoverError> {
+        let now = self.look(within).await?;
+        if now.state.held(changes) != Held::After {
+            let (at, fence) = (self.at(), &now.state.fence);
             return Ok(Look::NotYet(format!("{at} does not say so ({fence}).")));
         }
         let mut evidence = Vec::new();
-        for (number, live) in seen.objects.iter().enumerate() {
+        for (number, live) in now.details.iter().enumerate() {
             match self.effect(number, live, within).await? {
                 Ok(told) => evidence.push(told),
                 Err(instead) => return Ok(Look::NotYet(instead)),
             }
         }
         Ok(Look::Settled(evidence.join(" ")))
-    }
-
-    async fn rollback(&self, receipt: &Receipt, within: Duration) -> Result<Receipt, CutoverError> {
-        let changes = receipt.inverse();
-        let seen = self.look(within).await?;
-        match gate(
-            &changes,
-            &receipt.fence,
-            &seen.state,
-            "roll back",
-            &self.at(),
-        )? {
-            Gate::Done => Ok(self.receipt(Did::Nothing, &changes, &seen.state)),
-            Gate::Go => self.change(&changes, &seen, within).await,
-        }
     }
 }

@@ -1,11 +1,12 @@
-//! Changing the objects, and telling by what they say afterwards how that ended.
+//! Changing the objects, one after the other.
 
 use std::time::Duration;
 
+use kube::api::DynamicObject;
 use pgha_model::effect::Effect;
 use pgha_nlb::plan::{conflict, inverse};
 use pgha_nlb::state::Held;
-use pgha_nlb::{Change, CutoverError, Did, Problem, Receipt};
+use pgha_nlb::{Change, CutoverError, Order, Problem, Product, Written};
 
 use crate::backend::{Kubernetes, Seen};
 
@@ -22,7 +23,7 @@ impl Kubernetes {
     }
 
     /// Changes one object; `false` when it is no longer as it was seen.
-    async fn write(
+    async fn write_one(
         &self,
         number: usize,
         (changes, seen): (&[Change], &Seen),
@@ -38,7 +39,7 @@ impl Kubernetes {
                 || Err(format!("there is no route {}", change.route)),
                 |route| {
                     let field = &route.settings.field;
-                    field.operations(&seen.objects[number], what, &change.to)
+                    field.operations(&seen.details[number], what, &change.to)
                 },
             );
             let unfit = |seen| object.error(TRIED, Problem::Unfit { seen }, "Plan again.");
@@ -61,7 +62,7 @@ impl Kubernetes {
             if own.is_empty() {
                 continue;
             }
-            match self.write(number, (&own, seen), within).await {
+            match self.write_one(number, (&own, seen), within).await {
                 Ok(true) => made.extend(own),
                 failed => return (made, failed),
             }
@@ -69,63 +70,56 @@ impl Kubernetes {
         (made, Ok(true))
     }
 
-    /// Makes changes, and says by what the objects say afterwards how that ended.
+    /// Makes changes, one object after the other.
     pub(crate) async fn change(
         &self,
-        changes: &[Change],
-        seen: &Seen,
+        order: &Order<'_, Vec<DynamicObject>>,
         within: Duration,
-    ) -> Result<Receipt, CutoverError> {
+    ) -> Result<Written<Vec<DynamicObject>>, CutoverError> {
+        let (changes, seen) = (order.changes, order.seen);
         let (made, written) = self.write_all(changes, seen, within).await;
-        let sent = match &written {
-            Ok(_) => Effect::None,
-            Err(error) => error.effect,
-        };
-        let after = match self.look(within).await {
-            Ok(after) => after,
-            Err(error) => {
-                let left = if made.is_empty() {
-                    sent
-                } else {
-                    Effect::Unknown
-                };
-                return Err(written.err().unwrap_or(error).leaving(left));
+        let error = match written {
+            Ok(true) => return Ok(Written::Taken(Vec::new())),
+            Ok(false) => {
+                let now = self.look(within).await?.state.fence;
+                let at = Product::at(self);
+                return Ok(Written::Denied(conflict(
+                    &seen.state.fence,
+                    &now,
+                    TRIED,
+                    &at,
+                )));
             }
+            Err(error) if error.effect == Effect::None => return Ok(Written::Denied(error)),
+            Err(error) => error,
         };
-        let error = match (after.state.held(changes), written) {
-            (Held::After, written) => {
-                let is_ours = !made.is_empty() || written.is_err();
-                let did = if is_ours { Did::Change } else { Did::Nothing };
-                let mut receipt = self.receipt(did, changes, &after.state);
-                let lost = "An answer was lost; the objects were looked at afterwards.";
-                receipt
-                    .evidence
-                    .extend(written.is_err().then(|| lost.to_owned()));
-                return Ok(receipt);
-            }
-            (_, Ok(true)) => {
-                let seen = "it took the change and does not show it: somebody else writes too";
-                let (seen, next) = (seen.to_owned(), "Look at the objects before anything else.");
-                let unfit = CutoverError::new(TRIED, self.at(), Problem::Unfit { seen }, next);
-                return Err(unfit.leaving(Effect::Unknown));
-            }
-            (_, Ok(false)) => conflict(&seen.state.fence, &after.state.fence, TRIED, &self.at()),
-            (_, Err(error)) => error,
+        let Ok(now) = self.look(within).await else {
+            return Err(error.leaving(Effect::Unknown));
         };
-        let is_undone = self.undo(&made, &after, within).await;
-        Err(error.leaving(if is_undone { sent } else { Effect::Unknown }))
+        if now.state.held(changes) == Held::After {
+            return Ok(Written::Lost(error));
+        }
+        self.undo(&made, &now, within).await;
+        // What has no answer may still take hold.
+        Err(error.leaving(Effect::Unknown))
     }
 
     /// Takes back what was made in some of the objects, unless somebody has changed it since; whether nothing of it is left.
-    async fn undo(&self, made: &[Change], after: &Seen, within: Duration) -> bool {
-        let places = || after.state.routes.iter().flat_map(|route| &route.places);
-        let is_there = |change: &Change| {
-            places().any(|place| place.at == change.at && place.value == change.to)
+    pub(crate) async fn undo(&self, changes: &[Change], now: &Seen, within: Duration) -> bool {
+        let says = |at: &str, text: &str| {
+            let mut places = now.state.routes.iter().flat_map(|route| &route.places);
+            places.any(|place| place.at == at && place.value == text)
         };
-        if !made.iter().all(is_there) {
-            return false;
-        }
-        let (_, written) = self.write_all(&inverse(made), after, within).await;
+        let made: Vec<_> = changes
+            .iter()
+            .filter(|change| says(&change.at, &change.to))
+            .cloned()
+            .collect();
+        let others = changes.iter().filter(|change| !made.contains(change));
+        let is_known = others.fold(true, |known, change| {
+            known && says(&change.at, &change.from)
+        });
+        let (_, written) = self.write_all(&inverse(&made), now, within).await;
         written.is_ok_and(|is_written| is_written)
     }
 }

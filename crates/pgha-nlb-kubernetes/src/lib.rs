@@ -140,16 +140,6 @@ pub enum Says {
     Labels(BTreeMap<String, String>),
 }
 
-/// Settings that no backend can be made from.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("traffic backend {id}: {because}")]
-pub struct BadSettings {
-    /// The backend.
-    pub id: BackendId,
-    /// What is wrong.
-    pub because: String,
-}
-
 fn first_version() -> String {
     "v1".to_owned()
 }

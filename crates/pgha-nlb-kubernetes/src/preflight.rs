@@ -60,7 +60,7 @@ impl Kubernetes {
     }
 
     /// What is found at an object.
-    pub(crate) async fn findings(
+    pub(crate) async fn found(
         &self,
         number: usize,
         live: &DynamicObject,

@@ -193,7 +193,10 @@ fn what_contradicts_itself_is_refused() {
         again
     };
     for (routes, words) in [
-        (vec![weights(), weights()], "two routes are called https"),
+        (
+            vec![weights(), weights()],
+            "two of its routes are called https",
+        ),
         (
             vec![weights(), again("http")],
             "routes https and http are one and the same field",
