@@ -115,10 +115,6 @@ impl Kubernetes {
             .filter(|change| says(&change.at, &change.to))
             .cloned()
             .collect();
-        let others = changes.iter().filter(|change| !made.contains(change));
-        let is_known = others.fold(true, |known, change| {
-            known && says(&change.at, &change.from)
-        });
         let (_, written) = self.write_all(&inverse(&made), now, within).await;
         written.is_ok_and(|is_written| is_written)
     }
