@@ -14,10 +14,14 @@ mod interrupt;
 mod killed;
 mod logins;
 mod moves;
+mod objects;
 mod promote;
 mod refusals;
 mod roles;
 mod status;
 mod users;
 mod validate;
+/// The web server of the process tests, whose source is the same file.
+#[path = "../../../crates/kubectl-pgha/tests/cli/web.rs"]
+mod web;
 mod window;

@@ -14,11 +14,7 @@ use pgha_tests::pair::{DEADLINE, Pair, STREAMING, await_line};
 use pgha_tests::{Ended, Suite, interrupt, kill};
 use tempfile::TempDir;
 
-/// The web server of the process tests, whose source is the same file.
-#[path = "../../../crates/kubectl-pgha/tests/cli/web.rs"]
-mod web;
-
-use self::web::{first_value, serve};
+use crate::web::{first_value, serve};
 
 /// Keeps a table of `route value` lines.
 const PROGRAM: &str = include_str!("../../../crates/pgha-nlb-exec/tests/table.py");
