@@ -153,7 +153,13 @@ impl House {
             pair,
             from,
         };
-        fs::write(house.file(), service())?;
+        let app = format!(
+            "    - scale: {{ object: deployment/{APP} }}
+    - annotate: {{ object: deployment/{APP}, key: {KEY}, standby: disabled }}
+    - scale: {{ object: deployment/{GATEWAY} }}
+"
+        );
+        fs::write(house.file(), service(STREAMING.cluster, &app))?;
         runs_at(from)?;
         Ok(Some(house))
     }
@@ -249,7 +255,8 @@ fn pods(site: Site, name: &str) -> Result<usize> {
     Ok(pods.len())
 }
 
-fn apply(site: Site, name: &str, replicas: u32, is_primary: bool) -> Result<()> {
+/// A workload as it is where the primary is, or where it is not.
+pub(crate) fn apply(site: Site, name: &str, replicas: u32, is_primary: bool) -> Result<()> {
     let says = if is_primary {
         json!({})
     } else {
@@ -276,9 +283,10 @@ fn apply(site: Site, name: &str, replicas: u32, is_primary: bool) -> Result<()> 
     Kubectl::new(site).apply(&deployment.to_string())
 }
 
-fn service() -> String {
+/// The file of a service with this application.
+pub(crate) fn service(cluster: &str, app: &str) -> String {
     let sites = Site::ALL.map(|site| {
-        let (name, cluster) = (site.name(), STREAMING.cluster);
+        let name = site.name();
         format!(
             "    - {{ name: {name}, context: {name}, namespace: {SERVICE_NAMESPACE}, cluster: {cluster} }}\n"
         )
@@ -290,10 +298,7 @@ metadata: {{ name: zitadel }}
 spec:
   sites:
 {}  app:
-    - scale: {{ object: deployment/{APP} }}
-    - annotate: {{ object: deployment/{APP}, key: {KEY}, standby: disabled }}
-    - scale: {{ object: deployment/{GATEWAY} }}
-",
+{app}",
         sites.concat()
     )
 }

@@ -17,6 +17,8 @@ use pgha_lab::wait;
 use pgha_tests::{Ended, Suite, give_own_password, manifest};
 use serde_json::{Value, json};
 
+use crate::application::{apply, service};
+
 const CLUSTER: &str = "roles";
 const SECRET: &str = "roles-pguser-zitadel";
 const VIEWER: &str = "pgha-suite-viewer";
@@ -62,7 +64,8 @@ fn every_role_permits_its_commands_and_no_more() -> Result<()> {
     suite.fresh_pair(CLUSTER, Standby::Archive, Patroni::V4_1)?;
     let result = as_operator(&suite)
         .and_then(|()| as_viewer(&suite))
-        .and_then(|()| as_secret_keeper(&suite));
+        .and_then(|()| as_secret_keeper(&suite))
+        .and_then(|()| as_mover_of_the_application(&suite));
     result.and(forget_accounts())
 }
 
@@ -131,6 +134,40 @@ fn as_secret_keeper(suite: &Suite) -> Result<()> {
     // What the operator's role has beside is the other test's.
     let own = permitted("secrets.yaml")?;
     keeper.judge_rules(&own)
+}
+
+/// The manifest names a Deployment that is called like the cluster.
+fn as_mover_of_the_application(suite: &Suite) -> Result<()> {
+    let mover = Account::make("pgha-suite-mover", &["operator.yaml", "application.yaml"])?;
+    let (from, to) = sides()?;
+    for site in SITES {
+        apply(site, CLUSTER, u32::from(site == from), site == from)?;
+    }
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("pgha.yaml");
+    let app = format!(
+        "    - scale: {{ object: deployment/{CLUSTER} }}
+    - annotate: {{ object: deployment/{CLUSTER}, key: suite.pgha.dev/reconcile, standby: disabled }}
+"
+    );
+    fs::write(&file, service(CLUSTER, &app))?;
+    let file = file.to_str().context("a path that is no text")?;
+    let moved = [
+        "switchover",
+        "zitadel",
+        "-f",
+        file,
+        "--to",
+        to.name(),
+        "--yes",
+    ];
+    let result = mover.run(suite, &moved);
+    for site in SITES {
+        Kubectl::new(site).run(&["delete", "deployment", CLUSTER])?;
+    }
+    result?;
+    let own = permitted("application.yaml")?;
+    mover.judge_rules(&own)
 }
 
 fn sides() -> Result<(Site, Site)> {
@@ -431,10 +468,16 @@ fn forget_accounts() -> Result<()> {
             "pgha-suite-viewer",
             "pgha-suite-operator",
             "pgha-suite-keeper",
+            "pgha-suite-mover",
         ] {
             kubectl.run(&["delete", "serviceaccount", account, "--ignore-not-found"])?;
         }
-        for file in ["viewer.yaml", "operator.yaml", "secrets.yaml"] {
+        for file in [
+            "viewer.yaml",
+            "operator.yaml",
+            "secrets.yaml",
+            "application.yaml",
+        ] {
             for document in manifest(file, CLUSTER)?.split("\n---\n") {
                 let lines = document.lines().map(str::trim);
                 let field = |name: &str| {
