@@ -139,24 +139,21 @@ impl Rfc2136 {
         }
         let mut findings = Vec::new();
         for server in &self.settings.nameservers {
-            match Zone::look(&self.settings, server, time).await {
-                Ok(other) if other.names == zone.names => {}
+            findings.push(match Zone::look(&self.settings, server, time).await {
+                Ok(other) if other.names == zone.names => continue,
                 Ok(other) => {
-                    let serials = (other.serial, zone.serial);
-                    let seen = format!(
-                        "{server} answers otherwise: serial {}, not {}.",
-                        serials.0, serials.1
-                    );
+                    let (own, primary) = (other.serial, zone.serial);
+                    let seen = format!("{server} answers otherwise: serial {own}, not {primary}.");
                     let advice =
                         "See that the primary notifies it, and that it may transfer the zone.";
-                    findings.push(Finding::warn(id, check, &seen, advice));
+                    Finding::warn(id, check, &seen, advice)
                 }
                 Err(error) => {
                     let advice =
                         "Bring it back, or take it out of `nameservers`: a move waits for each.";
-                    findings.push(Finding::fail(id, check, &error.to_string(), advice));
+                    Finding::fail(id, check, &error.to_string(), advice)
                 }
-            }
+            });
         }
         if findings.is_empty() {
             findings.push(Finding::pass(id, check));
