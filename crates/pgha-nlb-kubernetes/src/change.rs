@@ -48,8 +48,8 @@ impl Kubernetes {
         self.clusters.patch(object, operations, within).await
     }
 
-    /// Changes every object that changes are of, up to the first that fails; the changes that were made, and whether there was
-    /// none that was no longer as it was seen.
+    /// Changes every object that changes are of, up to the first that fails. Returns the changes that were made, and `false`
+    /// when an object was no longer as it was seen.
     async fn write_all(
         &self,
         changes: &[Change],
