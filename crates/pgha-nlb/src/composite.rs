@@ -210,8 +210,7 @@ impl Composite {
             Effect::None => {}
             Effect::Applied | Effect::Unknown => {
                 match look_after(failed.as_ref(), plan, within).await {
-                    Ok(Some(receipt)) => done.push(receipt),
-                    Ok(None) => {}
+                    Ok(receipt) => done.push(receipt),
                     Err(error) => stuck.push(Stuck {
                         backend: plan.backend.clone(),
                         error,
@@ -260,26 +259,25 @@ impl Composite {
     }
 }
 
-/// What a backend holds after a call that did not say: a receipt when it is the change, `None` when it is as before.
+/// The receipt of a change whose call did not say that it was made. A backend that is as before is no proof that nothing comes:
+/// a request that is still under way rests on what is there, and no comparison would refuse it.
 async fn look_after(
     part: &dyn Cutover,
     plan: &Plan,
     within: Duration,
-) -> Result<Option<Receipt>, CutoverError> {
+) -> Result<Receipt, CutoverError> {
     let seen = part
         .observe(within)
         .await
         .map_err(|error| error.leaving(Effect::Unknown))?;
     match seen.held(&plan.changes) {
-        Held::After => Ok(Some(Receipt {
+        Held::After => Ok(Receipt {
             backend: plan.backend.clone(),
             did: Did::Change,
             changes: plan.changes.clone(),
             fence: seen.fence,
             evidence: vec!["Its answer was lost; it was looked at afterwards.".to_owned()],
-        })),
-        // A request that is still under way would be refused by the fence only where the product itself compares.
-        Held::Before if part.describe().capabilities.compare_and_swap => Ok(None),
+        }),
         Held::Before | Held::Neither => Err(CutoverError::new(
             "tell what the failed change left",
             part.describe().at,

@@ -152,7 +152,7 @@ fn as_mover_of_the_application(suite: &Suite) -> Result<()> {
     );
     fs::write(&file, service(CLUSTER, &app))?;
     let file = file.to_str().context("a path that is no text")?;
-    let moved = [
+    let move_there = [
         "switchover",
         "zitadel",
         "-f",
@@ -161,7 +161,7 @@ fn as_mover_of_the_application(suite: &Suite) -> Result<()> {
         to.name(),
         "--yes",
     ];
-    let result = mover.run(suite, &moved);
+    let result = mover.run(suite, &move_there);
     for site in SITES {
         Kubectl::new(site).run(&["delete", "deployment", CLUSTER])?;
     }

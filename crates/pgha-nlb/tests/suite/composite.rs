@@ -108,6 +108,16 @@ async fn what_nobody_can_tell_is_stuck_and_unknown() {
     assert_eq!(error.effect(), Effect::Unknown);
 }
 
+/// A product that compares refuses only what rests on something else: a late request still rests on what is there.
+#[tokio::test]
+async fn what_may_take_hold_later_is_stuck_and_unknown() {
+    let several = several(&[Fault::None, Fault::Dawdles]);
+    let error = several.apply().await.unwrap_err();
+    assert_eq!(names(&error.taken_back), ["part0"]);
+    assert_eq!(error.stuck[0].backend.as_str(), "part1");
+    assert_eq!(error.effect(), Effect::Unknown);
+}
+
 #[tokio::test]
 async fn what_was_there_already_is_not_taken_back() {
     let several = several(&[Fault::None, Fault::Denies]);

@@ -63,6 +63,8 @@ pub(crate) enum Fault {
     Denies,
     /// An apply goes through, and its answer is lost.
     LosesAnswer,
+    /// An apply has no answer, and may take hold later.
+    Dawdles,
     /// The answer of an apply is lost, and nobody can be asked after it.
     Vanishes,
     /// A rollback is refused.
@@ -273,6 +275,9 @@ impl Cutover for Memory {
         }
         if self.fault == Fault::Vanishes {
             self.table().is_gone = true;
+            return Err(self.lost());
+        }
+        if self.fault == Fault::Dawdles {
             return Err(self.lost());
         }
         if self.fault == Fault::MovesOneRoute {
