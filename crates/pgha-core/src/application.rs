@@ -100,17 +100,21 @@ pub async fn replicas(site: &SiteClient, scale: &Scale) -> Result<u32, CallError
     Ok(u32::try_from(replicas_of(&seen)).unwrap_or_default())
 }
 
-/// Leaves a site: every step says what is so where the standby is, in reverse order, each awaited. Returns what has come of
-/// it, as a full sentence.
+/// Leaves a site: every step says what is so where the standby is, in reverse order, each awaited, and all of it within the
+/// limit: whoever waits for it is silent meanwhile. Returns what has come of it, as a full sentence.
 pub async fn stop(
     site: &SiteClient,
     application: &Application,
     limit: Duration,
     tell: &mut Tell<'_>,
 ) -> Result<String, ApplicationError> {
+    let deadline = clock::monotonic() + limit;
     for step in application.steps.iter().rev() {
         match step {
-            AppStep::Scale(scale) => Workload::of(site, scale).stop(limit, tell).await?,
+            AppStep::Scale(scale) => {
+                let left = deadline.saturating_duration_since(clock::monotonic());
+                Workload::of(site, scale).stop(left, tell).await?;
+            }
             AppStep::Annotate(one) => annotate(site, one, one.standby.as_deref(), tell).await?,
         }
     }

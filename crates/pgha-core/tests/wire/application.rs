@@ -130,6 +130,27 @@ async fn pods_that_stay_are_named_and_those_that_have_ended_do_not_count() {
     assert_eq!(count(&cluster, "zitadel"), 2, "what it needs runs on");
 }
 
+/// The record of a move must not be silent for longer than one step may take.
+#[tokio::test(start_paused = true)]
+async fn all_of_it_stops_within_the_limit() {
+    let cluster = running();
+    cluster.insert(pod("gateway", "gateway-1", true));
+    cluster.insert(pod("zitadel", "zitadel-1", true));
+    let begun = tokio::time::Instant::now();
+    let goes = async {
+        while begun.elapsed() < LIMIT * 3 / 4 {
+            tokio::task::yield_now().await;
+            tokio::time::advance(Duration::from_millis(100)).await;
+        }
+        cluster.remove("pods", NAMESPACE, "gateway-1");
+    };
+    let site = site(&cluster);
+    let ((left, _), ()) = tokio::join!(leave(&site), goes);
+    let error = left.unwrap_err().to_string();
+    assert!(error.contains("pod zitadel-1 is still there"), "{error}");
+    assert!(begun.elapsed() < LIMIT * 5 / 4, "{:?}", begun.elapsed());
+}
+
 #[tokio::test(start_paused = true)]
 async fn whoever_puts_a_count_back_is_not_fought() {
     let cluster = running();
