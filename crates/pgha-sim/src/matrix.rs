@@ -238,12 +238,14 @@ fn span(first: &str, last: &str) -> String {
 
 /// Which writes are sent in which step, a line a pair.
 fn writes_table(steps: &[Steps]) -> String {
-    let names = Step::ALL.iter().map(|step| step.name());
-    let mut text = format!(
-        "| pair | {} |\n",
-        names.clone().collect::<Vec<_>>().join(" | ")
-    );
-    let _ = writeln!(text, "|---{}|", "|---".repeat(Step::ALL.len()));
+    // No schedule has an application, and so none has the step at which it leaves.
+    let names = Step::ALL.iter().map(|step| step.name()).filter(|name| {
+        let mut all = steps.iter().flat_map(|(_, steps)| steps);
+        all.any(|(step, _)| step == name)
+    });
+    let names: Vec<_> = names.collect();
+    let mut text = format!("| pair | {} |\n", names.join(" | "));
+    let _ = writeln!(text, "|---{}|", "|---".repeat(names.len()));
     for (pair, steps) in steps {
         let of = |name: &str| {
             let writes = steps.iter().find(|(step, _)| step == name);
@@ -251,7 +253,7 @@ fn writes_table(steps: &[Steps]) -> String {
             Some(span(&first.to_string(), &last.to_string()))
         };
         let cells: Vec<_> = names
-            .clone()
+            .iter()
             .map(|name| of(name).unwrap_or_default())
             .collect();
         let _ = writeln!(text, "| {} | {} |", pair.name(), cells.join(" | "));
