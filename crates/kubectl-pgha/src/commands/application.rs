@@ -127,9 +127,8 @@ impl<'a> AppMove<'a> {
         };
         let mut tell = |text: String| say(name, &text, Style::Dim, ui);
         let limit = limit.min(LONGEST_STEP);
-        let started =
-            unless_interrupted(async { Ok(start(site, &application, limit, &mut tell).await) });
-        let evidence = started.await?.map_err(|error| not_started(&error, name))?;
+        let started = Box::pin(start(site, &application, limit, &mut tell));
+        let evidence = seen(started, "be ready at", name).await?;
         if ui.format.is_text() {
             say(name, &evidence, Style::Good, ui);
         } else {
@@ -156,12 +155,8 @@ pub(crate) async fn leave(
     };
     let mut tell = |text: String| say(name, &text, Style::Dim, ui);
     let limit = limit.min(LONGEST_STEP);
-    let stopped =
-        unless_interrupted(async { Ok(stop(site, &application, limit, &mut tell).await) });
-    let evidence = stopped.await?.map_err(|error| {
-        let text = format!("the application was not seen to stop at {name}");
-        Failure::stopped(Exit::Held, text, Effect::Unknown).because(vec![chain_of(&error)])
-    })?;
+    let stopped = Box::pin(stop(site, &application, limit, &mut tell));
+    let evidence = seen(stopped, "stop at", name).await?;
     say(name, &evidence, Style::Good, ui);
     Ok(())
 }
@@ -171,9 +166,17 @@ fn say(site: &SiteName, text: &str, style: Style, ui: &Ui) {
     ui.progress([lead, Span::plain(text)]);
 }
 
-fn not_started(error: &ApplicationError, site: &SiteName) -> Failure {
-    let text = format!("the application was not seen to be ready at {site}");
-    Failure::stopped(Exit::Held, text, Effect::Unknown).because(vec![chain_of(error)])
+/// What came of the work at a site, unless it was interrupted.
+async fn seen(
+    work: impl Future<Output = Result<String, ApplicationError>>,
+    to: &str,
+    site: &SiteName,
+) -> Result<String, Failure> {
+    let done = unless_interrupted(async { Ok(work.await) }).await?;
+    done.map_err(|error| {
+        let text = format!("the application was not seen to {to} {site}");
+        Failure::stopped(Exit::Held, text, Effect::Unknown).because(vec![chain_of(&error)])
+    })
 }
 
 /// The workloads' counts at a site, once everything that the steps do there is seen to be permitted.

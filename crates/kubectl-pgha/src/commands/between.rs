@@ -10,7 +10,7 @@ use pgha_model::site::{Part, Place};
 use pgha_nlb::SiteName;
 use pgha_nlb_kubernetes::Open;
 
-use super::application::{Toward, leave};
+use super::application::{NamedSite, Toward, leave};
 use super::following::{Followers, Following, ServiceFile};
 use super::one_side;
 use crate::args::BetweenArgs;
@@ -117,8 +117,8 @@ impl<'a> Between<'a> {
         };
         let (source, target) = (&self.names.0, &self.names.1);
         let following = Following {
-            source: (source.clone(), self.site(&self.from, session).await),
-            target: (target.clone(), self.site(&self.to, session).await),
+            to: target,
+            sites: self.application_sites(session).await,
             toward: asked.toward,
             before: &asked.before,
             leaves: asked.leaves,
@@ -127,6 +127,19 @@ impl<'a> Between<'a> {
             by_file: by_file(file, source, target),
         };
         file.followers(following, session).await
+    }
+
+    /// Both sites, opened only for an application: a credential plug-in may run for each.
+    async fn application_sites(&self, session: &Session<'_>) -> Option<(NamedSite, NamedSite)> {
+        if !self.has_application() {
+            return None;
+        }
+        let (source, target) =
+            tokio::join!(self.site(&self.from, session), self.site(&self.to, session));
+        Some((
+            (self.names.0.clone(), source),
+            (self.names.1.clone(), target),
+        ))
     }
 
     /// Has the application leave the site that the command goes from, which is a standby; nothing where the file has none.

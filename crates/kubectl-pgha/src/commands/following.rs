@@ -34,10 +34,10 @@ pub(crate) struct ServiceFile<'a> {
 
 /// What is to follow, and how far it may be awaited.
 pub(crate) struct Following<'a> {
-    /// The site that the command goes from.
-    pub(crate) source: NamedSite,
-    /// The site that it goes to.
-    pub(crate) target: NamedSite,
+    /// The site that users follow to.
+    pub(crate) to: &'a SiteName,
+    /// The site that the command goes from, and the one that it goes to; `None` without an application.
+    pub(crate) sites: Option<(NamedSite, NamedSite)>,
     /// Which of them is entered.
     pub(crate) toward: Toward,
     /// What an earlier move noted of the application.
@@ -84,8 +84,8 @@ impl<'a> ServiceFile<'a> {
         session: &Session<'_>,
     ) -> Result<Option<Followers<'_>>, Failure> {
         let Following {
-            source,
-            target,
+            to,
+            sites,
             toward,
             before,
             leaves,
@@ -95,15 +95,16 @@ impl<'a> ServiceFile<'a> {
         } = following;
         let traffic = self.traffic.as_ref();
         let traffic = match traffic.filter(|_| toward == Toward::Target) {
-            Some(traffic) => Some(self.users(traffic, &target.0, arrival, session).await?),
+            Some(traffic) => Some(self.users(traffic, to, arrival, session).await?),
             None => None,
         };
-        let steps = self.service.app.as_slice();
-        let application = if steps.is_empty() {
-            None
-        } else {
-            let looked = AppMove::look(steps, source, target, before, toward, may_be_gone);
-            Some(Box::pin(looked).await)
+        let application = match sites {
+            Some((source, target)) => {
+                let steps = &self.service.app;
+                let looked = AppMove::look(steps, source, target, before, toward, may_be_gone);
+                Some(Box::pin(looked).await)
+            }
+            None => None,
         };
         let has_any = application.is_some() || traffic.is_some();
         Ok(has_any.then_some(Followers {
