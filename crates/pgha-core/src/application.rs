@@ -12,7 +12,7 @@ use kube::Api;
 use pgha_model::application::{Annotate, AppStep, Application, At, Scale};
 use serde_json::{Value, json};
 
-use crate::client::{CallError, CallKind, SiteClient};
+use crate::client::{CallError, SiteClient};
 use crate::clock;
 use crate::k8s::{DynamicObject, ListParams, Patch, resource};
 use crate::patch::{PatchBuilder, parameters};
@@ -180,7 +180,7 @@ fn replicas_of(scale: &ScaleObject) -> i32 {
 
 impl Workload {
     fn of(site: &SiteClient, scale: &Scale) -> Self {
-        let at = AppStep::Scale(scale.clone()).at();
+        let at = scale.at();
         let (site, api) = objects(site, &at);
         Self { site, api, at }
     }
@@ -248,7 +248,7 @@ impl Workload {
             }
             match self.scale(&seen, wanted).await {
                 Ok(()) => Ok(Look::Settled(now)),
-                Err(error) if is_outdated(&error) => Ok(Look::NotYet(error.to_string())),
+                Err(error) if error.is_outdated() => Ok(Look::NotYet(error.to_string())),
                 Err(error) => Err(ApplicationError::from(error)),
             }
         });
@@ -267,7 +267,7 @@ impl Workload {
             (PatchBuilder::default(), Some(json!(now)))
         };
         let patch = patch.set(&["spec", "replicas"], tested.as_ref(), json!(wanted));
-        let patch = Patch::Json::<()>(patch.of("scale", &self.at.object.name).operations);
+        let patch = Patch::Json::<()>(patch.operations());
         let params = parameters();
         let request = self.api.patch_scale(&self.at.object.name, &params, &patch);
         let object = format!("scale of {}", self.at);
@@ -324,10 +324,6 @@ fn settled<T>(
     }
 }
 
-fn is_outdated(error: &CallError) -> bool {
-    matches!(error.kind, CallKind::Conflict | CallKind::TestFailed)
-}
-
 fn name_of(pod: &Pod) -> &str {
     pod.metadata.name.as_deref().unwrap_or_default()
 }
@@ -356,7 +352,7 @@ async fn annotate(
     wanted: Option<&str>,
     tell: &mut Tell<'_>,
 ) -> Result<(), ApplicationError> {
-    let at = AppStep::Annotate(annotate.clone()).at();
+    let at = annotate.at();
     let (site, api) = objects(site, &at);
     let key = annotate.key.as_str();
     for is_last in [false, true] {
@@ -372,7 +368,7 @@ async fn annotate(
         let request = api.patch(&at.object.name, &params, &patch);
         match site.call("patch", &at.to_string(), request).await {
             Ok(_) => break,
-            Err(error) if is_outdated(&error) && !is_last => {}
+            Err(error) if error.is_outdated() && !is_last => {}
             Err(error) => return Err(error.into()),
         }
     }
@@ -403,6 +399,5 @@ fn annotation_patch(seen: &DynamicObject, key: &str, wanted: Option<&str>) -> Pa
                 .test(&["metadata", "resourceVersion"], version())
                 .set(&["metadata", "annotations"], None, json!({ key: value })),
         };
-    let name = seen.metadata.name.as_deref().unwrap_or_default();
-    Patch::Json(patch.of("object", name).operations)
+    Patch::Json(patch.operations())
 }

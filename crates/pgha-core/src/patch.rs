@@ -105,12 +105,16 @@ impl PatchBuilder {
 
     /// The patch of one object.
     pub fn of(self, kind: &'static str, name: impl Into<String>) -> ObjectPatch {
-        let operations = self.tests.into_iter().chain(self.changes).collect();
         ObjectPatch {
             kind,
             name: name.into(),
-            operations: Patch(operations),
+            operations: self.operations(),
         }
+    }
+
+    /// The operations, tests first.
+    pub fn operations(self) -> Patch {
+        Patch(self.tests.into_iter().chain(self.changes).collect())
     }
 }
 

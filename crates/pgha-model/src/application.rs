@@ -208,16 +208,32 @@ impl fmt::Display for At {
     }
 }
 
+impl Scale {
+    /// The workload.
+    pub fn at(&self) -> At {
+        At {
+            object: self.object.clone(),
+            namespace: self.namespace.clone(),
+        }
+    }
+}
+
+impl Annotate {
+    /// The object that has the annotation.
+    pub fn at(&self) -> At {
+        At {
+            object: self.object.clone(),
+            namespace: self.namespace.clone(),
+        }
+    }
+}
+
 impl AppStep {
     /// The object that it is about.
     pub fn at(&self) -> At {
-        let (object, namespace) = match self {
-            Self::Scale(scale) => (&scale.object, &scale.namespace),
-            Self::Annotate(annotate) => (&annotate.object, &annotate.namespace),
-        };
-        At {
-            object: object.clone(),
-            namespace: namespace.clone(),
+        match self {
+            Self::Scale(scale) => scale.at(),
+            Self::Annotate(annotate) => annotate.at(),
         }
     }
 }

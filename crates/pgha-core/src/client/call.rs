@@ -94,6 +94,11 @@ impl CallError {
         )
     }
 
+    /// Whether what the request rests on had changed in between: nothing was applied.
+    pub(crate) const fn is_outdated(&self) -> bool {
+        matches!(self.kind, CallKind::Conflict | CallKind::TestFailed)
+    }
+
     /// Wraps the client's error; `verb` and `object` say what was attempted.
     pub fn new(
         site: &SiteClient,

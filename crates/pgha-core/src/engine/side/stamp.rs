@@ -67,7 +67,7 @@ impl Side {
             let Err(error) = self.send_stamp(which, &patch).await else {
                 return Ok(());
             };
-            let is_lost_race = matches!(error.kind, CallKind::TestFailed | CallKind::Conflict);
+            let is_lost_race = error.is_outdated();
             if !is_lost_race || tries == TRIES {
                 return Err(error.into());
             }
