@@ -327,6 +327,25 @@ pub fn account(name: &str, rules: &Value) -> Value {
     ]})
 }
 
+/// The file of a service whose sites are the lab's; `rest` is the rest of its `spec`, indented by two.
+pub fn service_file(cluster: &str, rest: &str) -> String {
+    let sites = Site::ALL.map(|site| {
+        let name = site.name();
+        format!(
+            "    - {{ name: {name}, context: {name}, namespace: {SERVICE_NAMESPACE}, cluster: {cluster} }}\n"
+        )
+    });
+    let sites = sites.concat();
+    format!(
+        "apiVersion: pgha.dev/v1alpha1
+kind: Service
+metadata: {{ name: zitadel }}
+spec:
+  sites:
+{sites}{rest}"
+    )
+}
+
 /// Sends a started plugin what Ctrl-C sends.
 pub fn interrupt(child: &Child) -> Result<()> {
     signal(child, Signal::INT)

@@ -12,7 +12,7 @@ use pgha_lab::site::{IMAGE_PAUSE, SERVICE_NAMESPACE, Site};
 use pgha_lab::wait;
 use pgha_tests::pair::event::FENCED;
 use pgha_tests::pair::{DEADLINE, Pair, STREAMING, await_line};
-use pgha_tests::{Ended, Suite, interrupt, kill};
+use pgha_tests::{Ended, Suite, interrupt, kill, service_file};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -154,12 +154,13 @@ impl House {
             from,
         };
         let app = format!(
-            "    - scale: {{ object: deployment/{APP} }}
+            "  app:
+    - scale: {{ object: deployment/{APP} }}
     - annotate: {{ object: deployment/{APP}, key: {KEY}, standby: disabled }}
     - scale: {{ object: deployment/{GATEWAY} }}
 "
         );
-        fs::write(house.file(), service(STREAMING.cluster, &app))?;
+        fs::write(house.file(), service_file(STREAMING.cluster, &app))?;
         runs_at(from)?;
         Ok(Some(house))
     }
@@ -281,24 +282,4 @@ pub(crate) fn apply(site: Site, name: &str, replicas: u32, is_primary: bool) -> 
         },
     });
     Kubectl::new(site).apply(&deployment.to_string())
-}
-
-/// The file of a service with this application.
-pub(crate) fn service(cluster: &str, app: &str) -> String {
-    let sites = Site::ALL.map(|site| {
-        let name = site.name();
-        format!(
-            "    - {{ name: {name}, context: {name}, namespace: {SERVICE_NAMESPACE}, cluster: {cluster} }}\n"
-        )
-    });
-    format!(
-        "apiVersion: pgha.dev/v1alpha1
-kind: Service
-metadata: {{ name: zitadel }}
-spec:
-  sites:
-{}  app:
-{app}",
-        sites.concat()
-    )
 }

@@ -16,7 +16,7 @@ use pgha_lab::kubectl::Kubectl;
 use pgha_lab::paths;
 use pgha_lab::site::{SERVICE_NAMESPACE, Site};
 use pgha_lab::wait;
-use pgha_tests::{Ended, Suite, account, finish};
+use pgha_tests::{Ended, Suite, account, finish, service_file};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -337,18 +337,9 @@ fn objects() -> Value {
 }
 
 fn service(at: SocketAddr) -> String {
-    let sites = Site::ALL.map(|site| {
-        let name = site.name();
-        format!("    - {{ name: {name}, context: {name}, namespace: {SERVICE_NAMESPACE}, cluster: zitadel }}\n")
-    });
     let (one, other) = (label("core1"), label("core2"));
-    format!(
-        "apiVersion: pgha.dev/v1alpha1
-kind: Service
-metadata: {{ name: zitadel }}
-spec:
-  sites:
-{}  traffic:
+    let traffic = format!(
+        "  traffic:
     - kubernetes:
         id: objects
         routes:
@@ -366,7 +357,7 @@ spec:
         family: v4
         connectTo: {at}
         evidence: [{{ header: {{ name: x-pool, values: {{ core1: core1, core2: core2 }} }} }}]
-",
-        sites.concat()
-    )
+"
+    );
+    service_file("zitadel", &traffic)
 }

@@ -14,10 +14,10 @@ use pgha_lab::kubectl::Kubectl;
 use pgha_lab::paths;
 use pgha_lab::site::{SERVICE_NAMESPACE, Site};
 use pgha_lab::wait;
-use pgha_tests::{Ended, Suite, give_own_password, manifest};
+use pgha_tests::{Ended, Suite, give_own_password, manifest, service_file};
 use serde_json::{Value, json};
 
-use crate::application::{apply, service};
+use crate::application::apply;
 
 const CLUSTER: &str = "roles";
 const SECRET: &str = "roles-pguser-zitadel";
@@ -146,11 +146,12 @@ fn as_mover_of_the_application(suite: &Suite) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("pgha.yaml");
     let app = format!(
-        "    - scale: {{ object: deployment/{CLUSTER} }}
+        "  app:
+    - scale: {{ object: deployment/{CLUSTER} }}
     - annotate: {{ object: deployment/{CLUSTER}, key: suite.pgha.dev/reconcile, standby: disabled }}
 "
     );
-    fs::write(&file, service(CLUSTER, &app))?;
+    fs::write(&file, service_file(CLUSTER, &app))?;
     let file = file.to_str().context("a path that is no text")?;
     let move_there = [
         "switchover",

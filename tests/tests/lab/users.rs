@@ -8,10 +8,10 @@ use std::process::{Child, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 use pgha_judge::Ruling;
-use pgha_lab::site::{SERVICE_NAMESPACE, Site};
+use pgha_lab::site::Site;
 use pgha_tests::pair::event::{FENCED, HELD, PROMOTED, VERIFIED};
 use pgha_tests::pair::{DEADLINE, Pair, STREAMING, await_line};
-use pgha_tests::{Ended, Suite, interrupt, kill};
+use pgha_tests::{Ended, Suite, interrupt, kill, service_file};
 use tempfile::TempDir;
 
 use crate::web::{first_value, serve};
@@ -227,20 +227,9 @@ impl House {
 }
 
 fn service(folder: &Path, at: SocketAddr) -> String {
-    let sites = Site::ALL.map(|site| {
-        let (name, cluster) = (site.name(), STREAMING.cluster);
-        format!(
-            "    - {{ name: {name}, context: {name}, namespace: {SERVICE_NAMESPACE}, cluster: {cluster} }}\n"
-        )
-    });
     let folder = folder.display();
-    format!(
-        "apiVersion: pgha.dev/v1alpha1
-kind: Service
-metadata: {{ name: zitadel }}
-spec:
-  sites:
-{}  traffic:
+    let traffic = format!(
+        "  traffic:
     - exec:
         id: table
         program: [python3, {folder}/table.py, {folder}/table]
@@ -252,7 +241,7 @@ spec:
         family: v4
         connectTo: {at}
         evidence: [{{ header: {{ name: x-pool, values: {{ core1: core1, core2: core2 }} }} }}]
-",
-        sites.concat()
-    )
+"
+    );
+    service_file(STREAMING.cluster, &traffic)
 }
