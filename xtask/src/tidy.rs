@@ -14,6 +14,7 @@ const MAX_LINES: usize = 600;
 const EDGES: &[(&str, &str)] = &[
     ("pgha-core", "pgha-model"),
     ("pgha-core", "pgha-testkit"),
+    ("pgha-core", "pgha-wire"),
     ("kubectl-pgha", "pgha-model"),
     ("kubectl-pgha", "pgha-core"),
     ("kubectl-pgha", "pgha-testkit"),

@@ -10,6 +10,8 @@ pub(crate) use self::file::{Service, Site};
 mod tests {
     use std::path::Path;
 
+    use pgha_model::application::AppStep;
+
     use super::{Service, build};
     use crate::session::nowhere;
 
@@ -20,19 +22,20 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text.split("```").next().unwrap_or_default()).unwrap();
         let service = Service::read(file.path()).unwrap();
-        let steps: Vec<_> = service
-            .app
-            .iter()
-            .map(|step| step.at().to_string())
-            .collect();
+        let objects = service.app.iter().filter_map(AppStep::object);
+        let objects: Vec<_> = objects.map(|at| at.to_string()).collect();
         assert_eq!(
-            steps,
+            objects,
             [
+                "job/zitadel-setup",
                 "deployment/zitadel",
                 "deployment/gateway in prod-gateway",
-                "deployment/zitadel"
+                "deployment/zitadel",
+                "deployment/portal",
+                "service/login",
             ]
         );
+        assert_eq!(service.app.len(), 8);
     }
 
     #[test]

@@ -1,23 +1,26 @@
 //! The application of a service at one site: looked at, stopped, started.
 //!
-//! Workloads are scaled by the subresource `scale`, which names their pods as well (Kubernetes API reference, Scale v1
-//! autoscaling), so that nothing else of them need be permitted.
+//! Each kind of step has its own module; here are their order, what they need, and what may keep them from being taken.
+
+mod field;
+mod http;
+mod job;
+mod restart;
+mod scale;
 
 use std::time::Duration;
 
 use futures::future::try_join_all;
-use k8s_openapi::api::autoscaling::v1::Scale as ScaleObject;
-use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
-use pgha_model::application::{Annotate, AppStep, Application, At, Scale};
-use serde_json::{Value, json};
+use pgha_model::application::{AppStep, Application, At, Scale, Side};
 
+use self::job::{Work, kept_name};
+use self::scale::{Workload, replicas_of};
 use crate::client::{CallError, SiteClient};
 use crate::clock;
-use crate::k8s::{DynamicObject, ListParams, Patch, resource};
-use crate::patch::{PatchBuilder, parameters};
+use crate::k8s::{DynamicObject, resource};
 use crate::permission::Permission;
-use crate::settle::{Look, Settlement, await_until};
+use crate::settle::Settlement;
 
 /// Pause between two looks.
 const LOOK: Duration = Duration::from_millis(500);
@@ -46,6 +49,30 @@ pub enum ApplicationError {
         /// To how many pods.
         replicas: i32,
     },
+    /// An object says what neither side has it say.
+    #[error("{at} {seen}: somebody else decides on it")]
+    Foreign {
+        /// Which.
+        at: String,
+        /// What it says, as a verb and what follows.
+        seen: String,
+    },
+    /// What was awaited cannot come any more.
+    #[error("{at} failed: {because}")]
+    Failed {
+        /// Which.
+        at: String,
+        /// What is told of it.
+        because: String,
+    },
+    /// What was asked over HTTP was not answered as it should be.
+    #[error("{what}: {because}")]
+    Web {
+        /// The request.
+        what: String,
+        /// Full sentences.
+        because: String,
+    },
     /// Which pods are a workload's is not told.
     #[error("{at} does not say which pods are its own")]
     Blind {
@@ -67,21 +94,41 @@ pub type Tell<'a> = dyn FnMut(String) + Send + 'a;
 pub fn permissions(steps: &[AppStep]) -> Vec<(Option<String>, Permission)> {
     let mut needed = Vec::new();
     for step in steps {
-        let at = step.at();
-        let of = |verb, part| Permission::of_object(verb, &at.object, part);
-        let all = match step {
-            AppStep::Scale(_) => vec![
-                of("get", Some("scale")),
-                of("patch", Some("scale")),
-                Permission::on("list", "", "pods"),
-            ],
-            AppStep::Annotate(_) => vec![of("get", None), of("patch", None)],
-        };
-        needed.extend(all.into_iter().map(|one| (at.namespace.clone(), one)));
+        if let Some(at) = step.object() {
+            let all = permissions_of(step, &at);
+            needed.extend(all.into_iter().map(|one| (at.namespace.clone(), one)));
+        }
     }
     needed.sort();
     needed.dedup();
     needed
+}
+
+fn permissions_of(step: &AppStep, at: &At) -> Vec<Permission> {
+    let of = |verb, part| Permission::of_object(verb, &at.object, part);
+    match step {
+        AppStep::Scale(_) => vec![
+            of("get", Some("scale")),
+            of("patch", Some("scale")),
+            Permission::on("list", "", "pods"),
+        ],
+        AppStep::Annotate(_) | AppStep::Select(_) | AppStep::Restart(_) => {
+            vec![of("get", None), of("patch", None)]
+        }
+        AppStep::Job(job) if job.recreate => {
+            let mut kept = at.object.clone();
+            kept.name = kept_name(&kept.name);
+            vec![
+                of("get", None),
+                of("delete", None),
+                Permission::of_object("get", &kept, None),
+                Permission::of_object("delete", &kept, None),
+                Permission::on("create", "batch", "jobs"),
+            ]
+        }
+        AppStep::Job(_) => vec![of("get", None)],
+        AppStep::Call(_) | AppStep::Wait(_) => Vec::new(),
+    }
 }
 
 /// Which of them a site denies, each as a verb and a resource.
@@ -93,6 +140,29 @@ pub async fn denied(site: &SiteClient, steps: &[AppStep]) -> Result<Vec<String>,
     Ok(try_join_all(asked).await?.into_iter().flatten().collect())
 }
 
+/// What would keep a step from being taken at a site as it is now, a clause each. Nobody is asked over HTTP.
+pub async fn obstacles(site: &SiteClient, steps: &[AppStep]) -> Result<Vec<String>, CallError> {
+    let asked = steps.iter().map(|step| obstacle(site, step));
+    Ok(try_join_all(asked).await?.into_iter().flatten().collect())
+}
+
+async fn obstacle(site: &SiteClient, step: &AppStep) -> Result<Option<String>, CallError> {
+    let at = match (step, step.object()) {
+        (AppStep::Call(call), _) => return Ok(http::cannot_call(call)),
+        (AppStep::Wait(wait), _) => return Ok(http::cannot_wait(wait)),
+        (_, Some(at)) => at,
+        (_, None) => return Ok(None),
+    };
+    match step {
+        AppStep::Annotate(_) => field::Held::of(site, at).read().await.map(|_| None),
+        AppStep::Select(select) => field::cannot_select(site, select, at).await,
+        AppStep::Restart(_) => restart::cannot_restart(site, at).await,
+        AppStep::Job(job) if job.recreate => Work::of(site, at).cannot_recreate().await,
+        // How many pods a workload has is asked before.
+        AppStep::Scale(_) | AppStep::Job(_) | AppStep::Call(_) | AppStep::Wait(_) => Ok(None),
+    }
+}
+
 /// How many pods a workload is to have at a site now.
 pub async fn replicas(site: &SiteClient, scale: &Scale) -> Result<u32, CallError> {
     let workload = Workload::of(site, scale);
@@ -101,7 +171,7 @@ pub async fn replicas(site: &SiteClient, scale: &Scale) -> Result<u32, CallError
 }
 
 /// Leaves a site: every step says what is so where the standby is, in reverse order, each awaited, and all of it within the
-/// limit: whoever waits for it is silent meanwhile. Returns what has come of it, as a full sentence.
+/// limit: whoever waits for it is silent meanwhile. Returns what has come of it, as full sentences.
 pub async fn stop(
     site: &SiteClient,
     application: &Application,
@@ -109,203 +179,107 @@ pub async fn stop(
     tell: &mut Tell<'_>,
 ) -> Result<String, ApplicationError> {
     let deadline = clock::monotonic() + limit;
+    let mut stopped = Vec::new();
+    let mut seen = Vec::new();
     for step in application.steps.iter().rev() {
-        match step {
-            AppStep::Scale(scale) => {
-                let left = deadline.saturating_duration_since(clock::monotonic());
+        let left = deadline.saturating_duration_since(clock::monotonic());
+        match (step, step.object()) {
+            (AppStep::Scale(scale), Some(at)) => {
                 Workload::of(site, scale).stop(left, tell).await?;
+                stopped.insert(0, at);
             }
-            AppStep::Annotate(one) => annotate(site, one, one.standby.as_deref(), tell).await?,
+            (AppStep::Job(_), Some(at)) => {
+                Work::of(site, at.clone()).await_rest(left).await?;
+                stopped.insert(0, at);
+            }
+            (AppStep::Call(call), _) => {
+                if let Some(request) = call.on(Side::Standby) {
+                    seen.push(http::call(call, request, left).await?);
+                }
+            }
+            (step, at) => says(site, step, at, Side::Standby, tell).await?,
         }
     }
-    let stopped = workloads(application);
-    Ok(format!("No pod is left of {stopped}."))
+    Ok(evidence("No pod is left of", &stopped, seen))
 }
 
-/// Enters a site: every step says what is so where the primary is, in order, each awaited. Returns what has come of it, as a
-/// full sentence.
+/// Enters a site: every step says what is so where the primary is, in order, each awaited. Returns what has come of it, as full
+/// sentences.
 pub async fn start(
     site: &SiteClient,
     application: &Application,
     limit: Duration,
     tell: &mut Tell<'_>,
 ) -> Result<String, ApplicationError> {
+    let mut ready = Vec::new();
+    let mut seen = Vec::new();
     for step in &application.steps {
-        match step {
-            AppStep::Scale(scale) => match application.count(&step.at()) {
-                Some(count) => Workload::of(site, scale).start(count, limit, tell).await?,
-                None => tell(format!("{} did not run, and is left alone.", step.at())),
+        match (step, step.object()) {
+            (AppStep::Scale(scale), Some(at)) => match application.count(&at) {
+                Some(count) => {
+                    Workload::of(site, scale).start(count, limit, tell).await?;
+                    ready.push(at);
+                }
+                None => tell(format!("{at} did not run, and is left alone.")),
             },
-            AppStep::Annotate(one) => annotate(site, one, one.primary.as_deref(), tell).await?,
+            (AppStep::Restart(_), Some(at)) => {
+                if restart::restart(site, at.clone(), limit, tell).await? {
+                    seen.push(format!("Every pod of {at} is new."));
+                }
+            }
+            (AppStep::Job(job), Some(at)) => {
+                Work::of(site, at.clone())
+                    .complete(job, limit, tell)
+                    .await?;
+                seen.push(format!("{at} is complete."));
+            }
+            (AppStep::Call(call), _) => {
+                if let Some(request) = call.on(Side::Primary) {
+                    seen.push(http::call(call, request, limit).await?);
+                }
+            }
+            (AppStep::Wait(wait), _) => seen.push(http::wait(wait, limit).await?),
+            (step, at) => says(site, step, at, Side::Primary, tell).await?,
         }
     }
-    let started = workloads(application);
-    Ok(format!("Every pod is ready of {started}."))
+    Ok(evidence("Every pod is ready of", &ready, seen))
 }
 
-fn workloads(application: &Application) -> String {
-    let scales = application.steps.iter().filter_map(|step| match step {
-        AppStep::Scale(_) => Some(step.at().to_string()),
-        AppStep::Annotate(_) => None,
-    });
-    let names: Vec<_> = scales.collect();
-    if names.is_empty() {
-        return "nothing".to_owned();
+/// What an object says on a side.
+async fn says(
+    site: &SiteClient,
+    step: &AppStep,
+    at: Option<At>,
+    on: Side,
+    tell: &mut Tell<'_>,
+) -> Result<(), ApplicationError> {
+    match (step, at) {
+        (AppStep::Annotate(one), Some(at)) => field::annotate(site, one, at, on, tell).await,
+        (AppStep::Select(one), Some(at)) => field::select(site, one, at, on, tell).await,
+        _ => Ok(()),
     }
-    names.join(", ")
+}
+
+fn evidence(of_pods: &str, workloads: &[At], mut more: Vec<String>) -> String {
+    if !workloads.is_empty() {
+        let names: Vec<_> = workloads.iter().map(At::to_string).collect();
+        more.insert(0, format!("{of_pods} {}.", names.join(", ")));
+    }
+    if more.is_empty() {
+        return "All of it is as it is to be.".to_owned();
+    }
+    more.join(" ")
 }
 
 fn in_namespace(site: &SiteClient, namespace: Option<&str>) -> SiteClient {
     namespace.map_or_else(|| site.clone(), |namespace| site.in_namespace(namespace))
 }
 
-fn objects(site: &SiteClient, at: &At) -> (SiteClient, Api<DynamicObject>) {
+fn objects(site: &SiteClient, at: At) -> (SiteClient, Api<DynamicObject>, At) {
     let site = in_namespace(site, at.namespace.as_deref());
     let of = &at.object.resource;
     let api = site.objects(&resource(&of.group, &of.version, &of.plural, &of.plural));
-    (site, api)
-}
-
-/// A workload at a site.
-struct Workload {
-    site: SiteClient,
-    api: Api<DynamicObject>,
-    at: At,
-}
-
-fn replicas_of(scale: &ScaleObject) -> i32 {
-    let spec = scale.spec.as_ref();
-    spec.and_then(|spec| spec.replicas).unwrap_or_default()
-}
-
-impl Workload {
-    fn of(site: &SiteClient, scale: &Scale) -> Self {
-        let at = scale.at();
-        let (site, api) = objects(site, &at);
-        Self { site, api, at }
-    }
-
-    async fn read(&self) -> Result<ScaleObject, CallError> {
-        let request = self.api.get_scale(&self.at.object.name);
-        let object = format!("scale of {}", self.at);
-        self.site.call("get", &object, request).await
-    }
-
-    async fn stop(&self, limit: Duration, tell: &mut Tell<'_>) -> Result<(), ApplicationError> {
-        let before = self.scale_from_any_to(0, limit).await?;
-        if before > 0 {
-            tell(format!("{} is scaled from {before} to 0.", self.at));
-        }
-        self.await_pods("its pods were not gone", limit, async |replicas, pods| {
-            if replicas != 0 {
-                let at = self.at.clone();
-                return Err(ApplicationError::PutBack { at, replicas });
-            }
-            Ok(match pods.iter().find(|pod| !has_ended(pod)) {
-                None => Look::Settled(()),
-                Some(pod) => Look::NotYet(format!("pod {} is still there", name_of(pod))),
-            })
-        })
-        .await
-    }
-
-    async fn start(
-        &self,
-        count: u32,
-        limit: Duration,
-        tell: &mut Tell<'_>,
-    ) -> Result<(), ApplicationError> {
-        let count = i32::try_from(count).unwrap_or(i32::MAX);
-        // One that runs already has its own count.
-        if replicas_of(&self.read().await?) == 0 {
-            self.scale_from_any_to(count, limit).await?;
-            tell(format!("{} is scaled from 0 to {count}.", self.at));
-        }
-        self.await_pods("its pods were not ready", limit, async |replicas, pods| {
-            let ready = pods.iter().filter(|pod| is_ready(pod)).count();
-            let wanted = usize::try_from(replicas).unwrap_or_default().max(1);
-            Ok(if ready >= wanted {
-                Look::Settled(())
-            } else {
-                Look::NotYet(format!("{ready} of {wanted} pods are ready"))
-            })
-        })
-        .await
-    }
-
-    /// Says once how many pods it is to have, from whatever it says now; returns that. A number that somebody has changed
-    /// in between is read again.
-    async fn scale_from_any_to(
-        &self,
-        wanted: i32,
-        limit: Duration,
-    ) -> Result<i32, ApplicationError> {
-        let settlement = await_until(clock::monotonic() + limit, LOOK, async || {
-            let seen = self.read().await?;
-            let now = replicas_of(&seen);
-            if now == wanted {
-                return Ok(Look::Settled(now));
-            }
-            match self.scale(&seen, wanted).await {
-                Ok(()) => Ok(Look::Settled(now)),
-                Err(error) if error.is_outdated() => Ok(Look::NotYet(error.to_string())),
-                Err(error) => Err(ApplicationError::from(error)),
-            }
-        });
-        settled(&self.at, "it was not scaled", limit, settlement.await?)
-    }
-
-    async fn scale(&self, seen: &ScaleObject, wanted: i32) -> Result<(), CallError> {
-        let now = replicas_of(seen);
-        // A count of 0 is left out of what the API server sends, and what is absent cannot be tested.
-        let (patch, tested) = if now == 0 {
-            let version = seen.metadata.resource_version.clone();
-            let patch =
-                PatchBuilder::default().test(&["metadata", "resourceVersion"], json!(version));
-            (patch, None)
-        } else {
-            (PatchBuilder::default(), Some(json!(now)))
-        };
-        let patch = patch.set(&["spec", "replicas"], tested.as_ref(), json!(wanted));
-        let patch = Patch::Json::<()>(patch.operations());
-        let params = parameters();
-        let request = self.api.patch_scale(&self.at.object.name, &params, &patch);
-        let object = format!("scale of {}", self.at);
-        self.site.call("patch", &object, request).await.map(drop)
-    }
-
-    /// Looks at its count and its pods until a condition holds. A site that does not answer is asked again.
-    async fn await_pods(
-        &self,
-        what: &str,
-        limit: Duration,
-        judge: impl AsyncFn(i32, &[Pod]) -> Result<Look<(), String>, ApplicationError>,
-    ) -> Result<(), ApplicationError> {
-        let settlement = await_until(clock::monotonic() + limit, LOOK, async || {
-            match self.look().await {
-                Ok((replicas, pods)) => judge(replicas, &pods).await,
-                Err(ApplicationError::Call(error)) if error.may_pass() => {
-                    Ok(Look::NotYet(error.to_string()))
-                }
-                Err(error) => Err(error),
-            }
-        });
-        settled(&self.at, what, limit, settlement.await?)
-    }
-
-    async fn look(&self) -> Result<(i32, Vec<Pod>), ApplicationError> {
-        let scale = self.read().await?;
-        let status = scale.status.as_ref();
-        let selector = status.and_then(|status| status.selector.as_deref());
-        let selector = selector.filter(|it| !it.is_empty());
-        let selector = selector.ok_or_else(|| ApplicationError::Blind {
-            at: self.at.clone(),
-        })?;
-        let api: Api<Pod> = Api::namespaced(self.site.client.clone(), &self.site.namespace);
-        let params = ListParams::default().labels(selector);
-        let pods = self.site.call("list", "pods", api.list(&params)).await?;
-        Ok((replicas_of(&scale), pods.items))
-    }
+    (site, api, at)
 }
 
 fn settled<T>(
@@ -322,82 +296,4 @@ fn settled<T>(
             seen: last_seen.unwrap_or_else(|| "nothing was seen".to_owned()),
         }),
     }
-}
-
-fn name_of(pod: &Pod) -> &str {
-    pod.metadata.name.as_deref().unwrap_or_default()
-}
-
-/// Whether its containers have ended for good: such a pod stays to be looked at.
-fn has_ended(pod: &Pod) -> bool {
-    let status = pod.status.as_ref();
-    let phase = status.and_then(|status| status.phase.as_deref());
-    matches!(phase, Some("Succeeded" | "Failed"))
-}
-
-fn is_ready(pod: &Pod) -> bool {
-    let status = pod.status.as_ref();
-    let conditions = status.and_then(|status| status.conditions.as_ref());
-    let says_so = conditions.is_some_and(|conditions| {
-        let mut conditions = conditions.iter();
-        conditions.any(|it| it.type_ == "Ready" && it.status == "True")
-    });
-    says_so && pod.metadata.deletion_timestamp.is_none()
-}
-
-/// Makes an annotation say something, or be absent. What somebody has changed in between is read once more.
-async fn annotate(
-    site: &SiteClient,
-    annotate: &Annotate,
-    wanted: Option<&str>,
-    tell: &mut Tell<'_>,
-) -> Result<(), ApplicationError> {
-    let at = annotate.at();
-    let (site, api) = objects(site, &at);
-    let key = annotate.key.as_str();
-    for is_last in [false, true] {
-        let request = api.get(&at.object.name);
-        let seen = site.call("get", &at.to_string(), request).await?;
-        let annotations = seen.metadata.annotations.as_ref();
-        let now = annotations.and_then(|all| all.get(key));
-        if now.map(String::as_str) == wanted {
-            return Ok(());
-        }
-        let patch = annotation_patch(&seen, key, wanted);
-        let params = parameters();
-        let request = api.patch(&at.object.name, &params, &patch);
-        match site.call("patch", &at.to_string(), request).await {
-            Ok(_) => break,
-            Err(error) if error.is_outdated() && !is_last => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    tell(match wanted {
-        Some(value) => format!("{at} has the annotation {key}: {value}."),
-        None => format!("{at} has the annotation {key} no longer."),
-    });
-    Ok(())
-}
-
-fn annotation_patch(seen: &DynamicObject, key: &str, wanted: Option<&str>) -> Patch<()> {
-    let place = ["metadata", "annotations", key];
-    let annotations = seen.metadata.annotations.as_ref();
-    let now = annotations
-        .and_then(|all| all.get(key))
-        .map(|value| json!(value));
-    // What is absent cannot be tested: then the patch rests on the object as it was read.
-    let version = || Value::from(seen.metadata.resource_version.clone());
-    let patch = PatchBuilder::default();
-    let patch =
-        match (wanted, &now, annotations) {
-            (None, now, _) => patch.remove(&place, now.as_ref()),
-            (Some(value), Some(now), _) => patch.set(&place, Some(now), json!(value)),
-            (Some(value), None, Some(_)) => patch
-                .test(&["metadata", "resourceVersion"], version())
-                .set(&place, None, json!(value)),
-            (Some(value), None, None) => patch
-                .test(&["metadata", "resourceVersion"], version())
-                .set(&["metadata", "annotations"], None, json!({ key: value })),
-        };
-    Patch::Json(patch.operations())
 }

@@ -229,7 +229,7 @@ impl State {
             (None | Some("status"), "patch") => self.store.patch(call, head, body),
             (None | Some("status"), "update") => self.store.replace(call, body),
             (None, "create") => self.store.create(call, body),
-            (None, "delete") => self.store.delete(call),
+            (None, "delete") => self.store.delete(call, body),
             (_, _) => status::method_not_allowed(),
         }
     }

@@ -93,7 +93,11 @@ impl Server {
             Some(scheme) if *scheme == Scheme::HTTP => false,
             _ => return Err("it begins with http:// or https://"),
         };
-        let port = url.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
+        let port = match authority.strip_prefix(host.as_str()) {
+            Some("") => Some(if is_tls { 443 } else { 80 }),
+            Some(_) | None => url.port_u16(),
+        };
+        let port = port.ok_or("its port is none")?;
         Ok(Self { host, port, is_tls })
     }
 
@@ -183,6 +187,8 @@ mod tests {
             ("/x", "no host"),
             ("ftp://a", "begins with"),
             ("http://me:secret@a", "user name"),
+            ("https://a:x/", "port is none"),
+            ("https://a:70000/", "port is none"),
         ] {
             assert!(server(url).unwrap_err().contains(words), "{url}");
         }

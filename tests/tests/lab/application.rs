@@ -1,5 +1,7 @@
 //! An application that runs where the primary is, and nowhere else.
 
+pub(crate) mod steps;
+
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
@@ -15,6 +17,8 @@ use pgha_tests::pair::{DEADLINE, Pair, STREAMING, await_line};
 use pgha_tests::{Ended, Suite, interrupt, kill, service_file};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use self::steps::Steps;
 
 const APP: &str = "pgha-suite-app";
 const GATEWAY: &str = "pgha-suite-gateway";
@@ -37,6 +41,8 @@ fn the_application_moves_with_the_database() -> Result<()> {
         return Ok(());
     };
     let to = house.from.other();
+    let steps = Steps::make(house.from)?;
+    house.write_file(&Steps::first(), &steps.last())?;
     let planned = house.by_file("switchover", &["--dry-run"])?;
     let said = format!("deployment/{APP}: 2 pods, ready");
     ensure!(planned.stdout.contains(&said), "{planned:?}");
@@ -59,6 +65,7 @@ fn the_application_moves_with_the_database() -> Result<()> {
     let past = house.pair.suite.run(&history)?;
     ensure!(past.stdout.contains(APP), "{past:?}");
     runs_at(to)?;
+    steps.are_taken(house.from, to)?;
     house.pair.is_well(to)
 }
 
@@ -153,16 +160,24 @@ impl House {
             pair,
             from,
         };
-        let app = format!(
-            "  app:
-    - scale: {{ object: deployment/{APP} }}
-    - annotate: {{ object: deployment/{APP}, key: {KEY}, standby: disabled }}
-    - scale: {{ object: deployment/{GATEWAY} }}
-"
-        );
-        fs::write(house.file(), service_file(STREAMING.cluster, &app))?;
+        house.write_file("", "")?;
         runs_at(from)?;
         Ok(Some(house))
+    }
+
+    /// Writes the service's file, with steps before and after those of the workloads.
+    fn write_file(&self, first: &str, last: &str) -> Result<()> {
+        let app = format!(
+            "  app:
+{first}    - scale: {{ object: deployment/{APP} }}
+    - annotate: {{ object: deployment/{APP}, key: {KEY}, standby: disabled }}
+    - scale: {{ object: deployment/{GATEWAY} }}
+{last}"
+        );
+        Ok(fs::write(
+            self.file(),
+            service_file(STREAMING.cluster, &app),
+        )?)
     }
 
     fn file(&self) -> PathBuf {

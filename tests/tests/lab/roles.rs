@@ -18,6 +18,7 @@ use pgha_tests::{Ended, Suite, give_own_password, manifest, service_file};
 use serde_json::{Value, json};
 
 use crate::application::apply;
+use crate::application::steps::{apply_job, apply_service};
 
 const CLUSTER: &str = "roles";
 const SECRET: &str = "roles-pguser-zitadel";
@@ -136,19 +137,26 @@ fn as_secret_keeper(suite: &Suite) -> Result<()> {
     keeper.judge_rules(&own)
 }
 
-/// The manifest names a Deployment that is called like the cluster.
+/// The manifest names a Deployment and a Service that are called like the cluster, and a Job that sets up something.
 fn as_mover_of_the_application(suite: &Suite) -> Result<()> {
     let mover = Account::make("pgha-suite-mover", &["operator.yaml", "application.yaml"])?;
     let (from, to) = sides()?;
+    let setup = format!("{CLUSTER}-setup");
     for site in SITES {
         apply(site, CLUSTER, u32::from(site == from), site == from)?;
+        let app = if site == from { "app" } else { "page" };
+        apply_service(site, CLUSTER, app)?;
+        apply_job(site, &setup)?;
     }
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("pgha.yaml");
     let app = format!(
         "  app:
+    - job: {{ object: job/{setup}, recreate: true }}
     - scale: {{ object: deployment/{CLUSTER} }}
     - annotate: {{ object: deployment/{CLUSTER}, key: suite.pgha.dev/reconcile, standby: disabled }}
+    - restart: {{ object: deployment/{CLUSTER} }}
+    - select: {{ object: service/{CLUSTER}, primary: {{ app: app }}, standby: {{ app: page }} }}
 "
     );
     fs::write(&file, service_file(CLUSTER, &app))?;
@@ -164,7 +172,14 @@ fn as_mover_of_the_application(suite: &Suite) -> Result<()> {
     ];
     let result = mover.run(suite, &move_there);
     for site in SITES {
-        Kubectl::new(site).run(&["delete", "deployment", CLUSTER])?;
+        let kubectl = Kubectl::new(site);
+        for [kind, name] in [
+            ["deployment", CLUSTER],
+            ["service", CLUSTER],
+            ["job", setup.as_str()],
+        ] {
+            kubectl.run(&["delete", kind, name])?;
+        }
     }
     result?;
     let own = permitted("application.yaml")?;

@@ -1,8 +1,9 @@
 //! The application of a service in a move: what leaves one site and enters the other.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
-use pgha_core::application::{ApplicationError, denied, replicas, start, stop};
+use pgha_core::application::{ApplicationError, denied, obstacles, replicas, start, stop};
 use pgha_core::client::{CallError, SiteClient};
 use pgha_core::diagnose::chain_of;
 use pgha_model::application::{AppStep, Application, Count, Scale};
@@ -82,17 +83,18 @@ impl<'a> AppMove<'a> {
     /// What stops at the source.
     pub(crate) fn leaving(&self) -> Application {
         Application {
-            steps: self.steps.to_vec(),
+            steps: at_site(self.steps, &self.source.0),
             counts: self.at_source.clone(),
         }
     }
 
-    /// Whether every workload has pods there already.
-    pub(crate) const fn runs_at(&self, toward: Toward) -> bool {
-        match toward {
+    /// Whether every workload has pods there already, and nothing is done there all the same.
+    pub(crate) fn rests_at(&self, toward: Toward) -> bool {
+        let runs = match toward {
             Toward::Source => self.runs.0,
             Toward::Target => self.runs.1,
-        }
+        };
+        runs && !self.steps.iter().any(AppStep::acts)
     }
 
     /// What changes of it where it enters a site, and before where it leaves the source.
@@ -122,7 +124,7 @@ impl<'a> AppMove<'a> {
         let ((name, site), counts) = self.at(toward);
         let site = site.as_ref().map_err(Failure::clone)?;
         let application = Application {
-            steps: self.steps.to_vec(),
+            steps: at_site(self.steps, name),
             counts: counts.clone(),
         };
         let mut tell = |text: String| say(name, &text, Style::Dim, ui);
@@ -150,7 +152,7 @@ pub(crate) async fn leave(
     ui: &Ui,
 ) -> Result<(), Failure> {
     let application = Application {
-        steps: steps.to_vec(),
+        steps: at_site(steps, name),
         counts: Vec::new(),
     };
     let mut tell = |text: String| say(name, &text, Style::Dim, ui);
@@ -159,6 +161,12 @@ pub(crate) async fn leave(
     let evidence = seen(stopped, "stop at", name).await?;
     say(name, &evidence, Style::Good, ui);
     Ok(())
+}
+
+/// The steps at a site, whose name a URL may have in it.
+fn at_site(steps: &[AppStep], site: &SiteName) -> Vec<AppStep> {
+    let steps = steps.iter().map(|step| step.at_site(site.as_str()));
+    steps.map(Cow::into_owned).collect()
 }
 
 fn say(site: &SiteName, text: &str, style: Style, ui: &Ui) {
@@ -180,8 +188,9 @@ async fn seen(
 }
 
 /// The workloads' counts at a site, once everything that the steps do there is seen to be permitted.
-async fn look_at((_, site): &NamedSite, steps: &[AppStep]) -> Result<Vec<Count>, Failure> {
+async fn look_at((name, site): &NamedSite, steps: &[AppStep]) -> Result<Vec<Count>, Failure> {
     let site = site.as_ref().map_err(Failure::clone)?;
+    let steps = &at_site(steps, name);
     let unseen = |error: CallError| Failure::from(&error);
     let denied = denied(site, steps).await.map_err(unseen)?;
     if !denied.is_empty() {
@@ -190,19 +199,31 @@ async fn look_at((_, site): &NamedSite, steps: &[AppStep]) -> Result<Vec<Count>,
             .because(denied)
             .hinting("Ask for a Role with these verbs: manifests/rbac/application.yaml."));
     }
+    let obstacles = obstacles(site, steps).await.map_err(unseen)?;
+    if !obstacles.is_empty() {
+        let text = format!("the application of {} could not be moved", site.context);
+        return Err(Failure::refused(text)
+            .because(obstacles)
+            .hinting("Mend that, or what spec.app of the service's file says of it."));
+    }
     let mut counts = Vec::new();
-    for (step, scale) in scales(steps) {
+    for scale in scales(steps) {
         let replicas = replicas(site, scale).await.map_err(unseen)?;
-        let at = step.at();
+        let at = scale.at();
         counts.push(Count { at, replicas });
     }
     Ok(counts)
 }
 
-fn scales(steps: &[AppStep]) -> impl Iterator<Item = (&AppStep, &Scale)> {
+fn scales(steps: &[AppStep]) -> impl Iterator<Item = &Scale> {
     steps.iter().filter_map(|step| match step {
-        AppStep::Scale(scale) => Some((step, scale)),
-        AppStep::Annotate(_) => None,
+        AppStep::Scale(scale) => Some(scale),
+        AppStep::Annotate(_)
+        | AppStep::Select(_)
+        | AppStep::Restart(_)
+        | AppStep::Job(_)
+        | AppStep::Call(_)
+        | AppStep::Wait(_) => None,
     })
 }
 
@@ -226,8 +247,8 @@ fn wanted(
     target: &SiteName,
 ) -> Result<Vec<Count>, Failure> {
     let mut counts = Vec::new();
-    for (step, scale) in scales(steps) {
-        let at = step.at();
+    for scale in scales(steps) {
+        let at = scale.at();
         let of = |counts: &[Count]| {
             let found = counts.iter().find(|count| count.at == at);
             found.map(|count| count.replicas).filter(|it| *it > 0)
@@ -265,7 +286,7 @@ mod tests {
         let pairs = steps.iter().zip(replicas);
         pairs
             .map(|(step, replicas)| Count {
-                at: step.at(),
+                at: step.object().unwrap(),
                 replicas,
             })
             .collect()

@@ -293,7 +293,7 @@ impl Followers<'_> {
 
     fn are_there(&self) -> bool {
         let application = self.application.iter();
-        let mut runs = application.map(|one| one.as_ref().is_ok_and(|it| it.runs_at(self.toward)));
+        let mut runs = application.map(|one| one.as_ref().is_ok_and(|it| it.rests_at(self.toward)));
         let users = self.traffic.iter();
         let mut arrived = users.map(|users| users.prepared.as_ref().is_ok_and(Prepared::is_there));
         runs.all(|it| it) && arrived.all(|it| it)

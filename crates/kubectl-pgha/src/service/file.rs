@@ -84,8 +84,13 @@ impl Service {
             Failure::usage(format!("cannot read the service's file {shown}: {error}"))
                 .hinting("Name it with --file.")
         })?;
-        Self::of(&text)
-            .map_err(|because| Failure::usage(format!("{shown} is no service's file: {because}")))
+        let mut service = Self::of(&text).map_err(|because| {
+            Failure::usage(format!("{shown} is no service's file: {because}"))
+        })?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let beside = |step: AppStep| step.with_files(|file| folder.join(file));
+        service.app = service.app.into_iter().map(beside).collect();
+        Ok(service)
     }
 
     fn of(text: &str) -> Result<Self, String> {
@@ -307,7 +312,8 @@ spec:
         let with = |app: &str| GOOD.replace("  traffic:", &format!("  app:\n{app}  traffic:"));
         let good = "    - annotate: { object: deploy/zitadel, key: a.b/c, standby: disabled }\n    - scale: { object: deployment/zitadel }\n";
         let service = Service::of(&with(good)).unwrap();
-        assert_eq!(service.app[1].at().to_string(), "deployment/zitadel");
+        let object = service.app[1].object().unwrap();
+        assert_eq!(object.to_string(), "deployment/zitadel");
         for (app, words) in [
             ("    - scale: { object: zitadel }\n", "line 9"),
             (
@@ -320,11 +326,16 @@ spec:
             ),
             (
                 "    - shrink: { object: deployment/zitadel }\n",
-                "expected one of scale, annotate",
+                "expected one of scale, annotate, select, restart, job, call, wait",
             ),
             (
                 "    - scale: { object: sts/x, count: 0 }\n",
                 "spec.app: statefulset/x would have no pods",
+            ),
+            ("    - wait: { url: login.example }\n", "line 9"),
+            (
+                "    - wait: { url: login.example }\n",
+                "a URL begins with http:// or https://",
             ),
         ] {
             let said = Service::of(&with(app)).unwrap_err();

@@ -1,6 +1,8 @@
 //! What a move changes of the application, and of those who use it.
 
-use pgha_model::application::{AppStep, Count};
+use std::collections::BTreeMap;
+
+use pgha_model::application::{AppStep, Count, Request, Side};
 use pgha_nlb::SiteName;
 use serde::Serialize;
 
@@ -79,13 +81,17 @@ pub(crate) struct ApplicationView {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct StepView {
-    object: String,
+    /// `None` for what is asked over HTTP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    object: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     namespace: Option<String>,
-    /// What it is to say at the site that it leaves.
-    leaving: String,
+    /// What is to be so at the site that it leaves; `None` where nothing is looked at there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    leaving: Option<String>,
     /// And at the one that it enters.
-    entering: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entering: Option<String>,
 }
 
 impl ApplicationView {
@@ -101,7 +107,7 @@ impl ApplicationView {
             leaves: leaves.cloned(),
             steps: steps
                 .iter()
-                .map(|step| StepView::of(step, counts))
+                .map(|step| StepView::of(step, counts, enters, leaves))
                 .collect(),
         }
     }
@@ -112,7 +118,7 @@ impl ApplicationView {
             let text = format!("The application leaves {leaves} before the fence, in this order:");
             page.line([Span::plain(text)]);
             for step in self.steps.iter().rev() {
-                page.line([Span::plain(format!("  {}: {}", step.name(), step.leaving))]);
+                step.add_to(step.leaving.as_deref(), page);
             }
         }
         let text = format!(
@@ -121,50 +127,86 @@ impl ApplicationView {
         );
         page.line([Span::plain(text)]);
         for step in &self.steps {
-            page.line([Span::plain(format!("  {}: {}", step.name(), step.entering))]);
+            step.add_to(step.entering.as_deref(), page);
         }
     }
 }
 
 impl StepView {
-    fn of(step: &AppStep, counts: &[Count]) -> Self {
-        let at = step.at();
-        let (leaving, entering) = match step {
-            AppStep::Scale(_) => {
-                let count = counts.iter().find(|count| count.at == at);
-                let count = count.map_or(0, |count| count.replicas);
-                let entering = match count {
-                    0 => "left alone: it did not run".to_owned(),
-                    1 => "1 pod, ready".to_owned(),
-                    count => format!("{count} pods, ready"),
-                };
-                ("no pod is left".to_owned(), entering)
-            }
-            AppStep::Annotate(annotate) => {
-                let says = |value: Option<&str>| match value {
-                    Some(value) => format!("annotation {}: {value}", annotate.key),
-                    None => format!("no annotation {}", annotate.key),
-                };
-                (
-                    says(annotate.standby.as_deref()),
-                    says(annotate.primary.as_deref()),
-                )
-            }
-        };
+    fn of(step: &AppStep, counts: &[Count], enters: &SiteName, leaves: Option<&SiteName>) -> Self {
+        let at = step.object();
+        let count = counts.iter().find(|count| Some(&count.at) == at.as_ref());
+        let pods = count.map_or(0, |count| count.replicas);
+        let leaving = leaves.and_then(|site| leaving(&step.at_site(site.as_str())));
+        let entering = entering(&step.at_site(enters.as_str()), pods);
         Self {
-            object: at.object.to_string(),
-            namespace: at.namespace,
+            object: at.as_ref().map(|at| at.object.to_string()),
+            namespace: at.and_then(|at| at.namespace),
             leaving,
             entering,
         }
     }
 
-    fn name(&self) -> String {
-        match &self.namespace {
-            Some(namespace) => format!("{} in {namespace}", self.object),
-            None => self.object.clone(),
-        }
+    fn add_to(&self, says: Option<&str>, page: &mut Page) {
+        let Some(says) = says else {
+            return;
+        };
+        let text = match (&self.object, &self.namespace) {
+            (Some(object), Some(namespace)) => format!("  {object} in {namespace}: {says}"),
+            (Some(object), None) => format!("  {object}: {says}"),
+            (None, _) => format!("  {says}"),
+        };
+        page.line([Span::plain(text)]);
     }
+}
+
+/// What is to be so where the application leaves.
+fn leaving(step: &AppStep) -> Option<String> {
+    match step {
+        AppStep::Scale(_) => Some("no pod is left".to_owned()),
+        AppStep::Annotate(annotate) => Some(annotation(&annotate.key, annotate.standby.as_deref())),
+        AppStep::Select(select) => Some(pods_with(&select.standby)),
+        AppStep::Job(_) => Some("no pod of it runs".to_owned()),
+        AppStep::Call(call) => call.on(Side::Standby).map(answered),
+        AppStep::Restart(_) | AppStep::Wait(_) => None,
+    }
+}
+
+/// What is to be so where the application enters, with so many pods.
+fn entering(step: &AppStep, pods: u32) -> Option<String> {
+    match step {
+        AppStep::Scale(_) => Some(match pods {
+            0 => "left alone: it did not run".to_owned(),
+            1 => "1 pod, ready".to_owned(),
+            pods => format!("{pods} pods, ready"),
+        }),
+        AppStep::Annotate(annotate) => Some(annotation(&annotate.key, annotate.primary.as_deref())),
+        AppStep::Select(select) => Some(pods_with(&select.primary)),
+        AppStep::Restart(_) => Some("restarted, every pod new and ready".to_owned()),
+        AppStep::Job(job) if job.recreate => Some("made again, complete".to_owned()),
+        AppStep::Job(_) => Some("complete".to_owned()),
+        AppStep::Call(call) => call.on(Side::Primary).map(answered),
+        AppStep::Wait(wait) => Some(format!("{} answers {}", wait.url, wait.status)),
+    }
+}
+
+fn annotation(key: &str, value: Option<&str>) -> String {
+    match value {
+        Some(value) => format!("annotation {key}: {value}"),
+        None => format!("no annotation {key}"),
+    }
+}
+
+fn pods_with(labels: &BTreeMap<String, String>) -> String {
+    let pairs = labels.iter().map(|(key, value)| format!("{key}={value}"));
+    format!(
+        "leads to the pods with {}",
+        pairs.collect::<Vec<_>>().join(",")
+    )
+}
+
+fn answered(request: &Request) -> String {
+    format!("{request} is answered by a yes")
 }
 
 #[cfg(test)]
@@ -179,10 +221,15 @@ mod tests {
             {"scale": {"object": "deployment/zitadel"}},
             {"annotate": {"object": "sts/x", "namespace": "iam", "key": "k", "standby": "off"}},
             {"scale": {"object": "deployment/gateway"}},
+            {"job": {"object": "job/setup", "recreate": true}},
+            {"restart": {"object": "deployment/portal"}},
+            {"select": {"object": "svc/login", "primary": {"app": "login"}, "standby": {"app": "page"}}},
+            {"call": {"standby": {"url": "https://cdn.example/{site}/page", "method": "PUT"}}},
+            {"wait": {"url": "https://login.{site}.example/ready"}},
         ]);
         let steps: Vec<AppStep> = serde_json::from_value(steps).unwrap();
         let counts = [(&steps[0], 2), (&steps[2], 0)].map(|(step, replicas)| Count {
-            at: step.at(),
+            at: step.object().unwrap(),
             replicas,
         });
         let (west, east) = ("west".into(), "east".into());
@@ -192,6 +239,9 @@ mod tests {
         let text = page.render(false);
         let expected = "
 The application leaves east before the fence, in this order:
+  PUT https://cdn.example/east/page is answered by a yes
+  service/login: leads to the pods with app=page
+  job/setup: no pod of it runs
   deployment/gateway: no pod is left
   statefulset/x in iam: annotation k: off
   deployment/zitadel: no pod is left
@@ -199,6 +249,10 @@ The application enters west once it is verified, in this order:
   deployment/zitadel: 2 pods, ready
   statefulset/x in iam: no annotation k
   deployment/gateway: left alone: it did not run
+  job/setup: made again, complete
+  deployment/portal: restarted, every pod new and ready
+  service/login: leads to the pods with app=login
+  https://login.west.example/ready answers 200
 ";
         assert_eq!(text, expected);
         let view = serde_json::to_value(view).unwrap();

@@ -45,7 +45,7 @@ fn application(replicas: u32) -> Application {
         .iter()
         .filter(|step| matches!(step, AppStep::Scale(_)));
     let counts = scaled.map(|step| Count {
-        at: step.at(),
+        at: step.object().unwrap(),
         replicas,
     });
     Application {

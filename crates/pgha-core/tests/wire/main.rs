@@ -5,6 +5,8 @@
 )]
 
 mod application;
+mod application_http;
+mod application_objects;
 mod call;
 mod journal;
 mod login;

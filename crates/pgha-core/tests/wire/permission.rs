@@ -97,6 +97,9 @@ fn the_manifest_of_an_application_permits_what_its_steps_need_and_nothing_else()
     let steps = serde_json::json!([
         {"scale": {"object": "deployment/zitadel"}},
         {"annotate": {"object": "deployment/zitadel", "key": "a", "standby": "b"}},
+        {"select": {"object": "service/zitadel", "primary": {"a": "b"}, "standby": {"a": "c"}}},
+        {"restart": {"object": "deployment/zitadel"}},
+        {"job": {"object": "job/zitadel-setup", "recreate": true}},
     ]);
     let steps: Vec<pgha_model::application::AppStep> = serde_json::from_value(steps).unwrap();
     let needed = pgha_core::application::permissions(&steps);

@@ -40,10 +40,18 @@ impl Store {
         Answer::created(&object)
     }
 
-    pub(super) fn delete(&mut self, call: &Call) -> Answer {
+    /// With the precondition on the identity of the object, where the request has one (Kubernetes API reference,
+    /// `DeleteOptions`, `preconditions.uid`).
+    pub(super) fn delete(&mut self, call: &Call, body: &[u8]) -> Answer {
         let name = call.name.as_deref().unwrap_or_default();
         if let Some(missing) = self.missing(call, name) {
             return missing;
+        }
+        let options: Value = serde_json::from_slice(body).unwrap_or_default();
+        let wanted = text(&options, "/preconditions/uid");
+        let object = self.objects.get(&Self::key(call));
+        if !wanted.is_empty() && object.is_some_and(|it| text(it, "/metadata/uid") != wanted) {
+            return status::conflict(call);
         }
         let object = self.objects.remove(&Self::key(call));
         match self.resource(call).zip(object) {

@@ -1,0 +1,190 @@
+//! What is wrong with the steps of a service.
+
+use super::object::is_name;
+use super::{AppStep, At};
+
+/// What is wrong with the steps of a service, as a clause.
+pub fn contradiction(steps: &[AppStep]) -> Option<String> {
+    steps.iter().enumerate().find_map(|(index, step)| {
+        let Some(at) = step.object() else {
+            return asks_nothing(step);
+        };
+        if at.namespace.as_deref().is_some_and(|name| !is_name(name)) {
+            let object = &at.object;
+            return Some(format!("the namespace of {object} has no possible name"));
+        }
+        if steps[..index].iter().any(|other| is_same(other, step)) {
+            return Some(format!("two steps are about the same of {at}"));
+        }
+        of_object(step, &at)
+    })
+}
+
+fn of_object(step: &AppStep, at: &At) -> Option<String> {
+    let is_one_of = |group: &str, kinds: &[&str]| {
+        let of = &at.object.resource;
+        of.group == group && kinds.contains(&of.plural.as_str())
+    };
+    match step {
+        AppStep::Scale(scale) if scale.count == Some(0) => {
+            Some(format!("{at} would have no pods where the primary is"))
+        }
+        AppStep::Annotate(annotate) if annotate.primary == annotate.standby => {
+            let key = &annotate.key;
+            Some(format!(
+                "the annotation {key} of {at} is the same at both sites"
+            ))
+        }
+        AppStep::Select(_) if !is_one_of("", &["services"]) => {
+            Some(format!("{at} is no Service, and selects no pods"))
+        }
+        AppStep::Select(select) if select.primary.is_empty() || select.standby.is_empty() => {
+            Some(format!("{at} would select no pods at one of both sites"))
+        }
+        AppStep::Select(select) if select.primary == select.standby => {
+            Some(format!("{at} selects the same pods at both sites"))
+        }
+        AppStep::Restart(_)
+            if !is_one_of("apps", &["deployments", "statefulsets", "daemonsets"]) =>
+        {
+            Some(format!(
+                "{at} is no Deployment, StatefulSet or DaemonSet, and cannot be restarted"
+            ))
+        }
+        AppStep::Job(_) if !is_one_of("batch", &["jobs"]) => Some(format!("{at} is no Job")),
+        AppStep::Scale(_)
+        | AppStep::Annotate(_)
+        | AppStep::Select(_)
+        | AppStep::Restart(_)
+        | AppStep::Job(_)
+        | AppStep::Call(_)
+        | AppStep::Wait(_) => None,
+    }
+}
+
+fn asks_nothing(step: &AppStep) -> Option<String> {
+    match step {
+        AppStep::Call(call) if call.primary.is_none() && call.standby.is_none() => {
+            Some("a call has neither `primary` nor `standby`".to_owned())
+        }
+        AppStep::Wait(wait) if !(200..600).contains(&wait.status) => {
+            let status = wait.status;
+            Some(format!("no answer ends a wait with the status {status}"))
+        }
+        AppStep::Scale(_)
+        | AppStep::Annotate(_)
+        | AppStep::Select(_)
+        | AppStep::Restart(_)
+        | AppStep::Job(_)
+        | AppStep::Call(_)
+        | AppStep::Wait(_) => None,
+    }
+}
+
+fn is_same(one: &AppStep, other: &AppStep) -> bool {
+    let key = |step: &AppStep| match step {
+        AppStep::Annotate(annotate) => Some(annotate.key.clone()),
+        AppStep::Scale(_)
+        | AppStep::Select(_)
+        | AppStep::Restart(_)
+        | AppStep::Job(_)
+        | AppStep::Call(_)
+        | AppStep::Wait(_) => None,
+    };
+    let is_of_one_kind = std::mem::discriminant(one) == std::mem::discriminant(other);
+    is_of_one_kind && one.object() == other.object() && key(one) == key(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn steps(text: serde_json::Value) -> Result<Vec<AppStep>, serde_json::Error> {
+        serde_json::from_value(text)
+    }
+
+    #[test]
+    fn steps_are_read_and_an_unknown_field_is_not() {
+        let read = steps(json!([
+            {"scale": {"object": "deployment/zitadel", "namespace": "iam", "count": 2}},
+            {"annotate": {"object": "deployment/zitadel", "key": "a/b", "standby": "disabled"}},
+        ]));
+        let read = read.unwrap();
+        assert_eq!(
+            read[0].object().unwrap().to_string(),
+            "deployment/zitadel in iam"
+        );
+        assert_eq!(contradiction(&read), None);
+        for wrong in [
+            json!([{"scale": {"object": "deployment/zitadel", "cuont": 2}}]),
+            json!([{"scale": {"object": "zitadel"}}]),
+            json!([{"scale": {"count": 2}}]),
+            json!([{"shrink": {"object": "deployment/zitadel"}}]),
+        ] {
+            assert!(steps(wrong.clone()).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn one_object_may_have_steps_of_different_kinds() {
+        let read = steps(json!([
+            {"scale": {"object": "deployment/zitadel"}},
+            {"restart": {"object": "deployment/zitadel"}},
+            {"annotate": {"object": "deployment/zitadel", "key": "a", "standby": "x"}},
+            {"annotate": {"object": "deployment/zitadel", "key": "b", "standby": "x"}},
+            {"wait": {"url": "http://a"}},
+            {"wait": {"url": "http://a"}},
+        ]));
+        assert_eq!(contradiction(&read.unwrap()), None);
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_named() {
+        let scale = json!({"scale": {"object": "deployment/zitadel"}});
+        for (wrong, words) in [
+            (
+                json!([scale, {"scale": {"object": "deploy/zitadel"}}]),
+                "two steps",
+            ),
+            (
+                json!([{"scale": {"object": "sts/x", "count": 0}}]),
+                "no pods",
+            ),
+            (
+                json!([{"annotate": {"object": "sts/x", "key": "k"}}]),
+                "the same at both",
+            ),
+            (
+                json!([{"scale": {"object": "sts/x", "namespace": "a b"}}]),
+                "no possible name",
+            ),
+            (
+                json!([{"select": {"object": "sts/x", "primary": {"a": "b"}, "standby": {"a": "c"}}}]),
+                "no Service",
+            ),
+            (
+                json!([{"select": {"object": "svc/x", "primary": {}, "standby": {"a": "c"}}}]),
+                "no pods at one",
+            ),
+            (
+                json!([{"select": {"object": "svc/x", "primary": {"a": "c"}, "standby": {"a": "c"}}}]),
+                "the same pods",
+            ),
+            (
+                json!([{"restart": {"object": "cj/x"}}]),
+                "cannot be restarted",
+            ),
+            (json!([{"job": {"object": "cj/x"}}]), "is no Job"),
+            (json!([{"call": {}}]), "neither"),
+            (
+                json!([{"wait": {"url": "http://a", "status": 0}}]),
+                "status 0",
+            ),
+        ] {
+            let said = contradiction(&steps(wrong).unwrap()).unwrap();
+            assert!(said.contains(words), "{said}");
+        }
+    }
+}
