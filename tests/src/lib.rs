@@ -198,6 +198,11 @@ impl Suite {
         })
     }
 
+    /// The root file system with real products, where the run has one.
+    pub fn peers() -> Option<PathBuf> {
+        variable("PGHA_PEERS").map(PathBuf::from)
+    }
+
     /// Starts a writer on a pair; it ends when the guard is dropped.
     pub fn writer(&self, cluster: &str, connections: u32) -> Result<Writer> {
         writer::stop(cluster)?;
@@ -354,6 +359,17 @@ pub fn interrupt(child: &Child) -> Result<()> {
 /// Kills a started plugin, as a machine that loses power does.
 pub fn kill(child: &Child) -> Result<()> {
     signal(child, Signal::KILL)
+}
+
+/// Tells whoever follows the run what a long test has done.
+#[expect(clippy::print_stdout, reason = "a test's output is its own")]
+pub fn say(text: &str) {
+    println!("{text}");
+}
+
+/// Asks a started program to end.
+pub fn terminate(child: &Child) -> Result<()> {
+    signal(child, Signal::TERM)
 }
 
 /// Stops a started plugin where it is.

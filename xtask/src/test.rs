@@ -94,6 +94,9 @@ fn run_lab_suite(args: &Args, count: &mut Count) -> Result<()> {
     }
     suite.args(["--", "--test-threads", "1", "--nocapture"]);
     suite.env("PGHA_LAB", "1").env("PGHA_PROGRAMS", &programs);
+    if let Some(root) = peers::ensure()? {
+        suite.env(peers::VARIABLE, root);
+    }
     let result = part::run("lab suite", &mut suite, count).and_then(|()| {
         part::say("== bench move, one pair");
         crate::bench::one_pair(&programs)

@@ -19,6 +19,8 @@ const EDGES: &[(&str, &str)] = &[
     ("kubectl-pgha", "pgha-core"),
     ("kubectl-pgha", "pgha-testkit"),
     ("kubectl-pgha", "pgha-nlb"),
+    ("kubectl-pgha", "pgha-pgbouncer"),
+    ("pgha-pgbouncer", "pgha-wire"),
     ("pgha-core", "pgha-nlb"),
     ("pgha-nlb", "pgha-model"),
     ("pgha-nlb-kubernetes", "pgha-testkit"),

@@ -94,6 +94,9 @@ pub(crate) enum Command {
     Completion(CompletionArgs),
     #[command(hide = true)]
     Deadline(DeadlineArgs),
+    /// Let the clients of poolers go on when the tool that has them wait is gone; reads which from its input
+    #[command(hide = true)]
+    PoolerGuard,
     #[command(name = "__complete", hide = true)]
     Complete(CompleteArgs),
 }

@@ -13,6 +13,7 @@ pub(crate) mod leader;
 pub(crate) mod login;
 mod moving;
 mod one_side;
+pub(crate) mod poolers;
 pub(crate) mod promote;
 pub(crate) mod rejoin;
 pub(crate) mod status;

@@ -67,6 +67,7 @@ fn dispatch(cli: Cli, environment: &Environment) -> Exit {
         Command::Login(args) => commands::login::main(&args, environment),
         Command::TokenCheck(args) => commands::token_check::main(&args, environment),
         Command::Traffic(args) => commands::traffic::main(&args, environment),
+        Command::PoolerGuard => commands::poolers::guard_main(),
         Command::Deadline(args) => commands::deadline::main(&args, environment),
         Command::Completion(args) => commands::completion::main(&args),
         Command::Complete(args) => complete::answer_kubectl(args.words, environment),

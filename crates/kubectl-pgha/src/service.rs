@@ -39,6 +39,22 @@ mod tests {
     }
 
     #[test]
+    fn the_file_of_the_poolers_is_one() {
+        let page = include_str!("../../../docs/poolers.md");
+        let text = page.split("```yaml\n").nth(1).unwrap_or_default();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pgha.yaml");
+        std::fs::write(&path, text.split("```").next().unwrap_or_default()).unwrap();
+        let service = Service::read(&path).unwrap();
+        let settings = service.poolers[0].settings();
+        assert_eq!(
+            settings.password_file,
+            Some(folder.path().join("pooler-password"))
+        );
+        assert_eq!(service.poolers[0].host_of("core2"), Some("10.2.0.10"));
+    }
+
+    #[test]
     fn every_file_of_the_documents_is_one() {
         let page = include_str!("../../../docs/traffic.md");
         let mut files = 0;

@@ -7,6 +7,7 @@ pub(crate) mod history;
 pub(crate) mod leader;
 pub(crate) mod login;
 mod member;
+pub(crate) mod poolers;
 pub(crate) mod promote;
 pub(crate) mod rejoin;
 pub(crate) mod status;

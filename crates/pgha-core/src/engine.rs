@@ -35,7 +35,7 @@ pub use self::rejoin::{Keep, RejoinError, RejoinRun, follows};
 pub use self::restore::{Restoration, put_in_order_alone};
 pub use self::side::{Side, SideError};
 pub use self::standstill::compare_ends;
-pub use self::switchover::{PlannedPatch, Switchover, patches};
+pub use self::switchover::{Gate, PlannedPatch, Switchover, patches};
 use crate::application::ApplicationError;
 use crate::client::CallError;
 use crate::exec::ExecError;
@@ -92,6 +92,12 @@ pub enum StepError {
     /// The application was not stopped.
     #[error("the application was not stopped")]
     Application(#[source] Box<ApplicationError>),
+    /// Clients were not seen to wait.
+    #[error("the clients do not wait: {because}")]
+    Gate {
+        /// Why not, as a clause.
+        because: String,
+    },
     /// A command in a container failed.
     #[error("a command failed")]
     Exec(#[source] ExecError),
@@ -165,6 +171,7 @@ impl StepError {
             Self::Call(error) => error.may_pass(),
             Self::Exec(error) => matches!(error, ExecError::Open { .. } | ExecError::Lost { .. }),
             Self::Application(_)
+            | Self::Gate { .. }
             | Self::Sql(_)
             | Self::Control(_)
             | Self::NotProved(_)

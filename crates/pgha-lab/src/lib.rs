@@ -28,6 +28,7 @@ pub mod node;
 pub mod operator;
 pub mod paths;
 pub mod pki;
+pub mod pooled;
 pub mod process;
 pub mod program;
 pub mod progress;

@@ -17,3 +17,4 @@ mod wal;
 pub use audit::{Audit, audit};
 pub use config::{Config, Endpoint, PodWatch};
 pub use process::{Load, Status, start, status, stop, stop_all};
+pub(crate) use service::{endpoints, login};

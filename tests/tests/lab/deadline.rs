@@ -11,7 +11,7 @@ use pgha_lab::site::{IMAGE_PLUGIN, Site};
 use pgha_lab::wait;
 use pgha_tests::pair::event::FENCED;
 use pgha_tests::pair::{Kind, OLD, STREAMING};
-use pgha_tests::{Suite, kill, manifest};
+use pgha_tests::{Suite, kill, manifest, say};
 
 /// How long each wait of the move may last; the Job waits for three times as long.
 const TIMEOUT: &str = "20s";
@@ -137,9 +137,4 @@ fn apply_roles(cluster: &str, site: Site) -> Result<()> {
         Kubectl::new(site).apply(&manifest(file, cluster)?)?;
     }
     Ok(())
-}
-
-#[expect(clippy::print_stdout, reason = "a figure that the notes ask for")]
-fn say(text: &str) {
-    println!("{text}");
 }

@@ -14,7 +14,7 @@ use pgha_lab::kubectl::Kubectl;
 use pgha_lab::site::Site;
 use pgha_lab::wait;
 use pgha_tests::pair::{ARCHIVE, Kind, Pair, STREAMING, event};
-use pgha_tests::{Suite, finish, signal_go_on, signal_stop};
+use pgha_tests::{Suite, finish, say, signal_go_on, signal_stop};
 
 /// How long each wait of these moves may last: shorter than the faults.
 const TIMEOUT: &str = "20s";
@@ -244,9 +244,4 @@ fn settled(pair: &Pair) -> Result<Site> {
         pair.suite.await_well(pair.kind.cluster, now)?;
         Ok(now)
     })
-}
-
-#[expect(clippy::print_stdout, reason = "what a long test has done")]
-fn say(text: &str) {
-    println!("{text}");
 }

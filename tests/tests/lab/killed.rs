@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use pgha_judge::Ruling;
 use pgha_lab::kubectl::Kubectl;
 use pgha_tests::pair::{ARCHIVE, DEADLINE, Kind, OLD, Pair, STREAMING, await_line, event};
-use pgha_tests::{Suite, kill, signal_go_on, signal_stop};
+use pgha_tests::{Suite, kill, say, signal_go_on, signal_stop};
 
 #[test]
 fn a_move_killed_at_the_fence_is_finished() -> Result<()> {
@@ -205,9 +205,4 @@ fn killed_then(kind: Kind, at: &str, verb: &str) -> Result<()> {
         "something is left: {nothing:?}"
     );
     Ok(())
-}
-
-#[expect(clippy::print_stdout, reason = "what a long test has done")]
-fn say(text: &str) {
-    println!("{text}");
 }

@@ -15,6 +15,7 @@ mod killed;
 mod logins;
 mod moves;
 mod objects;
+mod poolers;
 mod promote;
 mod refusals;
 mod roles;

@@ -117,10 +117,11 @@ impl<'a> Between<'a> {
         };
         let (source, target) = (&self.names.0, &self.names.1);
         let following = Following {
+            from: source,
             to: target,
             sites: self.application_sites(session).await,
             toward: asked.toward,
-            before: &asked.before,
+            before: asked.before,
             leaves: asked.leaves,
             may_be_gone: asked.may_be_gone,
             arrival,

@@ -3,12 +3,14 @@
 use std::path::Path;
 use std::time::Duration;
 
+use pgha_core::engine::Gate;
 use pgha_model::application::{Application, Count};
 use pgha_nlb::SiteName;
 use pgha_nlb_kubernetes::Open;
 use tokio::sync::oneshot::Receiver;
 
 use super::application::{AppMove, NamedSite, Toward};
+use super::poolers::Poolers;
 use super::traffic::{Arrived, Cutover, Patience, Prepared};
 use crate::consent;
 use crate::exit::Exit;
@@ -34,14 +36,16 @@ pub(crate) struct ServiceFile<'a> {
 
 /// What is to follow, and how far it may be awaited.
 pub(crate) struct Following<'a> {
-    /// The site that users follow to.
+    /// The site that the command goes from.
+    pub(crate) from: &'a SiteName,
+    /// The site that it goes to, and users follow to.
     pub(crate) to: &'a SiteName,
     /// The site that the command goes from, and the one that it goes to; `None` without an application.
     pub(crate) sites: Option<(NamedSite, NamedSite)>,
     /// Which of them is entered.
     pub(crate) toward: Toward,
     /// What an earlier move noted of the application.
-    pub(crate) before: &'a [Count],
+    pub(crate) before: Vec<Count>,
     /// Whether the application leaves the source before.
     pub(crate) leaves: bool,
     /// A source that does not answer is no error.
@@ -78,12 +82,13 @@ impl<'a> ServiceFile<'a> {
     ///
     /// # Errors
     /// Nothing proves where they arrive, or there is no place for the record of their move.
-    pub(crate) async fn followers(
-        &self,
-        following: Following<'_>,
+    pub(crate) async fn followers<'b>(
+        &'b self,
+        following: Following<'b>,
         session: &Session<'_>,
-    ) -> Result<Option<Followers<'_>>, Failure> {
+    ) -> Result<Option<Followers<'b>>, Failure> {
         let Following {
+            from,
             to,
             sites,
             toward,
@@ -101,15 +106,29 @@ impl<'a> ServiceFile<'a> {
         let application = match sites {
             Some((source, target)) => {
                 let steps = &self.service.app;
-                let looked = AppMove::look(steps, source, target, before, toward, may_be_gone);
+                let looked = AppMove::look(steps, source, target, &before, toward, may_be_gone);
                 Some(Box::pin(looked).await)
             }
             None => None,
         };
-        let has_any = application.is_some() || traffic.is_some();
+        let entered = match toward {
+            Toward::Source => from,
+            Toward::Target => to,
+        };
+        let poolers = match self.service.poolers.as_slice() {
+            [] => None,
+            poolers => {
+                let within = session.settings().request_timeout;
+                Some(Poolers::look(poolers, (from, entered), leaves, within).await)
+            }
+        };
+        let has_any = application.is_some() || poolers.is_some() || traffic.is_some();
         Ok(has_any.then_some(Followers {
             application,
+            poolers,
             traffic,
+            from,
+            entered,
             toward,
             leaves,
             arrival,
@@ -149,7 +168,13 @@ struct Users<'a> {
 pub(crate) struct Followers<'a> {
     /// Why it could not follow as everything is now, where that was seen.
     application: Option<Result<AppMove<'a>, Failure>>,
+    /// Likewise.
+    poolers: Option<Result<Poolers<'a>, Failure>>,
     traffic: Option<Users<'a>>,
+    /// The site that the command goes from.
+    from: &'a SiteName,
+    /// The site that is entered.
+    entered: &'a SiteName,
     toward: Toward,
     leaves: bool,
     arrival: Duration,
@@ -180,11 +205,12 @@ impl Followers<'_> {
 
     fn doubts(&self) -> impl Iterator<Item = &Failure> {
         let application = self.application.iter().filter_map(|one| one.as_ref().err());
+        let poolers = self.poolers.iter().filter_map(|one| one.as_ref().err());
         let users = self
             .traffic
             .iter()
             .filter_map(|users| users.prepared.as_ref().err());
-        application.chain(users)
+        application.chain(poolers).chain(users)
     }
 
     /// Tells of those who could not follow as everything is now.
@@ -202,8 +228,48 @@ impl Followers<'_> {
         let application = self.application.as_ref().and_then(|one| one.as_ref().ok());
         let users = self.traffic.as_ref();
         UsersView {
+            poolers: self.seen_poolers().map(Poolers::view).unwrap_or_default(),
             application: application.map(|one| one.view(self.toward, self.leaves)),
             users: users.and_then(|users| Some(users.cutover.view(users.prepared.as_ref().ok()?))),
+        }
+    }
+
+    fn seen_poolers(&self) -> Option<&Poolers<'_>> {
+        self.poolers.as_ref().and_then(|one| one.as_ref().ok())
+    }
+
+    /// What has the clients of poolers wait while the source is fenced.
+    pub(crate) fn gate(&self) -> Option<Gate<'_>> {
+        self.seen_poolers().map(Poolers::gate)
+    }
+
+    /// Lets them go on as soon as the target takes writes, at the target; and once nothing is awaited any more, wherever they were.
+    pub(crate) async fn let_go(&self, promoted: Receiver<()>, ui: &Ui) -> Followed {
+        let Some(poolers) = self.seen_poolers() else {
+            return Followed::NotAsked;
+        };
+        let site = promoted.await.is_ok().then_some(self.entered);
+        let opened = poolers.open(site, ui).await;
+        self.concluded(self.toward, opened)
+    }
+
+    async fn open_poolers(&self, toward: Toward, ui: &Ui) -> Result<(), Failure> {
+        let site = if toward == self.toward {
+            self.entered
+        } else {
+            self.from
+        };
+        match &self.poolers {
+            None => Ok(()),
+            Some(Ok(poolers)) => poolers.open(Some(site), ui).await,
+            Some(Err(because)) => Err(because.clone()),
+        }
+    }
+
+    fn concluded(&self, toward: Toward, done: Result<(), Failure>) -> Followed {
+        match done {
+            Ok(()) => Followed::Arrived,
+            Err(because) => Followed::Behind(self.left_behind(toward, &because)),
         }
     }
 
@@ -243,7 +309,11 @@ impl Followers<'_> {
 
     /// Follows to a site that is primary already: the application, and once that is ready the users.
     pub(crate) async fn follow_now(&self, ui: &Ui) -> Followed {
-        if let Err(because) = self.enter(self.toward, ui).await {
+        let ready = async {
+            self.open_poolers(self.toward, ui).await?;
+            self.enter(self.toward, ui).await
+        };
+        if let Err(because) = ready.await {
             return Followed::Behind(self.left_behind(self.toward, &because));
         }
         let Some(users) = &self.traffic else {
@@ -261,10 +331,11 @@ impl Followers<'_> {
 
     /// The application is to run at the source as before: the move that had stopped it there was taken back.
     pub(crate) async fn go_back(&self, ui: &Ui) -> Followed {
-        match self.enter(Toward::Source, ui).await {
-            Ok(()) => Followed::Arrived,
-            Err(because) => Followed::Behind(self.left_behind(Toward::Source, &because)),
-        }
+        let ready = async {
+            self.open_poolers(Toward::Source, ui).await?;
+            self.enter(Toward::Source, ui).await
+        };
+        self.concluded(Toward::Source, ready.await)
     }
 
     async fn enter(&self, toward: Toward, ui: &Ui) -> Result<(), Failure> {
@@ -296,7 +367,8 @@ impl Followers<'_> {
         let mut runs = application.map(|one| one.as_ref().is_ok_and(|it| it.rests_at(self.toward)));
         let users = self.traffic.iter();
         let mut arrived = users.map(|users| users.prepared.as_ref().is_ok_and(Prepared::is_there));
-        runs.all(|it| it) && arrived.all(|it| it)
+        // Poolers are let go on, which harms nobody; but they may have to be pointed elsewhere first.
+        self.poolers.is_none() && runs.all(|it| it) && arrived.all(|it| it)
     }
 
     /// What is to be told of those who did not follow.
@@ -337,6 +409,19 @@ impl Followed {
                 ui.complain(&failure);
                 Exit::Held
             }
+        }
+    }
+
+    /// What became of these and of others, whom it tells of at once where they are behind as well.
+    #[must_use]
+    pub(crate) fn beside(self, others: Self, ui: &Ui) -> Self {
+        match (self, others) {
+            (Self::Behind(failure), Self::Behind(other)) => {
+                ui.complain(&other);
+                Self::Behind(failure)
+            }
+            (these, Self::NotAsked | Self::Arrived) => these,
+            (_, behind) => behind,
         }
     }
 

@@ -70,18 +70,24 @@ pub(crate) async fn see_through<T>(
     carry_out: impl AsyncFnOnce(Interrupt, &mut Reporter<'_>) -> T,
 ) -> (T, Followed) {
     let (word, verified) = oneshot::channel();
-    let word = Mutex::new(Some(word));
+    let (first_word, promoted) = oneshot::channel();
+    let words = Mutex::new((Some(first_word), Some(word)));
     let (interrupter, interrupt) = interrupter();
     let mut report = |event: &Event| {
         tell(kind, event, ui);
-        if is_verified(event) {
-            give(&word);
+        let (is_promoted, is_verified) = (
+            is_settled(event, Step::Promote),
+            is_settled(event, Step::Verify),
+        );
+        if let Ok(mut words) = words.lock() {
+            give(&mut words.0, is_promoted || is_verified);
+            give(&mut words.1, is_verified);
         }
     };
     let moving = async {
         let ended = interruptible(carry_out(interrupt, &mut report), &interrupter, ui).await;
-        // A move that never came so far has nobody wait for the word.
-        drop(word.lock().map(|mut word| word.take()));
+        // A move that never came so far has nobody wait for a word.
+        drop(words.lock().map(|mut words| std::mem::take(&mut *words)));
         ended
     };
     let following = async {
@@ -90,24 +96,27 @@ pub(crate) async fn see_through<T>(
             None => Followed::NotAsked,
         }
     };
-    Box::pin(async { tokio::join!(moving, following) }).await
-}
-
-/// The target takes writes, and everything that has to be so for users is.
-const fn is_verified(event: &Event) -> bool {
-    matches!(
-        event,
-        Event::Settled {
-            step: Step::Verify,
-            ..
+    let going_on = async {
+        match users {
+            Some(users) => users.let_go(promoted, ui).await,
+            None => Followed::NotAsked,
         }
-    )
+    };
+    let (ended, followed, gone_on) =
+        Box::pin(async { tokio::join!(moving, following, going_on) }).await;
+    (ended, followed.beside(gone_on, ui))
 }
 
-fn give(word: &Mutex<Option<oneshot::Sender<()>>>) {
-    let word = word.lock().ok().and_then(|mut word| word.take());
-    // Where nobody follows, nobody waits for it.
-    word.map(|word| word.send(()).ok());
+/// Whether this step has done its work: the target takes writes, or everything that has to be so for users is.
+fn is_settled(event: &Event, wanted: Step) -> bool {
+    matches!(event, Event::Settled { step, .. } if *step == wanted)
+}
+
+fn give(word: &mut Option<oneshot::Sender<()>>, now: bool) {
+    if now {
+        // Where nobody waits, nobody hears it.
+        word.take().map(|word| word.send(()).ok());
+    }
 }
 
 /// Carries the work to its end and counts each interruption on the way.

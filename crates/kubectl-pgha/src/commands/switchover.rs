@@ -115,6 +115,7 @@ pub(super) async fn carry_out(
     let work = async |interrupt, report: &mut Reporter<'_>| {
         let moving = Switchover::new(plan, source, target, limits, interrupt, report);
         let moving = moving.with_application(application);
+        let moving = moving.with_gate(users.and_then(Followers::gate));
         Box::pin(moving.with_deadline(deadline).run()).await
     };
     let (ended, followed) = moving::see_through("SwitchoverEvent", users, ui, work).await;

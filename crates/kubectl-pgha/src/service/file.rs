@@ -1,5 +1,6 @@
 //! The file as it is written, and what is wrong with it.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
@@ -7,6 +8,7 @@ use std::path::Path;
 use pgha_core::diagnose::sanitised;
 use pgha_model::application::{AppStep, contradiction};
 use pgha_nlb::SiteName;
+use pgha_pgbouncer::Pooler;
 use serde::Deserialize;
 
 use super::backends::Entry;
@@ -42,6 +44,8 @@ struct Spec {
     #[serde(default)]
     app: Vec<AppStep>,
     #[serde(default)]
+    poolers: Vec<pgha_pgbouncer::Settings>,
+    #[serde(default)]
     traffic: Vec<Entry>,
 }
 
@@ -69,6 +73,8 @@ pub(crate) struct Service {
     pub(crate) sites: Vec<Site>,
     /// What runs only where the primary is.
     pub(crate) app: Vec<AppStep>,
+    /// Whose clients wait while nobody takes writes.
+    pub(crate) poolers: Vec<Pooler>,
     /// How its users come in.
     pub(crate) traffic: Vec<Entry>,
 }
@@ -84,16 +90,13 @@ impl Service {
             Failure::usage(format!("cannot read the service's file {shown}: {error}"))
                 .hinting("Name it with --file.")
         })?;
-        let mut service = Self::of(&text).map_err(|because| {
-            Failure::usage(format!("{shown} is no service's file: {because}"))
-        })?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        let beside = |step: AppStep| step.with_files(|file| folder.join(file));
-        service.app = service.app.into_iter().map(beside).collect();
-        Ok(service)
+        Self::of(&text, folder)
+            .map_err(|because| Failure::usage(format!("{shown} is no service's file: {because}")))
     }
 
-    fn of(text: &str) -> Result<Self, String> {
+    /// What the text says; files that it names lie in the folder.
+    fn of(text: &str, folder: &Path) -> Result<Self, String> {
         let document: Document =
             serde_saphyr::from_str(text).map_err(|error| in_a_line(&error.to_string()))?;
         if document.api_version != API_VERSION || document.kind != KIND {
@@ -108,6 +111,7 @@ impl Service {
         let Spec {
             sites,
             app,
+            poolers,
             traffic,
         } = document.spec;
         if let Some(because) = contradiction(&app) {
@@ -132,10 +136,14 @@ impl Service {
                 ));
             }
         }
+        let steps = app.into_iter();
         Ok(Self {
             name,
             sites,
-            app,
+            app: steps
+                .map(|step| step.with_files(|file| folder.join(file)))
+                .collect(),
+            poolers: read_poolers(poolers, folder)?,
             traffic,
         })
     }
@@ -189,6 +197,21 @@ impl Service {
     }
 }
 
+fn read_poolers(
+    poolers: Vec<pgha_pgbouncer::Settings>,
+    folder: &Path,
+) -> Result<Vec<Pooler>, String> {
+    let mut names = BTreeSet::new();
+    let poolers = poolers.into_iter().map(|settings| {
+        if !names.insert(settings.name.clone()) {
+            return Err(format!("spec.poolers: two are called {}", settings.name));
+        }
+        let settings = settings.with_files(|file| folder.join(file));
+        Pooler::new(settings).map_err(|because| format!("spec.poolers: {because}"))
+    });
+    poolers.collect()
+}
+
 /// Line, column and reason, which come first; the lines after them show the file, which the person has.
 fn in_a_line(error: &str) -> String {
     let first = error.trim_start().lines().next().unwrap_or_default();
@@ -236,14 +259,18 @@ spec:
         evidence: [{ header: { name: x-site, values: { core1: '1', core2: '2' } } }]
 ";
 
+    fn of(text: &str) -> Result<Service, String> {
+        Service::of(text, Path::new("/srv"))
+    }
+
     fn refusal(from: &str, to: &str) -> String {
         assert!(GOOD.contains(from), "{from}");
-        Service::of(&GOOD.replace(from, to)).unwrap_err()
+        of(&GOOD.replace(from, to)).unwrap_err()
     }
 
     #[test]
     fn a_service_has_sites_and_traffic() {
-        let service = Service::of(GOOD).unwrap();
+        let service = of(GOOD).unwrap();
         assert_eq!(service.sites[1].context, "core2-admin");
         assert_eq!(service.traffic.len(), 2);
         assert!(service.site(&"core3".into()).is_err());
@@ -269,21 +296,16 @@ spec:
 
     #[test]
     fn a_move_goes_between_two_sites_of_one_name() {
-        let service = Service::of(GOOD).unwrap();
+        let service = of(GOOD).unwrap();
         let names = |pair: (&Site, &Site)| (pair.0.name.to_string(), pair.1.name.to_string());
         let pair = names(service.pair(None, "core1").unwrap());
         assert_eq!(pair, ("core2".to_owned(), "core1".to_owned()));
         assert!(service.pair(Some("core1"), "core1").is_err());
         assert!(service.pair(None, "core3").is_err());
         let elsewhere = GOOD.replacen("namespace: prod", "namespace: test", 1);
-        assert!(
-            Service::of(&elsewhere)
-                .unwrap()
-                .pair(None, "core1")
-                .is_err()
-        );
+        assert!(of(&elsewhere).unwrap().pair(None, "core1").is_err());
         let third = "    - { name: core3, context: core3, cluster: zitadel }\n  traffic:";
-        let three = Service::of(&GOOD.replace("  traffic:", third)).unwrap();
+        let three = of(&GOOD.replace("  traffic:", third)).unwrap();
         assert!(three.pair(None, "core1").is_err());
         assert!(three.pair(Some("core2"), "core1").is_ok());
     }
@@ -311,7 +333,7 @@ spec:
     fn an_application_is_read_and_its_typos_are_told_with_their_line() {
         let with = |app: &str| GOOD.replace("  traffic:", &format!("  app:\n{app}  traffic:"));
         let good = "    - annotate: { object: deploy/zitadel, key: a.b/c, standby: disabled }\n    - scale: { object: deployment/zitadel }\n";
-        let service = Service::of(&with(good)).unwrap();
+        let service = of(&with(good)).unwrap();
         let object = service.app[1].object().unwrap();
         assert_eq!(object.to_string(), "deployment/zitadel");
         for (app, words) in [
@@ -338,7 +360,7 @@ spec:
                 "a URL begins with http:// or https://",
             ),
         ] {
-            let said = Service::of(&with(app)).unwrap_err();
+            let said = of(&with(app)).unwrap_err();
             assert!(said.contains(words), "{said}");
         }
     }
@@ -346,7 +368,7 @@ spec:
     #[test]
     fn nothing_that_is_no_yaml_panics() {
         for text in ["", "a: [", "\u{0}", "- 1", "apiVersion: &a [*a]"] {
-            assert!(Service::of(text).is_err(), "{text:?}");
+            assert!(of(text).is_err(), "{text:?}");
         }
     }
 }

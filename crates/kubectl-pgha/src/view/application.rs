@@ -7,6 +7,7 @@ use pgha_nlb::SiteName;
 use serde::Serialize;
 
 use super::API_VERSION;
+use super::poolers::PoolerView;
 use super::traffic::PlansView;
 use crate::ui::{Detail, Page, Span, View};
 
@@ -16,6 +17,9 @@ pub(crate) struct UsersView<'a> {
     /// The application; `None` where the service's file tells of none, or what it would change cannot be told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) application: Option<ApplicationView>,
+    /// The poolers; empty likewise.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) poolers: Vec<PoolerView>,
     /// The users' way in; `None` likewise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) users: Option<PlansView<'a>>,
@@ -26,6 +30,12 @@ impl UsersView<'_> {
     pub(crate) fn add_to(&self, page: &mut Page) {
         if let Some(application) = &self.application {
             application.add_to(page);
+        }
+        if !self.poolers.is_empty() {
+            page.blank();
+        }
+        for pooler in &self.poolers {
+            pooler.add_to(page);
         }
         if let Some(users) = &self.users {
             users.add_to(page);

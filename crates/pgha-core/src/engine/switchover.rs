@@ -14,6 +14,7 @@ pub(super) mod wait;
 use self::handover::Handover;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use pgha_model::application::Application;
 use pgha_model::event::GapParts;
 use pgha_model::login::Logins;
@@ -34,6 +35,10 @@ use crate::clock::Instant;
 use crate::exec::{ExecError, Output};
 use crate::operator::pgo_v5::render;
 use crate::patch::ObjectPatch;
+
+/// Has the clients wait from now on, once the source is about to be fenced; what has come of it, as a full sentence, or why not, as a
+/// clause. Whoever made it sees to it that they go on.
+pub type Gate<'a> = Box<dyn FnOnce() -> BoxFuture<'a, Result<String, String>> + Send + 'a>;
 
 /// A move under way.
 pub struct Switchover<'a> {
@@ -56,6 +61,8 @@ pub struct Switchover<'a> {
     deadline: Option<DeadlineJob>,
     /// What stops at the source before it is fenced.
     application: Application,
+    /// What has the clients wait from the fence on.
+    gate: Option<Gate<'a>>,
     /// The name of the Job, once its container runs.
     deadline_job: Option<String>,
 }
@@ -151,7 +158,15 @@ impl<'a> Switchover<'a> {
             deadline: None,
             deadline_job: None,
             application: Application::default(),
+            gate: None,
         }
+    }
+
+    /// The same, with clients who wait from the fence on. Where they cannot, nothing is fenced.
+    #[must_use]
+    pub fn with_gate(mut self, gate: Option<Gate<'a>>) -> Self {
+        self.gate = gate;
+        self
     }
 
     /// The same, with a Job at the source that goes back to it if this tool dies.

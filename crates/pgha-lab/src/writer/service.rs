@@ -15,10 +15,10 @@ const LABEL: &str = "postgres-operator.crunchydata.com";
 
 /// A login: role, password and database of the service's first user.
 #[derive(Clone, Debug)]
-pub(super) struct Login {
-    pub(super) user: String,
-    pub(super) password: String,
-    pub(super) database: String,
+pub(crate) struct Login {
+    pub(crate) user: String,
+    pub(crate) password: String,
+    pub(crate) database: String,
 }
 
 /// A Postgres pod.
@@ -29,7 +29,7 @@ pub(super) struct Pod {
 }
 
 /// The sites that have the cluster.
-pub(super) fn endpoints(cluster: &str) -> Result<Vec<Endpoint>> {
+pub(crate) fn endpoints(cluster: &str) -> Result<Vec<Endpoint>> {
     let mut endpoints = Vec::new();
     for site in Site::ALL {
         endpoints.extend(endpoint(site, cluster)?);
@@ -88,7 +88,7 @@ pub(super) fn pods(site: Site, cluster: &str) -> Result<Vec<Pod>> {
 }
 
 /// The login from the first site that has one; the lab makes them equal on both.
-pub(super) fn login(cluster: &str) -> Result<Login> {
+pub(crate) fn login(cluster: &str) -> Result<Login> {
     let selector = format!("{LABEL}/cluster={cluster},{LABEL}/role=pguser");
     for site in Site::ALL {
         let kubectl = Kubectl::new(site);

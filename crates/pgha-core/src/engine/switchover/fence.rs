@@ -18,6 +18,11 @@ impl Switchover<'_> {
             check_leader(&self.source, &self.plan.source_leader),
             check_leader(&self.target, &self.plan.target_leader)
         )?;
+        if let Some(gate) = self.gate.take() {
+            let closed = gate().await;
+            let said = closed.map_err(|because| StepError::Gate { because })?;
+            self.note(Step::Fence, said);
+        }
         let fence = self.fence_of_source();
         let begun = &mut self.fenced_at;
         let stopped = fence.stop(&mut self.source, self.limits, begun).await?;

@@ -202,6 +202,7 @@ fn cause_of(error: &StepError) -> Cause {
         StepError::GivenUp => Cause::GivenUp,
         StepError::Call(_)
         | StepError::Application(_)
+        | StepError::Gate { .. }
         | StepError::Exec(_)
         | StepError::Sql(_)
         | StepError::Control(_)

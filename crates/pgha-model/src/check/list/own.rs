@@ -234,7 +234,8 @@ pub(super) const FAULTS: &[Item] = &[
         "F24",
         "the pooler fails",
         Not(
-            "A move does not touch the pooler yet. That it can log in afterwards is `pgbouncer-secret`.",
+            "A pooler of the service's file is looked at before a move, which is refused where it cannot pause; the operator's own is not \
+             paused. That it can log in afterwards is `pgbouncer-secret`.",
         ),
     ),
     item(

@@ -1,0 +1,217 @@
+//! The admin console of a pooler.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pgha_wire::{read_key, tls};
+use tokio::task::JoinSet;
+use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
+use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, SimpleQueryRow, Socket};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::{Database, Look, Pooler};
+
+/// The database that is no database.
+const CONSOLE: &str = "pgbouncer";
+
+/// Why a pooler did not do what it was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("cannot {tried} pooler {pooler} at {address}: {because}")]
+pub struct PoolerError {
+    /// What was tried, as a verb.
+    pub tried: &'static str,
+    /// Which pooler.
+    pub pooler: String,
+    /// Where it is.
+    pub address: String,
+    /// What went wrong, as a clause.
+    pub because: String,
+}
+
+/// What went wrong, as a clause.
+pub(crate) struct Wrong(String);
+
+/// A connection to the admin console.
+pub(crate) struct Admin {
+    client: Client,
+    /// Drives the connection; dropped with it, which closes the socket.
+    _driver: JoinSet<()>,
+}
+
+impl Wrong {
+    pub(crate) fn new(because: String) -> Self {
+        Self(because)
+    }
+}
+
+impl From<tokio_postgres::Error> for Wrong {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self(said(&error))
+    }
+}
+
+/// What the pooler says, else the innermost cause; neither holds a password.
+fn said(error: &tokio_postgres::Error) -> String {
+    if let Some(said) = error.as_db_error() {
+        return one_line(said.message());
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    one_line(&cause.to_string())
+}
+
+pub(crate) fn one_line(text: &str) -> String {
+    let shown = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    shown.take(400).collect::<String>().trim().to_owned()
+}
+
+impl Pooler {
+    /// Does it within the time; an error says what was tried of whom.
+    pub(crate) async fn bounded<T>(
+        &self,
+        tried: &'static str,
+        within: Duration,
+        work: impl Future<Output = Result<T, Wrong>>,
+    ) -> Result<T, PoolerError> {
+        let done = tokio::time::timeout(within, work).await;
+        let done = done.unwrap_or_else(|_elapsed| {
+            let within = within.as_secs_f64();
+            Err(Wrong(format!("that was not done within {within:.1} s")))
+        });
+        done.map_err(|Wrong(because)| PoolerError {
+            tried,
+            pooler: self.name().to_owned(),
+            address: self.settings.address.clone(),
+            because,
+        })
+    }
+
+    pub(crate) async fn enter(&self) -> Result<Admin, Wrong> {
+        let Some((host, port)) = self.host_and_port() else {
+            return Err(Wrong("its address is no HOST:PORT".to_owned()));
+        };
+        let mut config = Config::new();
+        config.host(host).port(port).dbname(CONSOLE);
+        config.user(&self.settings.user).application_name("pgha");
+        if let Some(file) = &self.settings.password_file {
+            let password = read_key(file).map_err(Wrong)?;
+            config.password(password.trim_end_matches(['\r', '\n']));
+        }
+        let Some(wanted) = &self.settings.tls else {
+            config.ssl_mode(tokio_postgres::config::SslMode::Disable);
+            return connect(&config, NoTls).await;
+        };
+        config.ssl_mode(tokio_postgres::config::SslMode::Require);
+        let shared = tls(wanted.ca_file.as_deref()).map_err(Wrong)?;
+        let mut of_postgres = Arc::unwrap_or_clone(shared);
+        // What is spoken here is not HTTP.
+        of_postgres.alpn_protocols.clear();
+        connect(&config, MakeRustlsConnect::new(of_postgres)).await
+    }
+
+    pub(crate) async fn look_by(&self, admin: &Admin) -> Result<Look, Wrong> {
+        let version = admin.rows("SHOW VERSION").await?;
+        let version = version.first().map(|row| text(row, "version"));
+        let config = admin.rows("SHOW CONFIG").await?;
+        let setting = |key: &str| {
+            let row = config.iter().find(|row| text(row, "key") == key);
+            row.map(|row| text(row, "value")).unwrap_or_default()
+        };
+        let databases = admin.rows("SHOW DATABASES").await?;
+        let pools = admin.rows("SHOW POOLS").await?;
+        let found = self.settings.databases.iter().map(|name| {
+            let row = databases.iter().find(|row| text(row, "name") == *name);
+            let row = row.ok_or_else(|| Wrong(format!("it has no database {name}")))?;
+            Ok::<_, Wrong>(database(row, &pools, &setting("pool_mode")))
+        });
+        let patience = setting("query_wait_timeout").parse::<f64>().ok();
+        Ok(Look {
+            version: version.unwrap_or_default(),
+            databases: found.collect::<Result<_, _>>()?,
+            patience: patience
+                .filter(|seconds| *seconds > 0.0)
+                .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+        })
+    }
+
+    /// Refuses to believe a command whose effect does not show.
+    pub(crate) async fn check_paused(&self, admin: &Admin, wanted: bool) -> Result<(), Wrong> {
+        let seen = self.look_by(admin).await?;
+        let mut databases = seen.databases.iter();
+        match databases.find(|database| database.is_paused != wanted) {
+            None => Ok(()),
+            Some(other) => {
+                let not = if wanted { "not paused" } else { "paused still" };
+                Err(Wrong(format!("its database {} is {not}", other.name)))
+            }
+        }
+    }
+}
+
+async fn connect<T>(config: &Config, tls: T) -> Result<Admin, Wrong>
+where
+    T: MakeTlsConnect<Socket>,
+    T::Stream: Send + 'static,
+    <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+{
+    let (client, connection) = config.connect(tls).await?;
+    let mut driver = JoinSet::new();
+    // Its end shows in what is asked next.
+    driver.spawn(async move { drop(connection.await) });
+    Ok(Admin {
+        client,
+        _driver: driver,
+    })
+}
+
+impl Admin {
+    /// A command about a database.
+    pub(crate) async fn command(&self, verb: &str, database: &str) -> Result<(), Wrong> {
+        let name = database.replace('"', "\"\"");
+        self.run(&format!("{verb} \"{name}\"")).await
+    }
+
+    pub(crate) async fn run(&self, command: &str) -> Result<(), Wrong> {
+        self.client.simple_query(command).await?;
+        Ok(())
+    }
+
+    async fn rows(&self, query: &str) -> Result<Vec<SimpleQueryRow>, Wrong> {
+        let messages = self.client.simple_query(query).await?;
+        let mut rows = Vec::new();
+        for message in messages {
+            if let SimpleQueryMessage::Row(row) = message {
+                rows.push(row);
+            }
+        }
+        Ok(rows)
+    }
+}
+
+fn text(row: &SimpleQueryRow, column: &str) -> String {
+    let has = row.columns().iter().any(|it| it.name() == column);
+    let value = if has { row.get(column) } else { None };
+    one_line(value.unwrap_or_default())
+}
+
+fn database(row: &SimpleQueryRow, pools: &[SimpleQueryRow], mode: &str) -> Database {
+    let name = text(row, "name");
+    let own = text(row, "pool_mode");
+    let sum = |column: &str| {
+        let of_it = pools.iter().filter(|pool| text(pool, "database") == name);
+        of_it
+            .filter_map(|pool| text(pool, column).parse::<u64>().ok())
+            .sum()
+    };
+    Database {
+        host: text(row, "host"),
+        port: text(row, "port"),
+        mode: if own.is_empty() { mode.to_owned() } else { own },
+        is_paused: text(row, "paused") == "1",
+        waiting: sum("cl_waiting"),
+        active: sum("sv_active"),
+        name,
+    }
+}
