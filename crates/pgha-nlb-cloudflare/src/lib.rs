@@ -70,8 +70,7 @@ impl Settings {
         );
         let files = (self.api_token_file.clone(), self.ca_file.clone());
         let auth = Auth::Header(header::AUTHORIZATION, "Bearer ");
-        let at = format!("load balancer {url}");
-        let api = Api::new(&url, files, at, (auth, KIND))?;
+        let api = Api::new(&url, files, url.clone(), (auth, KIND))?;
         api.refuse_clear()?;
         Ok(api)
     }
@@ -116,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_load_balancer_is_told_by_its_url() {
-        let at = "load balancer https://api.example/client/v4/zones/023e/load_balancers/699d";
+        let at = "https://api.example/client/v4/zones/023e/load_balancers/699d";
         assert_eq!(settings("/caFile", json!("ca.pem")).unwrap(), at);
     }
 

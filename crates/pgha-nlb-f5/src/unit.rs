@@ -43,7 +43,7 @@ pub(crate) struct Session<'a> {
 impl Unit {
     pub(crate) fn new(url: &str, settings: &Settings) -> Result<Self, String> {
         let files = (settings.password_file.clone(), settings.ca_file.clone());
-        let at = format!("BIG-IP DNS at {url}");
+        let at = url.trim_end_matches('/').to_owned();
         let api = Api::new(url, files, at, (Auth::Nothing, KIND))?;
         api.refuse_clear()?;
         Ok(Self {
