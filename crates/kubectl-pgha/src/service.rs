@@ -48,6 +48,6 @@ mod tests {
             assert!(!traffic.probes.is_empty());
             files += 1;
         }
-        assert_eq!(files, 7);
+        assert_eq!(files, 8);
     }
 }

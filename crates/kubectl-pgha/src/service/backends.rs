@@ -7,6 +7,7 @@ use std::sync::Arc;
 use pgha_core::clock;
 use pgha_nlb::{BackendId, Composite, Cutover, Probe, RouteName, SiteName};
 use pgha_nlb_cloudflare::Cloudflare;
+use pgha_nlb_cloudflare_dns::CloudflareDns;
 use pgha_nlb_exec::Exec;
 use pgha_nlb_f5::BigIp;
 use pgha_nlb_haproxy_git::HaproxyGit;
@@ -34,6 +35,8 @@ pub(crate) enum Entry {
     HaproxyRuntime(pgha_nlb_haproxy_runtime::Settings),
     /// A load balancer of Cloudflare's.
     Cloudflare(pgha_nlb_cloudflare::Settings),
+    /// Records of a zone at Cloudflare.
+    CloudflareDns(pgha_nlb_cloudflare_dns::Settings),
     /// Pools of BIG-IP DNS.
     F5(pgha_nlb_f5::Settings),
     /// Record sets of a zone of PowerDNS.
@@ -113,6 +116,12 @@ fn backend(
             settings.api_token_file = folder.join(settings.api_token_file);
             settings.ca_file = settings.ca_file.map(|file| folder.join(file));
             Box::new(Cloudflare::new(settings).map_err(|error| bad(&error))?)
+        }
+        Entry::CloudflareDns(settings) => {
+            let mut settings = settings.clone();
+            settings.api_token_file = folder.join(settings.api_token_file);
+            settings.ca_file = settings.ca_file.map(|file| folder.join(file));
+            Box::new(CloudflareDns::new(settings).map_err(|error| bad(&error))?)
         }
         Entry::F5(settings) => {
             let mut settings = settings.clone();

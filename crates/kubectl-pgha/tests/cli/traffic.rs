@@ -408,6 +408,19 @@ fn who_may_change_a_product_is_read_from_beside_the_file() {
             "http://127.0.0.1:9/zones/023e/load_balancers/699d",
         ),
         (
+            "cloudflareDns:
+        id: dns
+        url: http://127.0.0.1:9
+        zone: 023e
+        apiTokenFile: ./pgha.key
+        ttl: 60
+        routes:
+          - name: https
+            record: login.example.org
+            sites: { core1: { a: [192.0.2.1] }, core2: { a: [192.0.2.2] } }",
+            "http://127.0.0.1:9/zones/023e/dns_records",
+        ),
+        (
             "f5:
         id: gslb
         url: http://127.0.0.1:9
