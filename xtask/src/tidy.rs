@@ -25,6 +25,8 @@ const EDGES: &[(&str, &str)] = &[
     ("pgha-nlb", "pgha-model"),
     ("pgha-nlb-kubernetes", "pgha-testkit"),
     ("pgha-dns", "pgha-nlb"),
+    ("pgha-wire", "pgha-model"),
+    ("pgha-wire", "pgha-nlb"),
     ("pgha-sim", "pgha-core"),
     ("pgha-sim", "pgha-model"),
     ("pgha-sim", "pgha-testkit"),

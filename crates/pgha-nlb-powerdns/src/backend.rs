@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use http::Method;
 use pgha_dns::{Lifetimes, Records, lifetimes, plan_records};
-use pgha_model::effect::Effect;
+use pgha_nlb::finding::Severity;
 use pgha_nlb::text::one_line;
 use pgha_nlb::{
     BadSettings, Capabilities, Change, CutoverError, Descriptor, Finding, Layer, Looked, Order,
-    Preparation, Problem, Product, Refusal, RouteState, SiteName, Written,
+    Preparation, Product, Refusal, RouteState, SiteName, Written,
 };
+use pgha_wire::{Api, Question};
 
 use crate::Settings;
-use crate::api::Api;
 use crate::zone::Zone;
 
 /// The kinds of zone that are written here, and not where they are transferred from.
@@ -23,7 +24,6 @@ const OWN: [&str; 4] = ["Native", "Master", "Primary", "Producer"];
 pub struct PowerDns {
     settings: Settings,
     api: Api,
-    is_clear: bool,
 }
 
 impl PowerDns {
@@ -33,40 +33,20 @@ impl PowerDns {
     /// The URL is none of an API, a route is none of the zone, or two cannot be told apart.
     pub fn new(settings: Settings) -> Result<Self, BadSettings> {
         let bad = |because| BadSettings::new(&settings.id, because);
-        let (url, server, is_clear) = settings.server().map_err(bad)?;
+        let api = settings.api().map_err(bad)?;
         settings.check_routes().map_err(bad)?;
-        let (key_file, ca_file) = (settings.api_key_file.clone(), settings.ca_file.clone());
-        let zone = (settings.server.as_str(), settings.zone.as_str());
-        let api = Api::new((&url, server), zone, key_file, ca_file);
-        Ok(Self {
-            settings,
-            api,
-            is_clear,
-        })
-    }
-
-    async fn zone(&self, within: Duration) -> Result<Zone, CutoverError> {
-        let tried = "read the zone";
-        let body = self.api.get(tried, within).await?;
-        serde_json::from_slice(&body).map_err(|error| {
-            let seen = format!("its answer is no zone of PowerDNS' API: {error}");
-            let next = "See that `url` is of the API of a PowerDNS Authoritative Server.";
-            self.api.error(tried, Problem::Unfit { seen }, next)
-        })
+        Ok(Self { settings, api })
     }
 
     fn key_finding(&self) -> Finding {
         let (id, check) = (&self.settings.id, "powerdns-key");
-        if let Some(seen) = self.api.key_problem() {
-            let advice = "Put the key of the API into a file that only you may read.";
-            return Finding::fail(id, check, &format!("{seen}."), advice);
-        }
-        if self.is_clear {
+        let key = self.api.key_finding(id, check);
+        if key.severity == Severity::Pass && self.api.is_clear() {
             let seen = "The key goes over the network in the clear.";
             let advice = "Put a proxy with TLS before the API, and name it with https://.";
             return Finding::warn(id, check, seen, advice);
         }
-        Finding::pass(id, check)
+        key
     }
 
     fn zone_finding(&self, zone: &Zone) -> Finding {
@@ -130,7 +110,7 @@ impl Product for PowerDns {
     }
 
     async fn look(&self, within: Duration) -> Result<Looked<Zone>, CutoverError> {
-        let zone = self.zone(within).await?;
+        let zone: Zone = self.api.get("read the zone", "", within).await?;
         let routes = &self.settings.routes;
         let state = RouteState {
             fence: zone.fence(routes).into(),
@@ -162,17 +142,13 @@ impl Product for PowerDns {
     ) -> Result<Written<Zone>, CutoverError> {
         let tried = "change the records";
         let zone = &order.seen.details;
-        let unfit = |seen: String, next: &str| self.api.error(tried, Problem::Unfit { seen }, next);
         if let Some(seen) = foreign(zone) {
-            return Err(unfit(seen, FOREIGN));
+            return Err(self.api.unfit(tried, seen, FOREIGN));
         }
         let body = zone.patch(order.changes, &self.settings.routes);
-        let body = body.map_err(|seen| unfit(seen, "Plan again."))?;
-        match self.api.patch(tried, &body, within).await {
-            Ok(()) => Ok(Written::Taken(Vec::new())),
-            Err(error) if error.effect == Effect::None => Err(error),
-            Err(error) => Ok(Written::Lost(error)),
-        }
+        let body = body.map_err(|seen| self.api.unfit(tried, seen, "Plan again."))?;
+        let question = Question::get(tried, "", within);
+        self.api.change(question.with(Method::PATCH, body)).await
     }
 
     fn evidence(&self, order: Option<&Order<'_, Zone>>, now: &Looked<Zone>) -> Vec<String> {

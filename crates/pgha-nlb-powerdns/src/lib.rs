@@ -4,16 +4,15 @@
 //! so between the last look and the write there is a moment in which another writer is not seen; what was written is read
 //! back, and that alone tells what became of a request whose answer was lost.
 
-mod api;
 mod backend;
 mod zone;
 
 use std::path::PathBuf;
 
-use http::Uri;
+use http::HeaderName;
 use pgha_dns::{DnsName, RouteSettings};
 use pgha_nlb::{BackendId, refuse_twins};
-use pgha_wire::Server;
+use pgha_wire::{Api, Auth, Kind};
 use serde::Deserialize;
 
 pub use backend::PowerDns;
@@ -53,26 +52,23 @@ fn localhost() -> String {
 }
 
 impl Settings {
-    /// Where the API is, and whether the key goes there in the clear over a network.
-    fn server(&self) -> Result<(Uri, Server, bool), String> {
-        let url = self.url.parse::<Uri>();
-        let url = url.map_err(|error| format!("its url: {error}"))?;
-        let server = Server::of(&url).map_err(|because| format!("its url: {because}"))?;
-        if url.query().is_some() {
-            return Err("its url holds a question".to_owned());
-        }
-        let is_clear = !server.is_tls && !is_loopback(server.name());
-        if is_clear && !self.allow_cleartext {
-            return Err(format!(
-                "the key would go to {} in the clear: use https://, or say `allowCleartext: true`",
-                server.host
-            ));
+    /// The API below the zone.
+    fn api(&self) -> Result<Api, String> {
+        let Self { server, zone, .. } = self;
+        let url = self.url.trim_end_matches('/');
+        let files = (self.api_key_file.clone(), self.ca_file.clone());
+        let auth = Auth::Header(HeaderName::from_static("x-api-key"), "");
+        let path = format!("{url}/api/v1/servers/{server}/zones/{zone}");
+        let api = Api::new(&path, files, format!("zone {zone} of {url}"), (auth, KIND))?;
+        if !self.allow_cleartext {
+            let or_say = |because| format!("{because}, or say `allowCleartext: true`");
+            api.refuse_clear().map_err(or_say)?;
         }
         let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        if self.server.is_empty() || !self.server.chars().all(is_allowed) {
+        if server.is_empty() || !server.chars().all(is_allowed) {
             return Err("its server is of letters, digits and `-_.`".to_owned());
         }
-        Ok((url, server, is_clear))
+        Ok(api)
     }
 
     /// Refuses routes that PowerDNS could not tell apart, or not change.
@@ -99,10 +95,18 @@ impl Settings {
     }
 }
 
-fn is_loopback(host: &str) -> bool {
-    let address = host.parse::<std::net::IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
-}
+const KIND: Kind = Kind {
+    name: "PowerDNS' API",
+    what: "zone",
+    // A zone that is longer is not read.
+    largest: 16 * 1024 * 1024,
+    said: |answer| answer["error"].as_str().map(str::to_owned),
+    key: "Put the key of the API into a file that only you may read.",
+    reach: "See that PowerDNS runs with `api=yes`, that `webserver-allow-from` lets this machine in, and that its certificate is \
+            trusted here.",
+    denied: "See that `apiKeyFile` holds this server's `api-key`.",
+    missing: "Correct `server`, `zone` or `url` in the service's file.",
+};
 
 #[cfg(test)]
 mod tests {
@@ -189,7 +193,7 @@ mod tests {
             settings["url"] = json!(url);
             settings["allowCleartext"] = json!(allow);
             let settings: Settings = serde_json::from_value(settings).unwrap();
-            settings.server().unwrap().2
+            settings.api().unwrap().is_clear()
         };
         for url in [
             "http://127.0.0.1:8081",

@@ -28,6 +28,22 @@ pub fn read_key(path: &Path) -> Result<String, String> {
     Ok(text)
 }
 
+/// Reads a file with one key on one line, without what is blank around it. No message quotes it.
+///
+/// # Errors
+/// As [`read_key`]; or there is none in it, or more than one.
+pub fn read_secret(path: &Path) -> Result<String, String> {
+    let text = read_key(path)?;
+    let line = text.trim();
+    if line.is_empty() || line.contains(char::is_control) {
+        let shown = path.display();
+        return Err(format!(
+            "the key file {shown} holds no key, or more than one"
+        ));
+    }
+    Ok(line.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,5 +60,21 @@ mod tests {
         }
         let missing = read_key(Path::new("/nonexistent/key")).unwrap_err();
         assert!(missing.contains("cannot be read"), "{missing}");
+    }
+
+    #[test]
+    fn a_secret_is_one_line() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(0o600)).unwrap();
+        for (text, secret) in [
+            ("s3 cret\r\n", Some("s3 cret")),
+            (" \n", None),
+            ("s3cret\nother\n", None),
+        ] {
+            std::fs::write(file.path(), text).unwrap();
+            let read = read_secret(file.path());
+            assert_eq!(read.as_deref().ok(), secret);
+            assert!(!read.is_err_and(|said| said.contains("s3cret")));
+        }
     }
 }

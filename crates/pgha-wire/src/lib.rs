@@ -1,9 +1,10 @@
 //! What backends and probes share of the network and the disk: one HTTP exchange over a connection that nobody has used before,
-//! and a key from a file of the user's own.
+//! a question to an API of JSON by such an exchange, and a key from a file of the user's own.
 //!
 //! An exchange is bounded in size, and its caller bounds it in time. No redirect is followed, and nothing is sent twice. What
 //! goes wrong is told as a full sentence.
 
+mod api;
 mod key_file;
 
 use std::path::Path;
@@ -23,7 +24,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-pub use key_file::read_key;
+pub use api::{Api, Auth, Kind, Question};
+pub use key_file::{read_key, read_secret};
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}

@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use pgha_core::clock;
 use pgha_nlb::{BackendId, Composite, Cutover, Probe, RouteName, SiteName};
+use pgha_nlb_cloudflare::Cloudflare;
+use pgha_nlb_cloudflare_dns::CloudflareDns;
 use pgha_nlb_exec::Exec;
+use pgha_nlb_f5::BigIp;
 use pgha_nlb_haproxy_git::HaproxyGit;
 use pgha_nlb_haproxy_runtime::HaproxyRuntime;
 use pgha_nlb_kubernetes::{Kubernetes, Open, Whereabouts};
@@ -30,6 +33,12 @@ pub(crate) enum Entry {
     HaproxyGit(pgha_nlb_haproxy_git::Settings),
     /// HAProxy's runtime API.
     HaproxyRuntime(pgha_nlb_haproxy_runtime::Settings),
+    /// A load balancer of Cloudflare's.
+    Cloudflare(pgha_nlb_cloudflare::Settings),
+    /// Records of a zone at Cloudflare.
+    CloudflareDns(pgha_nlb_cloudflare_dns::Settings),
+    /// Pools of BIG-IP DNS.
+    F5(pgha_nlb_f5::Settings),
     /// Record sets of a zone of PowerDNS.
     Powerdns(pgha_nlb_powerdns::Settings),
     /// Fields of objects in Kubernetes.
@@ -101,6 +110,24 @@ fn backend(
         }
         Entry::HaproxyRuntime(settings) => {
             Box::new(HaproxyRuntime::new(settings.clone()).map_err(|error| bad(&error))?)
+        }
+        Entry::Cloudflare(settings) => {
+            let mut settings = settings.clone();
+            settings.api_token_file = folder.join(settings.api_token_file);
+            settings.ca_file = settings.ca_file.map(|file| folder.join(file));
+            Box::new(Cloudflare::new(settings).map_err(|error| bad(&error))?)
+        }
+        Entry::CloudflareDns(settings) => {
+            let mut settings = settings.clone();
+            settings.api_token_file = folder.join(settings.api_token_file);
+            settings.ca_file = settings.ca_file.map(|file| folder.join(file));
+            Box::new(CloudflareDns::new(settings).map_err(|error| bad(&error))?)
+        }
+        Entry::F5(settings) => {
+            let mut settings = settings.clone();
+            settings.password_file = folder.join(settings.password_file);
+            settings.ca_file = settings.ca_file.map(|file| folder.join(file));
+            Box::new(BigIp::new(settings).map_err(|error| bad(&error))?)
         }
         Entry::Powerdns(settings) => {
             let mut settings = settings.clone();

@@ -1,5 +1,7 @@
 //! `kubectl pgha traffic`, over programs that keep tables and a web server that follows one of them.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use pgha_testkit::FakeCluster;
 use serde_json::Value;
 
@@ -390,4 +392,64 @@ fn a_zone_is_a_backend_with_its_key_beside_the_file() {
     let ran = house.traffic(&["show"]);
     assert_words(&ran, 2, &["unknown field `secret`"]);
     assert!(!ran.stderr.contains("c2VjcmV0"), "{ran}");
+}
+
+#[test]
+fn who_may_change_a_product_is_read_from_beside_the_file() {
+    for (backend, at) in [
+        (
+            "cloudflare:
+        id: edge
+        url: http://127.0.0.1:9
+        zone: 023e
+        loadBalancer: 699d
+        apiTokenFile: ./pgha.key
+        route: { name: https, sites: { core1: 17b5, core2: 9290 } }",
+            "http://127.0.0.1:9/zones/023e/load_balancers/699d",
+        ),
+        (
+            "cloudflareDns:
+        id: dns
+        url: http://127.0.0.1:9
+        zone: 023e
+        apiTokenFile: ./pgha.key
+        ttl: 60
+        routes:
+          - name: https
+            record: login.example.org
+            sites: { core1: { a: [192.0.2.1] }, core2: { a: [192.0.2.2] } }",
+            "http://127.0.0.1:9/zones/023e/dns_records",
+        ),
+        (
+            "f5:
+        id: gslb
+        url: http://127.0.0.1:9
+        user: pgha
+        passwordFile: ./pgha.key
+        routes:
+          - name: https
+            pool: /Common/login
+            type: a
+            sites: { core1: '/Common/one:vs', core2: '/Common/two:vs' }",
+            "http://127.0.0.1:9",
+        ),
+    ] {
+        let house = house();
+        house.edit("traffic:", &format!("traffic:\n    - {backend}"));
+        let plan = || house.traffic(&["plan", "--to", "core1"]);
+        let beside = house.bench.home().join("./pgha.key");
+        assert_words(
+            &plan(),
+            3,
+            &["the key file [HOME]/./pgha.key cannot be read"],
+        );
+        house.write("pgha.key", "s3cret");
+        std::fs::set_permissions(beside, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let ran = plan();
+        let unreached = format!("{at}: it cannot be reached");
+        assert_words(&ran, 3, &[&unreached, "effect: nothing"]);
+        assert!(!format!("{ran}").contains("s3cret"), "{ran}");
+        house.edit("http://127.0.0.1:9", "http://192.0.2.9");
+        assert_words(&plan(), 2, &["would go to 192.0.2.9 in the clear"]);
+    }
 }
