@@ -28,7 +28,7 @@ pub(crate) const BUILD: [&str; 4] = [
     "--workspace",
     "--locked",
     "--features",
-    "pgha-lab/programs,pgha-model/mutation,pgha-nlb/conformance",
+    "kubectl-pgha/aws,pgha-lab/programs,pgha-model/mutation,pgha-nlb/conformance",
 ];
 
 /// Runs the parts in order and fails at the first that fails.

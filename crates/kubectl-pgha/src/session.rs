@@ -8,13 +8,44 @@ use pgha_core::oidc::{Token, token_of_user};
 use pgha_nlb_kubernetes::{Open, Opened};
 
 use crate::failure::Failure;
+#[cfg(feature = "aws")]
+use crate::settings::Aws;
 use crate::settings::Settings;
 
 /// Longer than whoever uses such a client waits.
 const BOUNDED_BY_ITS_USER: Duration = Duration::from_hours(1);
 
-/// What opens contexts later, each when it is needed first, in its own namespace.
-pub(crate) fn opener(settings: &Settings) -> Open {
+/// What backends may use of this process.
+pub(crate) struct Reach {
+    /// Opens contexts later, each when it is needed first, in its own namespace.
+    pub(crate) open: Open,
+    /// What requests to AWS may be signed with.
+    #[cfg(feature = "aws")]
+    pub(crate) aws: Aws,
+}
+
+impl Reach {
+    /// What there is in these settings.
+    pub(crate) fn of(settings: &Settings) -> Self {
+        Self {
+            open: opener(settings),
+            #[cfg(feature = "aws")]
+            aws: settings.aws.clone(),
+        }
+    }
+
+    /// What opens nothing.
+    #[cfg(test)]
+    pub(crate) fn none() -> Self {
+        Self {
+            open: Arc::new(|context| Box::pin(async { Err(context) })),
+            #[cfg(feature = "aws")]
+            aws: Aws::default(),
+        }
+    }
+}
+
+fn opener(settings: &Settings) -> Open {
     let settings = Arc::new(Settings {
         namespace: None,
         request_timeout: BOUNDED_BY_ITS_USER,
@@ -30,12 +61,6 @@ pub(crate) fn opener(settings: &Settings) -> Open {
             Ok(Opened { client, namespace })
         })
     })
-}
-
-/// What opens nothing.
-#[cfg(test)]
-pub(crate) fn nowhere() -> Open {
-    Arc::new(|context| Box::pin(async { Err(context) }))
 }
 
 /// The kubeconfig, read once.

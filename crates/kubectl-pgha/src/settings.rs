@@ -14,9 +14,38 @@ use pgha_core::client::Failpoint;
 use pgha_core::client::{
     DEFAULT_REQUEST_TIMEOUT, EnvironmentProxy, KubeconfigSource, Kuberc, KubercSource,
 };
+#[cfg(feature = "aws")]
+use pgha_nlb_aws::Keys;
 
 use crate::args::{ColorChoice, CommonArgs, Format};
 use crate::failure::Failure;
+
+/// What requests to AWS may be signed with.
+#[cfg(feature = "aws")]
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Aws {
+    /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`.
+    pub(crate) keys: Option<Keys>,
+    /// `AWS_SHARED_CREDENTIALS_FILE` [default: `.aws/credentials` in the home folder].
+    pub(crate) credentials_file: Option<PathBuf>,
+}
+
+#[cfg(feature = "aws")]
+impl Aws {
+    fn of(text: impl Fn(&str) -> Option<String>, home: Option<PathBuf>) -> Self {
+        let key = text("AWS_ACCESS_KEY_ID").zip(text("AWS_SECRET_ACCESS_KEY"));
+        let token = text("AWS_SESSION_TOKEN").map(Into::into);
+        let named = text("AWS_SHARED_CREDENTIALS_FILE").map(PathBuf::from);
+        Self {
+            keys: key.map(|(id, secret)| Keys {
+                id,
+                secret: secret.into(),
+                token,
+            }),
+            credentials_file: named.or_else(|| Some(home?.join(".aws/credentials"))),
+        }
+    }
+}
 
 /// The environment as the process found it.
 #[derive(Clone, Debug, Default)]
@@ -50,6 +79,9 @@ pub(crate) struct Environment {
     /// `PGHA_TEST_DIE_AT`: at which write a test has this process die, `3:after`.
     #[cfg(debug_assertions)]
     die_at: Option<String>,
+    /// What AWS' own programs read too.
+    #[cfg(feature = "aws")]
+    aws: Aws,
     /// `PGHA_COMPLETE`: the shell whose completion script calls.
     pub(crate) completing_shell: Option<String>,
 }
@@ -61,7 +93,7 @@ impl Environment {
         reason = "this is the one function that reads the environment"
     )]
     pub(crate) fn read() -> Self {
-        let text = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
+        let text = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
         Self {
             kubeconfig: std::env::var_os("KUBECONFIG").filter(|list| !list.is_empty()),
             pod_server: text("KUBERNETES_SERVICE_HOST").zip(text("KUBERNETES_SERVICE_PORT")),
@@ -83,6 +115,8 @@ impl Environment {
             dumb_terminal: text("TERM").as_deref() == Some("dumb"),
             #[cfg(debug_assertions)]
             die_at: text("PGHA_TEST_DIE_AT"),
+            #[cfg(feature = "aws")]
+            aws: Aws::of(text, std::env::home_dir()),
             completing_shell: text("PGHA_COMPLETE"),
         }
     }
@@ -113,6 +147,9 @@ pub(crate) struct Settings {
     pub(crate) can_redraw: bool,
     /// Which log lines go to stderr; `None` for none.
     pub(crate) log: Option<String>,
+    /// What requests to AWS may be signed with.
+    #[cfg(feature = "aws")]
+    pub(crate) aws: Aws,
     /// At which write a test has this process die.
     #[cfg(debug_assertions)]
     pub(crate) die_at: Option<Failpoint>,
@@ -154,6 +191,8 @@ impl Settings {
             color_stderr: is_coloured(stderr),
             can_redraw: stdout,
             log: log_filter(output.verbose, environment),
+            #[cfg(feature = "aws")]
+            aws: environment.aws.clone(),
             #[cfg(debug_assertions)]
             die_at: die_at(environment)?,
         })
@@ -397,5 +436,37 @@ mod tests {
             request_timeout(Some(limit), &environment).unwrap(),
             Duration::from_secs(1)
         );
+    }
+
+    #[cfg(feature = "aws")]
+    #[test]
+    fn a_key_of_aws_is_there_with_its_secret_or_not_at_all() {
+        let of = |pairs: &'static [(&str, &str)]| {
+            let text = |name: &str| {
+                let pair = pairs.iter().find(|(own, _)| *own == name);
+                pair.map(|(_, value)| (*value).to_owned())
+            };
+            Aws::of(text, Some("/home/me".into()))
+        };
+        let whole = of(&[
+            ("AWS_ACCESS_KEY_ID", "AKID"),
+            ("AWS_SECRET_ACCESS_KEY", "s3cret"),
+            ("AWS_SESSION_TOKEN", "t0ken"),
+        ]);
+        assert_eq!(whole.keys.as_ref().unwrap().id, "AKID");
+        assert!(whole.keys.as_ref().unwrap().token.is_some());
+        let told = format!("{whole:?}");
+        assert!(
+            !told.contains("s3cret") && !told.contains("t0ken"),
+            "{told}"
+        );
+        let file = |aws: Aws| aws.credentials_file.unwrap();
+        assert_eq!(file(whole), Path::new("/home/me/.aws/credentials"));
+        let half = of(&[
+            ("AWS_ACCESS_KEY_ID", "AKID"),
+            ("AWS_SHARED_CREDENTIALS_FILE", "/etc/keys"),
+        ]);
+        assert!(half.keys.is_none());
+        assert_eq!(file(half), Path::new("/etc/keys"));
     }
 }

@@ -8,14 +8,13 @@ use pgha_core::engine::Side;
 use pgha_model::application::{Count, last_counts};
 use pgha_model::site::{Part, Place};
 use pgha_nlb::SiteName;
-use pgha_nlb_kubernetes::Open;
 
 use super::application::{NamedSite, Toward, leave};
 use super::following::{Followers, Following, ServiceFile};
 use super::one_side;
 use crate::args::BetweenArgs;
 use crate::failure::Failure;
-use crate::session::Session;
+use crate::session::{Reach, Session};
 use crate::ui::Ui;
 
 /// Both sides, as they were named.
@@ -38,7 +37,7 @@ impl<'a> Between<'a> {
     ///
     /// # Errors
     /// The file makes no sense, has no such sites, or both sides are one and the same.
-    pub(crate) fn read(args: &'a BetweenArgs, open: &Open) -> Result<Self, Failure> {
+    pub(crate) fn read(args: &'a BetweenArgs, reach: &Reach) -> Result<Self, Failure> {
         let BetweenArgs {
             cluster, from, to, ..
         } = args;
@@ -56,7 +55,7 @@ impl<'a> Between<'a> {
                 namespace: None,
             });
         };
-        let file = ServiceFile::read(path, cluster, open)?;
+        let file = ServiceFile::read(path, cluster, reach)?;
         let (source, target) = file.service.pair(from.as_deref(), to)?;
         Ok(Self {
             cluster: target.cluster.clone(),
@@ -224,7 +223,6 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::session::nowhere;
 
     const FILE: &str = "\
 apiVersion: pgha.dev/v1alpha1
@@ -253,7 +251,7 @@ spec:
             to: "core2".to_owned(),
         };
         let (source, target) = (place("core1"), place("core2"));
-        let named = Between::read(&args, &nowhere()).unwrap();
+        let named = Between::read(&args, &Reach::none()).unwrap();
         assert_eq!(
             named.command("resume", &source, &target),
             "kubectl pgha resume zitadel -n prod --from core1 --to core2"
@@ -267,7 +265,7 @@ spec:
             from: None,
             to: "west".to_owned(),
         };
-        let filed = Between::read(&args, &nowhere()).unwrap();
+        let filed = Between::read(&args, &Reach::none()).unwrap();
         assert_eq!((filed.from.as_str(), filed.to.as_str()), ("core1", "core2"));
         assert_eq!(
             filed.command("switchover", &target, &source),
@@ -286,6 +284,6 @@ spec:
             from: Some("core1".to_owned()),
             to: "core1".to_owned(),
         };
-        assert!(Between::read(&args, &nowhere()).is_err());
+        assert!(Between::read(&args, &Reach::none()).is_err());
     }
 }

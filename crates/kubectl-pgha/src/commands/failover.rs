@@ -30,7 +30,7 @@ use crate::consent;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt::unless_interrupted;
-use crate::session::{Session, opener};
+use crate::session::{Reach, Session};
 use crate::settings::Environment;
 use crate::ui::Ui;
 use crate::view::promote::{PromotionPlanView, PromotionView};
@@ -57,7 +57,7 @@ struct Seen {
 }
 
 async fn run(args: &FailoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, Failure> {
-    let between = Between::read(&args.between, &opener(session.settings()))?;
+    let between = Between::read(&args.between, &Reach::of(session.settings()))?;
     let mut seen = unless_interrupted(Box::pin(look(args, &between, session))).await?;
     let mut over = None;
     let sides = std::iter::once(&seen.target).chain(seen.source.iter());

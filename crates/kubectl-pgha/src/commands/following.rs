@@ -6,7 +6,6 @@ use std::time::Duration;
 use pgha_core::engine::Gate;
 use pgha_model::application::{Application, Count};
 use pgha_nlb::SiteName;
-use pgha_nlb_kubernetes::Open;
 use tokio::sync::oneshot::Receiver;
 
 use super::application::{AppMove, NamedSite, Toward};
@@ -17,7 +16,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt::unless_interrupted;
 use crate::service::{Service, Traffic, build};
-use crate::session::Session;
+use crate::session::{Reach, Session};
 use crate::ui::{Span, Style, Ui, period};
 use crate::view::application::UsersView;
 
@@ -61,14 +60,14 @@ impl<'a> ServiceFile<'a> {
     ///
     /// # Errors
     /// It makes no sense, or is not of the service that was named.
-    pub(crate) fn read(path: &'a Path, named: &str, open: &Open) -> Result<Self, Failure> {
+    pub(crate) fn read(path: &'a Path, named: &str, reach: &Reach) -> Result<Self, Failure> {
         let service = Service::read(path)?;
         if service.name != named {
             let text = format!("the file is of service {}, not of {named}", service.name);
             return Err(Failure::usage(text));
         }
         let has_users = !service.traffic.is_empty();
-        let traffic = has_users.then(|| build(&service, path, open));
+        let traffic = has_users.then(|| build(&service, path, reach));
         let traffic = traffic.transpose()?;
         Ok(Self {
             path,

@@ -21,7 +21,7 @@ use crate::consent;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt::unless_interrupted;
-use crate::session::{Session, opener};
+use crate::session::{Reach, Session};
 use crate::settings::Environment;
 use crate::ui::{Page, Span, Ui};
 use crate::view::rejoin::RejoinView;
@@ -57,7 +57,7 @@ impl Keep for Folder {
 }
 
 async fn run(args: &RejoinArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, Failure> {
-    let between = Between::read(&args.between, &opener(session.settings()))?;
+    let between = Between::read(&args.between, &Reach::of(session.settings()))?;
     let (source, target) = unless_interrupted(between.open(session)).await?;
     refuse_other(&source, &target)?;
     let place = source.facts.survey.place.clone();

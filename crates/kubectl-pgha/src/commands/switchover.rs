@@ -19,7 +19,7 @@ use crate::consent;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt::unless_interrupted;
-use crate::session::{Session, opener};
+use crate::session::{Reach, Session};
 use crate::settings::Environment;
 use crate::ui::Ui;
 use crate::view::switchover::{OutcomeView, PlanView};
@@ -32,7 +32,7 @@ pub(crate) fn main(args: &SwitchoverArgs, environment: &Environment) -> Exit {
 }
 
 async fn run(args: &SwitchoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, Failure> {
-    let between = Between::read(&args.between, &opener(session.settings()))?;
+    let between = Between::read(&args.between, &Reach::of(session.settings()))?;
     let (source, target) = unless_interrupted(between.open(session)).await?;
     moving::refuse_unfinished(&[&source, &target])?;
     let deadline = args.deadline.job();
@@ -213,7 +213,7 @@ fn unfinished(why: &StepError) -> bool {
 mod tests {
     use super::*;
     use crate::args::BetweenArgs;
-    use crate::session::nowhere;
+    use crate::session::Reach;
 
     fn ended(standing: Standing, source: StepError) -> (Exit, String) {
         let place = |context: &str| Place {
@@ -233,7 +233,7 @@ mod tests {
             from: Some("core1".to_owned()),
             to: "core2".to_owned(),
         };
-        let between = Between::read(&args, &nowhere()).unwrap();
+        let between = Between::read(&args, &Reach::none()).unwrap();
         let places = (&place("core1"), &place("core2"));
         let hint = next(error.standing, &error.source, &between, places);
         let failure = moving::failure(&error, hint);

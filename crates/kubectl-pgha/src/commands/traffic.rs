@@ -18,7 +18,7 @@ use crate::args::{PlanArgs, ServiceArgs, ShowArgs, TrafficArgs, TrafficCommand, 
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::service::{Service, Traffic, build};
-use crate::session::opener;
+use crate::session::Reach;
 use crate::settings::{Environment, Settings};
 use crate::ui::Ui;
 use crate::view::traffic::{PlansView, ShowView, VerifyView};
@@ -50,7 +50,7 @@ pub(crate) fn main(args: &TrafficArgs, environment: &Environment) -> Exit {
 /// The service and what moves its users.
 fn open(args: &ServiceArgs, settings: &Settings) -> Result<(Service, Traffic), Failure> {
     let service = Service::read(&args.file)?;
-    let traffic = build(&service, &args.file, &opener(settings))?;
+    let traffic = build(&service, &args.file, &Reach::of(settings))?;
     Ok((service, traffic))
 }
 

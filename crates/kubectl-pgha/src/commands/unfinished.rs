@@ -29,7 +29,7 @@ use crate::consent;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt::unless_interrupted;
-use crate::session::{Session, opener};
+use crate::session::{Reach, Session};
 use crate::settings::Environment;
 use crate::ui::Ui;
 use crate::view::unfinished::UnfinishedView;
@@ -62,7 +62,7 @@ async fn run(
     session: &Session<'_>,
     ui: &Ui,
 ) -> Result<Exit, Failure> {
-    let between = Between::read(&args.between, &opener(session.settings()))?;
+    let between = Between::read(&args.between, &Reach::of(session.settings()))?;
     let (source, target) = unless_interrupted(between.open(session)).await?;
     let Some(unfinished) = find(&source, &target)? else {
         let asked = left_behind(action, &between, (&source, &target));

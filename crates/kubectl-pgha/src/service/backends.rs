@@ -12,7 +12,7 @@ use pgha_nlb_exec::Exec;
 use pgha_nlb_f5::BigIp;
 use pgha_nlb_haproxy_git::HaproxyGit;
 use pgha_nlb_haproxy_runtime::HaproxyRuntime;
-use pgha_nlb_kubernetes::{Kubernetes, Open, Whereabouts};
+use pgha_nlb_kubernetes::{Kubernetes, Whereabouts};
 use pgha_nlb_manual::{Manual, Tell};
 use pgha_nlb_powerdns::PowerDns;
 use pgha_nlb_probe::HttpProbe;
@@ -21,7 +21,14 @@ use serde::Deserialize;
 
 use super::Service;
 use crate::failure::Failure;
+use crate::session::Reach;
 use crate::ui;
+
+#[cfg(feature = "aws")]
+type Aws = pgha_nlb_aws::Settings;
+/// Whatever is written there.
+#[cfg(not(feature = "aws"))]
+type Aws = serde::de::IgnoredAny;
 
 /// One entry of the traffic of a service.
 #[derive(Clone, Debug, Deserialize)]
@@ -39,6 +46,8 @@ pub(crate) enum Entry {
     CloudflareDns(pgha_nlb_cloudflare_dns::Settings),
     /// Pools of BIG-IP DNS.
     F5(pgha_nlb_f5::Settings),
+    /// Weights at AWS.
+    Aws(Aws),
     /// Record sets of a zone of PowerDNS.
     Powerdns(pgha_nlb_powerdns::Settings),
     /// Fields of objects in Kubernetes.
@@ -63,16 +72,16 @@ pub(crate) struct Traffic {
     pub(crate) probes: Vec<Routed>,
 }
 
-/// Makes the backends and the probes of a service that `file` describes; asks nobody anything yet. `open` is for the contexts that
-/// its backends need.
+/// Makes the backends and the probes of a service that `file` describes; asks nobody anything yet. `reach` is what they
+/// may use of this process.
 ///
 /// # Errors
 /// There is none, two backends have one name, or one cannot be made from its settings.
-pub(crate) fn build(service: &Service, file: &Path, open: &Open) -> Result<Traffic, Failure> {
+pub(crate) fn build(service: &Service, file: &Path, reach: &Reach) -> Result<Traffic, Failure> {
     let folder = file.parent().unwrap_or(Path::new(""));
     let mut backends: Vec<Box<dyn Cutover>> = Vec::new();
     for entry in &service.traffic {
-        if let Some(backend) = backend(entry, service, folder, open)? {
+        if let Some(backend) = backend(entry, service, folder, reach)? {
             let id = backend.describe().id;
             if backends.iter().any(|other| other.describe().id == id) {
                 return Err(Failure::usage(format!(
@@ -99,7 +108,7 @@ fn backend(
     entry: &Entry,
     service: &Service,
     folder: &Path,
-    open: &Open,
+    reach: &Reach,
 ) -> Result<Option<Box<dyn Cutover>>, Failure> {
     let bad = |error: &dyn std::fmt::Display| Failure::usage(error.to_string());
     Ok(Some(match entry {
@@ -129,6 +138,28 @@ fn backend(
             settings.ca_file = settings.ca_file.map(|file| folder.join(file));
             Box::new(BigIp::new(settings).map_err(|error| bad(&error))?)
         }
+        #[cfg(not(feature = "aws"))]
+        Entry::Aws(_) => {
+            let text = "this kubectl-pgha was built without AWS, which the file's traffic names";
+            return Err(Failure::usage(text).hinting(
+                "Use one that was built with `--features aws`: docs/traffic.md says how.",
+            ));
+        }
+        #[cfg(feature = "aws")]
+        Entry::Aws(settings) => {
+            let mut settings = settings.clone();
+            settings.ca_file = settings.ca_file.map(|file| folder.join(file));
+            if let pgha_nlb_aws::Source::Process(program) = &mut settings.credentials {
+                beside(program, folder);
+            }
+            let around = pgha_nlb_aws::Surroundings {
+                keys: reach.aws.keys.clone(),
+                credentials_file: reach.aws.credentials_file.clone(),
+                clock: Arc::new(seconds_since_1970),
+            };
+            let backend = pgha_nlb_aws::Aws::new(settings, around);
+            Box::new(backend.map_err(|error| bad(&error))?)
+        }
         Entry::Powerdns(settings) => {
             let mut settings = settings.clone();
             settings.api_key_file = folder.join(settings.api_key_file);
@@ -142,8 +173,11 @@ fn backend(
             Box::new(backend.map_err(|error| bad(&error))?)
         }
         Entry::Kubernetes(settings) => {
-            let backend =
-                Kubernetes::new(settings.clone(), &whereabouts(service), Arc::clone(open));
+            let backend = Kubernetes::new(
+                settings.clone(),
+                &whereabouts(service),
+                Arc::clone(&reach.open),
+            );
             Box::new(backend.map_err(|error| bad(&error))?)
         }
         Entry::Exec(settings) => {

@@ -14,6 +14,13 @@ use crate::program;
 use crate::progress::Part;
 
 const PACKAGES: &str = include_str!("../../recipes/peers.txt");
+const MOTO: &str = include_str!("../../recipes/peers-moto.txt");
+
+/// What Python's packages are chosen for, and never compiled for: Debian 12 has glibc 2.36.
+const WHEELS: &str = "--no-deps --require-hashes --only-binary :all: --no-compile --disable-pip-version-check \
+    --root-user-action ignore --python-version 3.11 --implementation cp --abi cp311 --abi abi3 \
+    --platform manylinux2014_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux_2_28_x86_64 \
+    --platform manylinux_2_34_x86_64";
 
 /// The root file system, made when there is none of this recipe yet; notes the products' versions.
 ///
@@ -23,6 +30,7 @@ pub fn ensure_peers(cache: &Cache, part: &Part) -> Result<PathBuf> {
     let key = Key::default()
         .with("release", RELEASE)
         .with("packages", PACKAGES)
+        .with("moto", MOTO)
         .with("policy", host::POLICY)
         .with("code", super::code(include_str!("peers.rs")));
     let folder = built::ensure(cache, "peers", &key, |folder| {
@@ -65,29 +73,60 @@ fn make(root: &Path, log: &Path, part: &Part) -> Result<String> {
          --yes --no-install-recommends {} && rm -rf /var/lib/apt/lists/* /var/cache/apt/*",
         packages().collect::<Vec<_>>().join(" ")
     );
+    in_root(root, &install, log)?;
+    part.note("moto");
+    install_moto(root, log)?;
+    let mut query = Command::new("chroot");
+    query
+        .arg(root)
+        .args(["dpkg-query", "--show", "--showformat"]);
+    let versions = program::output(query.arg("${Package} ${Version}\n").args(packages()))?;
+    let moto = MOTO.lines().find_map(|line| line.strip_prefix("moto=="));
+    let moto = moto.and_then(|rest| rest.split_whitespace().next());
+    Ok(format!("{versions}moto {}\n", moto.unwrap_or("unknown")))
+}
+
+/// Puts moto into `/opt/moto`, compiled: a test starts it many times.
+fn install_moto(root: &Path, log: &Path) -> Result<()> {
+    let folder = root.join("opt/moto");
+    fs::create_dir_all(&folder)?;
+    let list = folder.join("requirements.txt");
+    fs::write(&list, MOTO)?;
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "install"]);
+    pip.args(WHEELS.split_whitespace());
+    pip.arg("--target").arg(&folder).arg("--requirement");
+    program::logged(pip.arg(&list), log).context("cannot install moto's wheels")?;
+    in_root(root, "python3 -m compileall -q /opt/moto", log)
+}
+
+/// Runs a shell command in the new system, with `/proc` for as long as it runs.
+fn in_root(root: &Path, script: &str, log: &Path) -> Result<()> {
     program::logged(
         Command::new("unshare")
             .args(["--mount", "--", "sh", "-c"])
             .arg("mount -t proc proc \"$0/proc\" && exec chroot \"$0\" sh -c \"$1\"")
             .arg(root)
-            .arg(install),
+            .arg(script),
         log,
-    )?;
-    let mut query = Command::new("chroot");
-    query
-        .arg(root)
-        .args(["dpkg-query", "--show", "--showformat"]);
-    program::output(query.arg("${Package} ${Version}\n").args(packages()))
+    )
 }
 
 #[cfg(test)]
 mod tests {
-    use super::packages;
+    use super::{MOTO, packages};
 
     #[test]
     fn the_recipe_names_packages_and_nothing_else() {
         assert!(packages().any(|package| package == "haproxy"));
         let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c);
         assert!(packages().all(|package| !package.is_empty() && package.chars().all(is_plain)));
+    }
+
+    #[test]
+    fn every_module_of_moto_is_pinned_by_its_sum() {
+        let mut modules = MOTO.lines().filter(|line| !line.starts_with('#'));
+        assert!(modules.clone().any(|line| line.starts_with("moto==")));
+        assert!(modules.all(|line| line.contains("==") && line.contains(" --hash=sha256:")));
     }
 }
