@@ -22,6 +22,8 @@ const EDGES: &[(&str, &str)] = &[
     ("pgha-core", "pgha-nlb"),
     ("pgha-nlb", "pgha-model"),
     ("pgha-nlb-kubernetes", "pgha-testkit"),
+    ("pgha-objects", "pgha-model"),
+    ("pgha-objects", "pgha-nlb"),
     ("pgha-dns", "pgha-nlb"),
     ("pgha-sim", "pgha-core"),
     ("pgha-sim", "pgha-model"),
@@ -43,6 +45,7 @@ const WRAPPERS: &[(&str, &[&str])] = &[
         &[
             "pgha-core",
             "pgha-nlb-kubernetes",
+            "pgha-objects",
             "pgha-testkit",
             "pgha-sim",
             "pgha-lab",
@@ -53,6 +56,7 @@ const WRAPPERS: &[(&str, &[&str])] = &[
         &[
             "pgha-core",
             "pgha-nlb-kubernetes",
+            "pgha-objects",
             "pgha-testkit",
             "pgha-lab",
         ],
@@ -142,6 +146,7 @@ fn is_allowed(from: &str, to: &str) -> bool {
         "pgha-haproxy",
         "pgha-model",
         "pgha-nlb",
+        "pgha-objects",
         "pgha-wire",
     ];
     EDGES.contains(&(from, to))
