@@ -21,6 +21,7 @@ const EDGES: &[(&str, &str)] = &[
     ("kubectl-pgha", "pgha-nlb"),
     ("pgha-core", "pgha-nlb"),
     ("pgha-nlb", "pgha-model"),
+    ("pgha-nlb-health", "pgha-testkit"),
     ("pgha-nlb-kubernetes", "pgha-testkit"),
     ("pgha-objects", "pgha-model"),
     ("pgha-objects", "pgha-nlb"),
@@ -44,6 +45,7 @@ const WRAPPERS: &[(&str, &[&str])] = &[
         "kube",
         &[
             "pgha-core",
+            "pgha-nlb-health",
             "pgha-nlb-kubernetes",
             "pgha-objects",
             "pgha-testkit",
@@ -55,6 +57,7 @@ const WRAPPERS: &[(&str, &[&str])] = &[
         "k8s-openapi",
         &[
             "pgha-core",
+            "pgha-nlb-health",
             "pgha-nlb-kubernetes",
             "pgha-objects",
             "pgha-testkit",

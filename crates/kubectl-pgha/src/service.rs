@@ -51,6 +51,6 @@ mod tests {
             assert!(!traffic.probes.is_empty());
             files += 1;
         }
-        assert_eq!(files, 5);
+        assert_eq!(files, 6);
     }
 }

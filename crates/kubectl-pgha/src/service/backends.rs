@@ -9,6 +9,7 @@ use pgha_nlb::{BackendId, Composite, Cutover, Probe, RouteName, SiteName};
 use pgha_nlb_exec::Exec;
 use pgha_nlb_haproxy_git::HaproxyGit;
 use pgha_nlb_haproxy_runtime::HaproxyRuntime;
+use pgha_nlb_health::Health;
 use pgha_nlb_kubernetes::{Kubernetes, Open, Whereabouts};
 use pgha_nlb_manual::{Manual, Tell};
 use pgha_nlb_powerdns::PowerDns;
@@ -34,6 +35,8 @@ pub(crate) enum Entry {
     Powerdns(pgha_nlb_powerdns::Settings),
     /// Fields of objects in Kubernetes.
     Kubernetes(pgha_nlb_kubernetes::Settings),
+    /// The endpoint that a global load balancer watches at each site.
+    Health(pgha_nlb_health::Settings),
     /// A program.
     Exec(pgha_nlb_exec::Settings),
     /// A person.
@@ -117,6 +120,10 @@ fn backend(
         Entry::Kubernetes(settings) => {
             let backend =
                 Kubernetes::new(settings.clone(), &whereabouts(service), Arc::clone(open));
+            Box::new(backend.map_err(|error| bad(&error))?)
+        }
+        Entry::Health(settings) => {
+            let backend = Health::new(settings.clone(), &whereabouts(service), Arc::clone(open));
             Box::new(backend.map_err(|error| bad(&error))?)
         }
         Entry::Exec(settings) => {
