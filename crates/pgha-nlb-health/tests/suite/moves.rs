@@ -11,11 +11,9 @@ use crate::world::{
     KEY, NAMESPACE, REPLICAS, Spot, WITHIN, World, latch, moved, scale, set, site, value,
 };
 
-fn kinds() -> [(Value, Spot, [Value; 2]); 2] {
-    [
-        (scale(), REPLICAS, [json!(0), json!(2)]),
-        (latch(), KEY, [json!("off"), json!("on")]),
-    ]
+/// A route of each kind, where its objects say whether an endpoint answers, and what they say then.
+fn kinds() -> [(Value, Spot, Value); 2] {
+    [(scale(), REPLICAS, json!(2)), (latch(), KEY, json!("on"))]
 }
 
 /// What a cluster says when the other one is about to be patched.
@@ -35,7 +33,13 @@ fn patch_of(cluster: &FakeCluster) -> (String, Value) {
 
 #[tokio::test]
 async fn the_new_sites_endpoint_answers_before_the_old_ones_is_taken_away_and_so_it_is_back() {
-    for (route, spot, [_, on]) in kinds() {
+    let both = kinds()
+        .into_iter()
+        .chain(kinds().map(|(mut route, spot, says)| {
+            route["in"].as_array_mut().unwrap().reverse();
+            (route, spot, says)
+        }));
+    for (route, spot, on) in both {
         let world = World::new();
         let [core1, core2] = &world.clusters;
         let backend = world.backend(&[route]);
