@@ -23,7 +23,10 @@ const EDGES: &[(&str, &str)] = &[
     ("pgha-pgbouncer", "pgha-wire"),
     ("pgha-core", "pgha-nlb"),
     ("pgha-nlb", "pgha-model"),
+    ("pgha-nlb-health", "pgha-testkit"),
     ("pgha-nlb-kubernetes", "pgha-testkit"),
+    ("pgha-objects", "pgha-model"),
+    ("pgha-objects", "pgha-nlb"),
     ("pgha-dns", "pgha-nlb"),
     ("pgha-wire", "pgha-model"),
     ("pgha-wire", "pgha-nlb"),
@@ -46,7 +49,9 @@ const WRAPPERS: &[(&str, &[&str])] = &[
         "kube",
         &[
             "pgha-core",
+            "pgha-nlb-health",
             "pgha-nlb-kubernetes",
+            "pgha-objects",
             "pgha-testkit",
             "pgha-sim",
             "pgha-lab",
@@ -56,7 +61,9 @@ const WRAPPERS: &[(&str, &[&str])] = &[
         "k8s-openapi",
         &[
             "pgha-core",
+            "pgha-nlb-health",
             "pgha-nlb-kubernetes",
+            "pgha-objects",
             "pgha-testkit",
             "pgha-lab",
         ],
@@ -146,6 +153,7 @@ fn is_allowed(from: &str, to: &str) -> bool {
         "pgha-haproxy",
         "pgha-model",
         "pgha-nlb",
+        "pgha-objects",
         "pgha-wire",
     ];
     EDGES.contains(&(from, to))

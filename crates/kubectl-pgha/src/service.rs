@@ -72,6 +72,6 @@ mod tests {
             }
             assert!(!made.unwrap().probes.is_empty());
         }
-        assert_eq!(files, 9);
+        assert_eq!(files, 10);
     }
 }

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use json_patch::{PatchOperation, ReplaceOperation, TestOperation};
-use jsonptr::PointerBuf;
+use json_patch::PatchOperation;
 use kube::api::{ApiResource, DynamicObject};
 use pgha_nlb::text::one_line;
 use pgha_nlb::{Active, SiteName, SiteValues};
-use serde_json::{Value, json};
+use pgha_objects::{Part, is_word, swap, test};
+use serde_json::json;
 
-use crate::route::is_word;
 use crate::weights::{reweigh, weights};
 use crate::{Field, RouteKind, Says, TargetKind};
 
@@ -20,17 +19,6 @@ const TARGETS: [&str; 2] = [
     "external-dns.kubernetes.io/target",
     "external-dns.alpha.kubernetes.io/target",
 ];
-
-/// One part of a field.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Part {
-    /// Which one, in words.
-    pub(crate) what: String,
-    /// What it says.
-    pub(crate) value: String,
-    /// Where that leads.
-    pub(crate) active: Active,
-}
 
 /// What a field says for each site.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -229,26 +217,6 @@ impl Field {
     }
 }
 
-/// Where the parts of a route lead together.
-pub(crate) fn together<'a>(mut parts: impl Iterator<Item = (&'a str, &'a Active)>) -> Active {
-    let Some((first, active)) = parts.next() else {
-        let because = "Nothing says where it leads.".to_owned();
-        return Active::Unknown { because };
-    };
-    for (at, other) in parts {
-        match (active, other) {
-            _ if active == other => {}
-            (Active::Site(_), Active::Site(_)) => {
-                let seen = format!("`{first}` and `{at}` lead to different sites.");
-                return Active::Split { seen };
-            }
-            (Active::Site(_), _) => return other.clone(),
-            (_, _) => break,
-        }
-    }
-    active.clone()
-}
-
 /// The text as it is, unless it would not be one line, or hides a blank: then it is told so that it is no site's.
 fn shown(text: &str) -> String {
     if one_line(text) == text {
@@ -282,25 +250,10 @@ fn joined(labels: impl Iterator<Item = (impl AsRef<str>, impl AsRef<str>)>) -> S
     labels.join(",")
 }
 
-pub(crate) fn pointer(path: &[&str]) -> PointerBuf {
-    PointerBuf::from_tokens(path.iter().copied())
-}
-
-pub(crate) fn test(path: &[&str], seen: &Value) -> PatchOperation {
-    let (path, value) = (pointer(path), seen.clone());
-    PatchOperation::Test(TestOperation { path, value })
-}
-
-fn swap(path: &[&str], seen: &Value, value: Value) -> [PatchOperation; 2] {
-    let replace = ReplaceOperation {
-        path: pointer(path),
-        value,
-    };
-    [test(path, seen), PatchOperation::Replace(replace)]
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     fn object(spec: &Value, annotations: &[(&str, &str)]) -> DynamicObject {
@@ -434,22 +387,5 @@ mod tests {
             said.contains("only `failover`") && !said.contains('\u{1b}'),
             "{said}"
         );
-    }
-
-    #[test]
-    fn parts_lead_together_or_not() {
-        let (core1, core2) = (Active::Site("core1".into()), Active::Site("core2".into()));
-        let unknown = Active::Unknown {
-            because: "x".to_owned(),
-        };
-        let both = |one, other| together([("a", one), ("b", other)].into_iter());
-        assert_eq!(both(&core1, &core1), core1);
-        assert_eq!(both(&core1, &unknown), unknown);
-        assert_eq!(both(&unknown, &core1), unknown);
-        assert!(matches!(both(&core1, &core2), Active::Split { .. }));
-        assert!(matches!(
-            together(std::iter::empty()),
-            Active::Unknown { .. }
-        ));
     }
 }

@@ -1,15 +1,10 @@
 //! Moves users by objects of Kubernetes that decide where they go: weights in a rule of the Gateway API, the selector of a
 //! Service, the target that external-dns publishes, the primary of k8gb.
 //!
-//! Every change is a JSON patch of one object whose `test` operations name what it says now, so the API server itself refuses
-//! what somebody else has changed; several objects change one after the other, and what was changed is taken back where a
-//! later one fails. An object is found by its name and a field by its structure; the rest of both is left alone.
+//! An object is found by its name and a field by its structure; the rest of both is left alone. How objects are read and changed is
+//! the crate `pgha-objects`.
 
-mod backend;
-mod change;
-mod cluster;
 mod field;
-mod owner;
 mod preflight;
 mod route;
 mod status;
@@ -17,21 +12,16 @@ mod weights;
 
 use std::collections::BTreeMap;
 
-use pgha_nlb::{BackendId, RouteName, SiteName};
+use pgha_nlb::{RouteName, SiteName};
 use serde::Deserialize;
 
-pub use backend::Kubernetes;
-pub use cluster::{Open, Opened, Opening};
+pub use pgha_objects::{Open, Opened, Opening, Whereabouts};
+
+/// Objects of Kubernetes.
+pub type Kubernetes = pgha_objects::Backend<route::Leading>;
 
 /// Objects, and what each says for a site.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Settings {
-    /// The backend's name.
-    pub id: BackendId,
-    /// The routes.
-    pub routes: Vec<RouteSettings>,
-}
+pub type Settings = pgha_objects::Settings<RouteSettings>;
 
 /// One route: a field that leads users to a site.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -45,21 +35,6 @@ pub struct RouteSettings {
     pub field: Field,
     /// What the field says for each site.
     pub sites: BTreeMap<SiteName, Says>,
-}
-
-/// A namespace of a cluster.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Whereabouts {
-    /// A site of the service.
-    #[serde(default)]
-    pub site: Option<SiteName>,
-    /// Or a context of the kubeconfig.
-    #[serde(default)]
-    pub context: Option<String>,
-    /// The namespace [default: the site's, or the context's].
-    #[serde(default)]
-    pub namespace: Option<String>,
 }
 
 /// A field that leads users.

@@ -1,111 +1,121 @@
-//! A route of the service's file, with the objects that it is in.
+//! A route of the service's file, as a field of its objects.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
-use pgha_nlb::SiteName;
+use async_trait::async_trait;
+use json_patch::PatchOperation;
+use kube::api::DynamicObject;
+use pgha_nlb::{BackendId, CutoverError, Finding, RouteName, SiteName};
+use pgha_objects::{Here, Need, Object, Part, Whereabouts, is_word};
 
-use crate::cluster::Object;
 use crate::field::Values;
-use crate::{Field, RouteSettings, Whereabouts};
+use crate::preflight::{behind_service, gateway_finding, read_by_gateways};
+use crate::{Field, RouteSettings};
 
-/// A route with what its field says for each site, and the numbers of its objects.
-pub(crate) struct Leading {
-    pub(crate) settings: RouteSettings,
-    pub(crate) values: Values,
-    pub(crate) objects: Vec<usize>,
-}
-
-impl Leading {
-    /// Whether both change the same field of an object, which one change could not do for both.
-    pub(crate) fn is_same_field(&self, other: &Self) -> bool {
-        let mut objects = self.objects.iter();
-        self.settings.field == other.settings.field && objects.any(|it| other.objects.contains(it))
-    }
+/// A route with what its field says for each site.
+#[derive(Debug)]
+pub struct Leading {
+    field: Field,
+    values: Values,
 }
 
 /// The heaviest backend (Gateway API, `BackendRef`).
 const HEAVIEST: u32 = 1_000_000;
 
-impl RouteSettings {
+impl Field {
     /// Refuses what no object could be found by, or no field could say.
     fn check(&self) -> Result<(), String> {
-        let name = &self.name;
-        if self.r#in.is_empty() {
-            return Err(format!("`in` of route {name} names no place"));
-        }
-        let namespaces = self.r#in.iter().filter_map(|at| at.namespace.as_deref());
-        let mut names = namespaces.chain(self.field.names());
+        let mut names = self.names().into_iter();
         if let Some(bad) = names.find(|text| !is_word(text) || text.contains('/')) {
-            return Err(format!("`{bad}` of route {name} is no name"));
+            return Err(format!("`{bad}` is no name"));
         }
-        if let Field::Weights { weight, .. } = self.field
-            && !(1..=HEAVIEST).contains(&weight)
-        {
-            return Err(format!("the weight of route {name} is 1 to {HEAVIEST}"));
+        match self {
+            Self::Weights { weight, .. } if !(1..=HEAVIEST).contains(weight) => {
+                Err(format!("the weight is 1 to {HEAVIEST}"))
+            }
+            Self::Weights { .. }
+            | Self::Selector { .. }
+            | Self::Target { .. }
+            | Self::PrimaryGeoTag { .. } => Ok(()),
         }
-        Ok(())
     }
 }
 
-/// A name, a label or a part of one; what is joined by other characters can be told apart again.
-pub(crate) fn is_word(text: &str) -> bool {
-    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
-    !text.is_empty() && !text.contains("..") && text.chars().all(is_allowed)
-}
+#[async_trait]
+impl pgha_objects::Field for Leading {
+    type Settings = RouteSettings;
 
-/// The first text that is there twice.
-pub(crate) fn repeated<'a, T: Ord>(all: impl IntoIterator<Item = &'a T>) -> Option<&'a T> {
-    let mut seen = BTreeSet::new();
-    all.into_iter().find(|one| !seen.insert(*one))
-}
+    const KIND: &'static str = "kubernetes";
+    const ROUTE: (&'static str, &'static str) = (
+        "kubernetes-field",
+        "Put the field in order by hand, or correct it in the service's file.",
+    );
+    const SETTLES_IN: Duration = Duration::from_secs(5);
 
-/// A route whose objects are among these, to which it adds what is new.
-pub(crate) fn leading(
-    route: &RouteSettings,
-    sites: &BTreeMap<SiteName, Whereabouts>,
-    objects: &mut Vec<Object>,
-) -> Result<Leading, String> {
-    route.check()?;
-    let name = &route.name;
-    let values = route.field.values(&route.sites);
-    let values = values.map_err(|because| format!("route {name}: {because}"))?;
-    let mut own = Vec::new();
-    for at in &route.r#in {
-        let object =
-            object(route, at, sites).map_err(|because| format!("route {name}: {because}"))?;
-        let known = objects.iter().position(|known| *known == object);
-        own.push(known.unwrap_or_else(|| {
-            objects.push(object);
-            objects.len() - 1
-        }));
+    fn name(settings: &RouteSettings) -> &RouteName {
+        &settings.name
     }
-    if repeated(&own).is_some() {
-        return Err(format!("`in` of route {name} names a place twice"));
-    }
-    Ok(Leading {
-        settings: route.clone(),
-        values,
-        objects: own,
-    })
-}
 
-fn object(
-    route: &RouteSettings,
-    at: &Whereabouts,
-    sites: &BTreeMap<SiteName, Whereabouts>,
-) -> Result<Object, String> {
-    let site = match (&at.site, &at.context) {
-        (Some(site), None) => {
-            let known = sites.get(site);
-            known.ok_or_else(|| format!("the service has no site {site}"))?
+    fn new(
+        settings: &RouteSettings,
+        sites: &BTreeMap<SiteName, Whereabouts>,
+    ) -> Result<(Self, Vec<Object>), String> {
+        let field = &settings.field;
+        field.check()?;
+        let values = field.values(&settings.sites)?;
+        let objects =
+            Whereabouts::objects(&settings.r#in, sites, &field.resource(), field.object())?;
+        let field = field.clone();
+        Ok((Self { field, values }, objects))
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        self.field == other.field
+    }
+
+    fn read(&self, _nth: usize, live: &DynamicObject) -> Result<Vec<Part>, String> {
+        self.field.read(live, &self.values)
+    }
+
+    fn wanted(&self, _nth: usize, to: &SiteName) -> Option<String> {
+        self.values.texts.value(to).map(str::to_owned)
+    }
+
+    fn operations(
+        &self,
+        live: &DynamicObject,
+        what: &str,
+        to: &str,
+    ) -> Result<Vec<PatchOperation>, String> {
+        self.field.operations(live, what, to)
+    }
+
+    fn needed(&self) -> &'static [Need<'static>] {
+        const BEHIND: [Need<'static>; 2] = [
+            Need::list("", "pods"),
+            Need::list("discovery.k8s.io", "endpointslices"),
+        ];
+        match self.field {
+            Field::Selector { .. } => &BEHIND,
+            Field::Weights { .. } | Field::Target { .. } | Field::PrimaryGeoTag { .. } => &[],
         }
-        (None, Some(_)) => at,
-        (_, _) => return Err("a place is a `site` or a `context`".to_owned()),
-    };
-    Ok(Object {
-        context: site.context.clone().unwrap_or_default(),
-        namespace: at.namespace.clone().or_else(|| site.namespace.clone()),
-        resource: route.field.resource(),
-        name: route.field.object().to_owned(),
-    })
+    }
+
+    async fn found(&self, here: &Here<'_>, id: &BackendId) -> Vec<Finding> {
+        match self.field {
+            Field::Weights { .. } => vec![gateway_finding(here, id)],
+            Field::Selector { .. } | Field::Target { .. } | Field::PrimaryGeoTag { .. } => {
+                Vec::new()
+            }
+        }
+    }
+
+    async fn effect(&self, here: &Here<'_>) -> Result<Result<String, String>, CutoverError> {
+        match self.field {
+            Field::Weights { .. } => Ok(read_by_gateways(here)),
+            Field::Selector { .. } => behind_service(here).await,
+            Field::Target { .. } | Field::PrimaryGeoTag { .. } => Ok(Ok(here.unproven())),
+        }
+    }
 }

@@ -6,9 +6,8 @@ use json_patch::{AddOperation, PatchOperation, RemoveOperation};
 use kube::api::DynamicObject;
 use pgha_nlb::text::one_line;
 use pgha_nlb::{Active, SiteValues};
+use pgha_objects::{Part, pointer, test};
 use serde_json::{Value, json};
-
-use crate::field::{Part, pointer, test};
 
 /// What a weight says that is left out, which counts as 1 (Gateway API, `BackendRef`).
 const LEFT_OUT: &str = "default";

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::diff;
 use crate::error::{CutoverError, Problem};
 use crate::name::{BackendId, RouteName, SiteName, SiteValues};
-use crate::state::{Active, Fence, Held, RouteState};
+use crate::state::{Active, Fence, Held, Place, RouteState};
 
 /// One place that will say something else.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -170,6 +170,18 @@ pub fn plan_changes(
     to: &SiteName,
     value: impl Fn(&RouteName) -> Option<String>,
 ) -> Result<Vec<Change>, Refusal> {
+    plan_places(state, to, |route, _place| value(route))
+}
+
+/// The same where each place of a route has a value of its own.
+///
+/// # Errors
+/// As [`plan_changes`].
+pub fn plan_places(
+    state: &RouteState,
+    to: &SiteName,
+    value: impl Fn(&RouteName, &Place) -> Option<String>,
+) -> Result<Vec<Change>, Refusal> {
     let mut changes = Vec::new();
     for route in &state.routes {
         let name = &route.name;
@@ -188,17 +200,20 @@ pub fn plan_changes(
                 });
             }
         }
-        let wanted = value(name).ok_or_else(|| Refusal::NoSuchSite {
-            route: name.clone(),
-            site: to.clone(),
-        })?;
-        let places = route.places.iter().filter(|place| place.value != wanted);
-        changes.extend(places.map(|place| Change {
-            route: name.clone(),
-            at: place.at.clone(),
-            from: place.value.clone(),
-            to: wanted.clone(),
-        }));
+        for place in &route.places {
+            let wanted = value(name, place).ok_or_else(|| Refusal::NoSuchSite {
+                route: name.clone(),
+                site: to.clone(),
+            })?;
+            if place.value != wanted {
+                changes.push(Change {
+                    route: name.clone(),
+                    at: place.at.clone(),
+                    from: place.value.clone(),
+                    to: wanted,
+                });
+            }
+        }
     }
     Ok(changes)
 }
@@ -268,7 +283,7 @@ pub fn conflict(expected: &Fence, seen: &Fence, tried: &'static str, at: &str) -
 mod tests {
     use super::*;
     use crate::name::SiteValues;
-    use crate::state::{Place, Route};
+    use crate::state::Route;
 
     fn sites() -> SiteValues {
         let pair = |site: &str| (SiteName::from(site), format!("{site}-be"));

@@ -41,7 +41,11 @@ struct State {
     proxies: Proxies,
     faults: Faults,
     log: Vec<LoggedRequest>,
+    between: Option<Deed>,
 }
+
+/// What another writer does.
+type Deed = Box<dyn FnOnce() + Send>;
 
 /// What happens to one request.
 enum Course {
@@ -139,6 +143,11 @@ impl FakeCluster {
         self.state().proxies.forget(pod);
     }
 
+    /// Another writer, who is faster than the next patch.
+    pub fn before_a_patch(&self, deed: impl FnOnce() + Send + 'static) {
+        self.state().between = Some(Box::new(deed));
+    }
+
     /// Lets requests go wrong from now on.
     pub fn fail(&self, fault: Fault) {
         self.state().faults.add(fault);
@@ -167,6 +176,12 @@ impl FakeCluster {
         head: &http::request::Parts,
         body: &[u8],
     ) -> io::Result<Response<Full<Bytes>>> {
+        if head.method == Method::PATCH {
+            let between = self.state().between.take();
+            if let Some(deed) = between {
+                deed();
+            }
+        }
         let course = self.state().take_course(head, body);
         match course {
             Course::Answer(answer) => Ok(answer.into_response()),

@@ -12,6 +12,7 @@ use pgha_nlb_exec::Exec;
 use pgha_nlb_f5::BigIp;
 use pgha_nlb_haproxy_git::HaproxyGit;
 use pgha_nlb_haproxy_runtime::HaproxyRuntime;
+use pgha_nlb_health::Health;
 use pgha_nlb_kubernetes::{Kubernetes, Whereabouts};
 use pgha_nlb_manual::{Manual, Tell};
 use pgha_nlb_powerdns::PowerDns;
@@ -52,6 +53,8 @@ pub(crate) enum Entry {
     Powerdns(pgha_nlb_powerdns::Settings),
     /// Fields of objects in Kubernetes.
     Kubernetes(pgha_nlb_kubernetes::Settings),
+    /// The endpoint that a global load balancer watches at each site.
+    Health(pgha_nlb_health::Settings),
     /// A program.
     Exec(pgha_nlb_exec::Settings),
     /// A person.
@@ -173,11 +176,13 @@ fn backend(
             Box::new(backend.map_err(|error| bad(&error))?)
         }
         Entry::Kubernetes(settings) => {
-            let backend = Kubernetes::new(
-                settings.clone(),
-                &whereabouts(service),
-                Arc::clone(&reach.open),
-            );
+            let open = Arc::clone(&reach.open);
+            let backend = Kubernetes::new(settings.clone(), &whereabouts(service), open);
+            Box::new(backend.map_err(|error| bad(&error))?)
+        }
+        Entry::Health(settings) => {
+            let open = Arc::clone(&reach.open);
+            let backend = Health::new(settings.clone(), &whereabouts(service), open);
             Box::new(backend.map_err(|error| bad(&error))?)
         }
         Entry::Exec(settings) => {

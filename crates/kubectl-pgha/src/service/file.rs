@@ -289,7 +289,7 @@ spec:
         );
         let said = refusal("- exec:", "- exek:");
         assert!(
-            said.contains("exek") && said.contains("powerdns, kubernetes, exec"),
+            said.contains("exek") && said.contains("powerdns, kubernetes, health, exec"),
             "{said}"
         );
     }

@@ -97,6 +97,46 @@ fn a_permission_that_is_missing_is_seen_before_anything_moves() {
 }
 
 #[test]
+fn an_endpoint_is_taken_back_and_what_stands_in_its_way_is_told() {
+    let (core1, core2) = (cluster(&primary()), cluster(&standby()));
+    for (cluster, state) in [(&core1, "down"), (&core2, "up")] {
+        cluster.insert(
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"state": state},
+            "metadata": {"name": "health", "namespace": "tools"}}),
+        );
+    }
+    let state = |cluster: &FakeCluster| {
+        let map = cluster.object("configmaps", "tools", "health").unwrap();
+        map["data"]["state"].clone()
+    };
+    let house = House::new(&core1, &core2);
+    let endpoint = "traffic:
+    - health:
+        id: gslb
+        routes:
+          - name: https
+            in: [{ site: core1, namespace: tools }, { site: core2, namespace: tools }]
+            endpoint: { latch: { configMap: health, key: state, on: up, off: down } }";
+    house.edit("traffic:", endpoint);
+    house.mark("b", "fail");
+    let ran = house.traffic(&["move", "--to", "core1", "--yes"]);
+    assert_words(&ran, 4, &["taken back: table-a, gslb", "effect: nothing"]);
+    assert_eq!((state(&core1), state(&core2)), (json!("down"), json!("up")));
+    let planned = house.traffic(&["plan", "--to", "core1"]);
+    let at = "ConfigMap tools/health at core1: key state =";
+    assert_words(&planned, 0, &[&format!("-{at} down"), &format!("+{at} up")]);
+    core2.fail(Fault::new(Failure::Forbidden).verb("patch"));
+    let denied = house.traffic(&["move", "--to", "core1", "--yes"]);
+    let words = "you may not patch configmaps";
+    assert_words(&denied, 3, &["kubernetes-permission", words]);
+    core1.change("configmaps", "tools", "health", |map| {
+        map["data"]["state"] = json!("up");
+    });
+    let split = house.traffic(&["plan", "--to", "core1"]);
+    assert_words(&split, 3, &["is to answer at more than one site"]);
+}
+
+#[test]
 fn settings_and_contexts_that_make_no_sense_are_told() {
     let (house, _core1) = house();
     house.edit("{ site: core1 }", "{ context: edge }");

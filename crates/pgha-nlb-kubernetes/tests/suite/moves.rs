@@ -134,7 +134,7 @@ async fn what_another_writer_does_between_the_look_and_the_patch_is_not_overwrit
         let world = World::new();
         let backend = world.backend(&[route]);
         let cluster = world.first().clone();
-        world.before_a_patch(move || {
+        world.first().before_a_patch(move || {
             cluster.change(resource, NAMESPACE, name, |object| {
                 *object.pointer_mut(path).unwrap() = value;
             });
@@ -262,6 +262,45 @@ async fn a_cluster_that_cannot_be_taken_back_is_unknown() {
     assert_eq!(error.effect, Effect::Unknown, "{error}");
     let split = backend.observe(WITHIN).await.unwrap().active();
     assert!(matches!(split, Active::Split { .. }), "{split:?}");
+}
+
+#[tokio::test]
+async fn an_object_that_cannot_be_read_any_more_does_not_keep_the_other_one_changed() {
+    let world = World::new();
+    let backend = world.backend(&[geo_tag()]);
+    let theirs = |cluster: &pgha_testkit::FakeCluster| {
+        cluster.change("gslbs", NAMESPACE, "login", |gslb| {
+            gslb["spec"]["strategy"]["type"] = json!("roundRobin");
+        });
+    };
+    let cluster = world.clusters[1].clone();
+    world.clusters[1].before_a_patch(move || theirs(&cluster));
+    let error = moved(&backend).await.unwrap_err();
+    assert!(
+        error.is_conflict() && error.effect == Effect::None,
+        "{error}"
+    );
+    let wanted = World::new();
+    theirs(&wanted.clusters[1]);
+    assert_eq!(world.wanted(), wanted.wanted());
+}
+
+#[tokio::test]
+async fn a_lost_answer_of_the_first_object_does_not_stop_the_second() {
+    let world = World::new();
+    let backend = world.backend(&[geo_tag()]);
+    let fault = Fault::new(Failure::SilenceAfter);
+    world.first().fail(fault.verb("patch").times(1));
+    let receipt = moved(&backend).await.unwrap();
+    assert_eq!((receipt.did, world.patches()), (Did::Change, 2));
+    assert!(
+        receipt.evidence.concat().contains("was lost"),
+        "{receipt:?}"
+    );
+    assert_eq!(
+        backend.observe(WITHIN).await.unwrap().active(),
+        Active::Site(site("core1"))
+    );
 }
 
 #[tokio::test]

@@ -1,11 +1,9 @@
 //! Two clusters with objects that lead users to core2, and the backend for a field of them.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use kube::Client;
-use kube::client::Body;
 use pgha_nlb::{Cutover as _, CutoverError, Receipt, SiteName};
 use pgha_nlb_kubernetes::{Kubernetes, Open, Opened, Whereabouts};
 use pgha_testkit::FakeCluster;
@@ -19,11 +17,7 @@ pub(crate) const OLD_TARGET: &str = "external-dns.alpha.kubernetes.io/target";
 /// Contexts `core1` and `core2`.
 pub(crate) struct World {
     pub(crate) clusters: [FakeCluster; 2],
-    between: Between,
 }
-
-/// What happens once, right before a patch arrives.
-type Between = Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>;
 
 pub(crate) fn site(name: &str) -> SiteName {
     SiteName::from(name)
@@ -87,13 +81,7 @@ impl World {
         for cluster in &clusters {
             fill(cluster);
         }
-        let between = Between::default();
-        Self { clusters, between }
-    }
-
-    /// Another writer, who is faster than the next patch.
-    pub(crate) fn before_a_patch(&self, deed: impl FnOnce() + Send + 'static) {
-        *self.between.lock().unwrap() = Some(Box::new(deed));
+        Self { clusters }
     }
 
     /// The cluster of the first context.
@@ -102,9 +90,9 @@ impl World {
     }
 
     fn open(&self) -> Open {
-        let (clusters, between) = (self.clusters.clone(), Arc::clone(&self.between));
+        let clusters = self.clusters.clone();
         Arc::new(move |context: String| {
-            let (clusters, between) = (clusters.clone(), Arc::clone(&between));
+            let clusters = clusters.clone();
             Box::pin(async move {
                 let cluster = match context.as_str() {
                     "core1" => &clusters[0],
@@ -112,7 +100,7 @@ impl World {
                     _ => return Err(format!("there is no context {context}")),
                 };
                 Ok(Opened {
-                    client: disturbed(cluster.client(), between),
+                    client: cluster.client(),
                     namespace: NAMESPACE.to_owned(),
                 })
             })
@@ -181,22 +169,6 @@ impl World {
             });
         }
     }
-}
-
-/// A client whose patches may come too late.
-fn disturbed(client: Client, between: Between) -> Client {
-    let service = tower::service_fn(move |request: http::Request<Body>| {
-        let is_patch = request.method() == http::Method::PATCH;
-        let deed = is_patch.then(|| between.lock().unwrap().take()).flatten();
-        let client = client.clone();
-        async move {
-            if let Some(deed) = deed {
-                deed();
-            }
-            client.send(request).await
-        }
-    });
-    Client::new(service, "default")
 }
 
 fn metadata(name: &str) -> Value {

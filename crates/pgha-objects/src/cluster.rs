@@ -1,22 +1,23 @@
 //! Requests to API servers, each bounded in time and none repeated, and how they fail.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::error::Error;
+use std::fmt::Debug;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use json_patch::PatchOperation;
+use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
 };
-use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams};
-use kube::{Api, Client};
+use kube::{Api, Client, Resource};
 use pgha_model::effect::Effect;
 use pgha_nlb::text::one_line;
 use pgha_nlb::{CutoverError, Problem};
+use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
@@ -40,11 +41,42 @@ pub type Open = Arc<dyn Fn(String) -> Opening + Send + Sync>;
 
 /// One object by its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Object {
-    pub(crate) context: String,
-    pub(crate) namespace: Option<String>,
-    pub(crate) resource: ApiResource,
-    pub(crate) name: String,
+pub struct Object {
+    /// The context of the kubeconfig.
+    pub context: String,
+    /// The namespace [default: the context's].
+    pub namespace: Option<String>,
+    /// The kind. It is named and not discovered: discovery costs a request for what never changes.
+    pub resource: ApiResource,
+    /// The name.
+    pub name: String,
+    /// The subresource by which it is changed, if not by the object itself.
+    pub changed_by: Option<&'static str>,
+}
+
+/// Something that one must be permitted.
+#[derive(Clone, Copy, Debug)]
+pub struct Need<'a> {
+    /// The verb.
+    pub verb: &'static str,
+    /// The group of the API.
+    pub group: &'a str,
+    /// The resource, with its subresource where it is about that.
+    pub resource: &'a str,
+    /// The object; all of them when none is named.
+    pub name: Option<&'a str>,
+}
+
+impl Need<'static> {
+    /// To list all of a resource.
+    pub const fn list(group: &'static str, resource: &'static str) -> Self {
+        Self {
+            verb: "list",
+            group,
+            resource,
+            name: None,
+        }
+    }
 }
 
 /// The contexts that objects are in.
@@ -55,7 +87,7 @@ pub(crate) struct Clusters {
 
 impl Object {
     /// The object, for a person: `HTTPRoute ingress/login at edge`.
-    pub(crate) fn label(&self) -> String {
+    pub fn label(&self) -> String {
         let namespace = self
             .namespace
             .iter()
@@ -64,7 +96,8 @@ impl Object {
         format!("{kind} {namespace}{} at {}", self.name, self.context)
     }
 
-    pub(crate) fn error(&self, tried: &'static str, problem: Problem, next: &str) -> CutoverError {
+    /// A failure of something that was tried with it, which changed nothing.
+    pub fn error(&self, tried: &'static str, problem: Problem, next: &str) -> CutoverError {
         CutoverError::new(tried, self.label(), problem, next)
     }
 }
@@ -102,8 +135,12 @@ impl Clusters {
             ..PatchParams::default()
         };
         self.ask(object, "change the object", within, async |opened| {
-            let api = objects(object, opened);
-            match api.patch(&object.name, &params, &patch).await {
+            let (api, name) = (objects(object, opened), &object.name);
+            let patched = match object.changed_by {
+                Some(part) => api.patch_subresource(part, name, &params, &patch).await,
+                None => api.patch(name, &params, &patch).await,
+            };
+            match patched {
                 Err(kube::Error::Api(status)) if is_stale(&status) => Ok(false),
                 patched => patched.map(|_| true),
             }
@@ -115,17 +152,28 @@ impl Clusters {
     pub(crate) async fn denied(
         &self,
         object: &Object,
-        needed: &[(&'static str, &str, &str, Option<&str>)],
+        needed: &[Need<'_>],
         within: Duration,
     ) -> Result<Vec<String>, CutoverError> {
         let mut denied = Vec::new();
-        for (verb, group, resource, name) in needed {
+        for Need {
+            verb,
+            group,
+            resource,
+            name,
+        } in needed
+        {
+            let (plural, part) = match resource.split_once('/') {
+                Some((plural, part)) => (plural, Some(part.to_owned())),
+                None => (*resource, None),
+            };
             let asked = self.ask(object, "ask for permission", within, async |opened| {
                 let attributes = ResourceAttributes {
                     namespace: Some(namespace_of(object, opened).to_owned()),
                     verb: Some((*verb).to_owned()),
                     group: Some((*group).to_owned()),
-                    resource: Some((*resource).to_owned()),
+                    resource: Some(plural.to_owned()),
+                    subresource: part.clone(),
                     name: name.map(str::to_owned),
                     ..ResourceAttributes::default()
                 };
@@ -148,39 +196,24 @@ impl Clusters {
         Ok(denied)
     }
 
-    /// The names of the pods that a selector selects, and those of the pods that are ready behind a Service, `None` for an
-    /// address that is no pod's.
-    pub(crate) async fn behind(
+    /// Lists what is in the namespace of an object.
+    pub(crate) async fn list<K>(
         &self,
-        service: &Object,
-        selector: &str,
+        object: &Object,
+        (tried, params): (&'static str, &ListParams),
         within: Duration,
-    ) -> Result<(BTreeSet<String>, BTreeSet<Option<String>>), CutoverError> {
-        let asked = self.ask(service, "look behind the Service", within, async |opened| {
-            let (client, namespace) = (&opened.client, namespace_of(service, opened));
-            let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-            let pods = pods
-                .list_metadata(&ListParams::default().labels(selector))
-                .await?;
-            let of_service = format!("kubernetes.io/service-name={}", service.name);
-            let slices: Api<EndpointSlice> = Api::namespaced(client.clone(), namespace);
-            let slices = slices
-                .list(&ListParams::default().labels(&of_service))
-                .await?;
-            Ok((pods, slices))
+    ) -> Result<Vec<K>, CutoverError>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+        K: Clone + Debug + DeserializeOwned,
+    {
+        let asked = self.ask(object, tried, within, async |opened| {
+            let namespace = namespace_of(object, opened);
+            let api: Api<K> = Api::namespaced(opened.client.clone(), namespace);
+            api.list(params).await
         });
-        let (pods, slices) = asked.await.map_err(|error| error.leaving(Effect::None))?;
-        let pods = pods.items.into_iter().filter_map(|pod| pod.metadata.name);
-        let endpoints = slices.items.into_iter().flat_map(|slice| slice.endpoints);
-        // What is not said counts as ready (Kubernetes, `EndpointConditions`).
-        let ready = endpoints.filter(|endpoint| {
-            let conditions = endpoint.conditions.as_ref();
-            conditions
-                .and_then(|conditions| conditions.ready)
-                .unwrap_or(true)
-        });
-        let ready = ready.map(|endpoint| endpoint.target_ref.and_then(|target| target.name));
-        Ok((pods.collect(), ready.collect()))
+        let listed = asked.await.map_err(|error| error.leaving(Effect::None))?;
+        Ok(listed.items)
     }
 
     async fn ask<T>(
@@ -262,7 +295,7 @@ fn failed(object: &Object, tried: &'static str, error: &kube::Error) -> CutoverE
         401 => (Problem::Denied { said }, RENEW),
         403 => (
             Problem::Denied { said },
-            "Ask for a Role with `get` and `patch` on the object.",
+            "Ask for a Role that permits it: `kubectl pgha traffic plan` names all that is missing.",
         ),
         // A path that no handler serves is answered without details, and an object that is not there with them.
         404 if status.details.is_none() => (
