@@ -18,7 +18,8 @@ mod ui;
 mod view;
 
 use std::ffi::OsString;
-use std::process::ExitCode;
+use std::panic;
+use std::process::{self, ExitCode};
 
 use clap::{CommandFactory as _, FromArgMatches as _};
 
@@ -28,6 +29,7 @@ use crate::settings::Environment;
 
 /// Runs the plugin with these arguments, the first of which is the program's name.
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
+    end_at_a_bug();
     let environment = Environment::read();
     if let Some(shell) = &environment.completing_shell {
         return complete::answer_shell(shell, arguments, &environment).into();
@@ -37,6 +39,18 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         Err(error) => return ui::show_usage(&error).into(),
     };
     dispatch(cli, &environment).into()
+}
+
+/// A bug is the end of the process, as a kill is, which every command survives. It has an exit code of its own, and leaves no core
+/// file, which could hold a secret.
+fn end_at_a_bug() {
+    let tell = panic::take_hook();
+    panic::set_hook(Box::new(move |bug| {
+        tell(bug);
+        ui::tell_of_bug();
+        #[expect(clippy::exit, reason = "nothing of a program with a bug is to go on")]
+        process::exit(Exit::Unexpected as i32);
+    }));
 }
 
 /// The plugin's command line, as the generated reference shows it.

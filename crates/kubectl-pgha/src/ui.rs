@@ -230,6 +230,14 @@ impl Ui {
     }
 }
 
+/// What to do after a bug, beneath what the bug says of itself.
+pub(crate) fn tell_of_bug() {
+    let text = "error: kubectl-pgha has a bug, and ended where it stood\n\
+                effect: unknown\n\
+                hint: See with `kubectl pgha status` where things stand; a move that was under way goes on with `kubectl pgha resume`.\n";
+    drop(write_to(&mut io::stderr().lock(), text));
+}
+
 /// Prints what the parser of the arguments says, help and version included.
 pub(crate) fn show_usage(error: &clap::Error) -> Exit {
     // What the person typed comes back in it, which may have been copied from anywhere.

@@ -336,3 +336,22 @@ fn await_true(condition: impl Fn() -> bool) {
         std::thread::yield_now();
     }
 }
+
+/// Whoever meets a bug is told what it may have done.
+#[test]
+fn a_bug_ends_with_its_own_code_and_a_next_command() {
+    let cluster = cluster(&primary());
+    let bench = Bench::new(&[("core1", &cluster)]);
+    let arguments = ["backup", "zitadel", "--context", "core1"];
+    let mut command = bench.command(&arguments);
+    let output = command.env("PGHA_TEST_DIE_AT", "1:bug").output().unwrap();
+    let ran = bench.ran(&arguments, &output);
+    assert_eq!(ran.code, Some(1), "{ran}");
+    for said in [
+        "a bug that a test asked for",
+        "goes on with `kubectl pgha resume`",
+    ] {
+        assert!(ran.stderr.contains(said), "{ran}");
+    }
+    assert_eq!(requested(&cluster), None);
+}

@@ -1,4 +1,4 @@
-//! A point at which a test has this process die, as if it were killed: at one side of its nth write.
+//! A point at which a test has this process die, as if it were killed or had a bug: at its nth write.
 //!
 //! Only builds with debug assertions have it.
 
@@ -14,25 +14,36 @@ use kube::client::Body;
 #[derive(Clone, Debug)]
 pub struct Failpoint {
     write: u32,
-    after: bool,
+    moment: Moment,
     seen: Arc<AtomicU32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Moment {
+    /// Killed before it.
+    Before,
+    /// Killed after it.
+    After,
+    /// A panic in its place.
+    Bug,
 }
 
 impl FromStr for Failpoint {
     type Err = &'static str;
 
-    /// Reads `NUMBER:before` or `NUMBER:after`; the first write is 1.
+    /// Reads `NUMBER:before`, `NUMBER:after` or `NUMBER:bug`; the first write is 1.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let expected = "not a number, a colon, and `before` or `after`";
+        let expected = "not a number, a colon, and `before`, `after` or `bug`";
         let (write, moment) = text.split_once(':').ok_or(expected)?;
-        let after = match moment {
-            "before" => false,
-            "after" => true,
+        let moment = match moment {
+            "before" => Moment::Before,
+            "after" => Moment::After,
+            "bug" => Moment::Bug,
             _ => return Err(expected),
         };
         Ok(Self {
             write: write.parse().map_err(|_| expected)?,
-            after,
+            moment,
             seen: Arc::default(),
         })
     }
@@ -47,9 +58,13 @@ impl Failpoint {
             let (client, point) = (client.clone(), point.clone());
             async move {
                 let is_here = point.counts(&request);
-                if is_here && !point.after {
+                if is_here && point.moment == Moment::Before {
                     std::process::abort();
                 }
+                assert!(
+                    !is_here || point.moment == Moment::After,
+                    "a bug that a test asked for"
+                );
                 let answer = client.send(request).await;
                 if is_here {
                     std::process::abort();
