@@ -10,7 +10,7 @@ use http_body_util::Full;
 use hyper::body::Bytes;
 use pgha_model::effect::Effect;
 use pgha_nlb::{CutoverError, Problem};
-use pgha_wire::{Server, tls};
+use pgha_wire::Server;
 
 use crate::credentials::{Keys, Purse};
 use crate::xml::Node;
@@ -161,10 +161,7 @@ impl Api {
         request: Request<Full<Bytes>>,
         was_sent: &mut bool,
     ) -> Result<Response<Bytes>, String> {
-        let Server { host, port, is_tls } = &self.server;
-        let tls = is_tls.then(|| tls(self.ca_file.as_deref())).transpose()?;
-        let address = format!("{host}:{port}");
-        let connection = self.server.connect(&address, tls.as_ref()).await?;
+        let connection = self.server.open(self.ca_file.as_deref(), None).await?;
         *was_sent = true;
         connection.ask(request, LARGEST_ANSWER).await
     }

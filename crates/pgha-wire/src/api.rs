@@ -15,7 +15,7 @@ use pgha_nlb::{BackendId, CutoverError, Finding, Problem, Written};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 
-use crate::{Connection, Server, read_secret, tls};
+use crate::{Server, read_secret};
 
 /// An API, each of whose questions gets a connection of its own.
 #[derive(Clone, Debug)]
@@ -159,10 +159,7 @@ impl Api {
 
     /// Whether what is sent to it can be seen on a network.
     pub fn is_clear(&self) -> bool {
-        let name = self.server.name();
-        let address = name.parse::<std::net::IpAddr>();
-        let is_loopback = name == "localhost" || address.is_ok_and(|it| it.is_loopback());
-        !self.server.is_tls && !is_loopback
+        self.server.is_clear()
     }
 
     /// A failure of a call that changed nothing.
@@ -225,7 +222,7 @@ impl Api {
             request.map_err(|error| self.unfit(tried, error.to_string(), "Correct the url."))?;
         let mut was_sent = false;
         let exchange = async {
-            let connection = self.connect().await?;
+            let connection = self.server.open(self.ca_file.as_deref(), None).await?;
             was_sent = true;
             connection.ask(request, self.kind.largest).await
         };
@@ -293,13 +290,6 @@ impl Api {
         }
         let body = question.body.map(|body| body.to_string());
         request.body(Full::new(body.unwrap_or_default().into()))
-    }
-
-    async fn connect(&self) -> Result<Connection, String> {
-        let Server { host, port, is_tls } = &self.server;
-        let tls = is_tls.then(|| tls(self.ca_file.as_deref())).transpose()?;
-        let address = format!("{host}:{port}");
-        self.server.connect(&address, tls.as_ref()).await
     }
 
     fn read<T: DeserializeOwned>(

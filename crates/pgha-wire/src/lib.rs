@@ -108,6 +108,29 @@ impl Server {
         self.host.trim_matches(['[', ']'])
     }
 
+    /// Whether what is sent to it can be seen on a network.
+    pub fn is_clear(&self) -> bool {
+        let name = self.name();
+        let address = name.parse::<std::net::IpAddr>();
+        let is_loopback = name == "localhost" || address.is_ok_and(|it| it.is_loopback());
+        !self.is_tls && !is_loopback
+    }
+
+    /// Connects to it, or to an address in its place. `ca_file` has those who are believed to sign its certificate; without it the
+    /// system's are.
+    ///
+    /// # Errors
+    /// There is no connection; why.
+    pub async fn open(
+        &self,
+        ca_file: Option<&Path>,
+        instead: Option<&str>,
+    ) -> Result<Connection, String> {
+        let tls = self.is_tls.then(|| tls(ca_file)).transpose()?;
+        let own = format!("{}:{}", self.host, self.port);
+        self.connect(instead.unwrap_or(&own), tls.as_ref()).await
+    }
+
     /// Connects to an address in its place, `192.0.2.1:443`; over TLS where `tls` is given.
     ///
     /// # Errors

@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use http::{Method, Request as HttpRequest, Response, Uri, header};
+use http::{HeaderValue, Method, Request as HttpRequest, Response, Uri, header};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use pgha_model::application::{Call, Request, Wait};
-use pgha_wire::{Server, read_key, tls};
+use pgha_wire::{Server, read_secret, tls};
 
 use super::{ApplicationError, LOOK};
 use crate::client::USER_AGENT;
@@ -68,16 +68,12 @@ impl<'a> Question<'a> {
     }
 
     fn token(&self) -> Result<Option<String>, String> {
-        let read = self.token_file.map(read_key).transpose()?;
-        Ok(read.map(|text| text.trim().to_owned()))
+        self.token_file.map(read_secret).transpose()
     }
 
     async fn ask(&self) -> Result<Response<Bytes>, String> {
         let exchange = async {
-            let tls = self.server.is_tls.then(|| tls(self.ca_file)).transpose()?;
-            let own = format!("{}:{}", self.server.host, self.server.port);
-            let address = self.connect_to.unwrap_or(&own);
-            let connection = self.server.connect(address, tls.as_ref()).await?;
+            let connection = self.server.open(self.ca_file, self.connect_to).await?;
             connection.ask(self.request()?, LARGEST_BODY).await
         };
         match tokio::time::timeout(ANSWER, exchange).await {
@@ -97,16 +93,18 @@ impl<'a> Question<'a> {
             .header(header::USER_AGENT, USER_AGENT)
             .header(header::CONNECTION, "close");
         if let Some(token) = self.token()? {
-            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+            let value = HeaderValue::try_from(format!("Bearer {token}"));
+            // Its words could quote the token.
+            let mut value = value.map_err(|_| "The token is none.")?;
+            value.set_sensitive(true);
+            request = request.header(header::AUTHORIZATION, value);
         }
         if self.body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
         let body = Bytes::from(self.body.clone().unwrap_or_default());
-        // Its words could quote the token.
-        request
-            .body(Full::new(body))
-            .map_err(|_| "The request cannot be written.".to_owned())
+        let request = request.body(Full::new(body));
+        request.map_err(|error| format!("The request cannot be written: {error}."))
     }
 }
 
@@ -206,7 +204,12 @@ pub(super) fn cannot_wait(wait: &Wait) -> Option<String> {
 
 fn unready(question: Result<Question<'_>, String>) -> Option<String> {
     let checked = question.and_then(|question| {
-        question.token()?;
+        if question.token()?.is_some() && question.server.is_clear() {
+            let url = &question.url;
+            return Err(format!(
+                "{url}: the token would go there in the clear: use https://"
+            ));
+        }
         tls(question.ca_file).map(drop)
     });
     checked.err().map(|because| sanitised(&because))

@@ -3,6 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -79,6 +80,13 @@ fn is_whole(request: &str) -> bool {
     body.len() >= length.unwrap_or(0)
 }
 
+fn private_file(folder: &Path, name: &str) -> PathBuf {
+    let path = folder.join(name);
+    std::fs::write(&path, "s3cret\n").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    path
+}
+
 fn application(steps: Value) -> Application {
     Application {
         steps: serde_json::from_value::<Vec<AppStep>>(steps).unwrap(),
@@ -104,9 +112,7 @@ async fn leave(steps: Value) -> Result<String, String> {
 async fn a_page_is_put_on_and_off() {
     let server = Server::answering(&[(503, ""), (204, ""), (200, "ok")]);
     let folder = tempfile::tempdir().unwrap();
-    let token = folder.path().join("token");
-    std::fs::write(&token, "s3cret\n").unwrap();
-    std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let token = private_file(folder.path(), "token");
     let steps = json!([{"call": {
         "standby": {"url": server.url("/page?on=1"), "method": "PUT", "json": {"on": true}},
         "primary": {"url": server.url("/page"), "method": "DELETE"},
@@ -223,21 +229,27 @@ async fn files_that_cannot_be_used_are_told_before() {
     let open = folder.path().join("open");
     std::fs::write(&open, "s3cret").unwrap();
     std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let private = private_file(folder.path(), "private");
     let steps = json!([
         {"call": {"standby": {"url": "https://a.example/"}, "tokenFile": &open}},
         {"wait": {"url": "https://a.example/", "caFile": &open}},
         {"wait": {"url": "https://a.example/", "caFile": folder.path().join("none")}},
         {"wait": {"url": "https://a.example:x/"}},
+        {"call": {"standby": {"url": "http://a.example/"}, "tokenFile": &private}},
+        {"call": {"standby": {"url": "http://127.0.0.1/"}, "tokenFile": &private}},
         {"wait": {"url": "https://a.example/"}},
     ]);
     let site = site(&FakeCluster::new());
     let steps: Vec<AppStep> = serde_json::from_value(steps).unwrap();
     let said = obstacles(&site, &steps).await.unwrap();
-    assert_eq!(said.len(), 4, "{said:?}");
-    for (said, words) in
-        said.iter()
-            .zip(["its mode is 644", "no certificate", "none", "a.example:x"])
-    {
+    assert_eq!(said.len(), 5, "{said:?}");
+    for (said, words) in said.iter().zip([
+        "its mode is 644",
+        "no certificate",
+        "none",
+        "a.example:x",
+        "in the clear",
+    ]) {
         assert!(said.contains(words) && !said.contains("s3cret"), "{said}");
     }
 }
