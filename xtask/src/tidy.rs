@@ -20,6 +20,7 @@ const EDGES: &[(&str, &str)] = &[
     ("kubectl-pgha", "pgha-testkit"),
     ("kubectl-pgha", "pgha-nlb"),
     ("kubectl-pgha", "pgha-pgbouncer"),
+    ("pgha-pgbouncer", "pgha-nlb"),
     ("pgha-pgbouncer", "pgha-wire"),
     ("pgha-core", "pgha-nlb"),
     ("pgha-nlb", "pgha-model"),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use pgha_nlb::text::one_line;
 use pgha_wire::{read_key, tls};
 use tokio::task::JoinSet;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
@@ -62,11 +63,6 @@ fn said(error: &tokio_postgres::Error) -> String {
     one_line(&cause.to_string())
 }
 
-pub(crate) fn one_line(text: &str) -> String {
-    let shown = text.chars().map(|c| if c.is_control() { ' ' } else { c });
-    shown.take(400).collect::<String>().trim().to_owned()
-}
-
 impl Pooler {
     /// Does it within the time; an error says what was tried of whom.
     pub(crate) async fn bounded<T>(
@@ -119,32 +115,57 @@ impl Pooler {
             let row = config.iter().find(|row| text(row, "key") == key);
             row.map(|row| text(row, "value")).unwrap_or_default()
         };
-        let databases = admin.rows("SHOW DATABASES").await?;
         let pools = admin.rows("SHOW POOLS").await?;
-        let found = self.settings.databases.iter().map(|name| {
-            let row = databases.iter().find(|row| text(row, "name") == *name);
-            let row = row.ok_or_else(|| Wrong(format!("it has no database {name}")))?;
-            Ok::<_, Wrong>(database(row, &pools, &setting("pool_mode")))
-        });
+        let mode = setting("pool_mode");
+        let own = self.own_rows(admin).await?;
         let patience = setting("query_wait_timeout").parse::<f64>().ok();
         Ok(Look {
             version: version.unwrap_or_default(),
-            databases: found.collect::<Result<_, _>>()?,
+            databases: own.iter().map(|row| database(row, &pools, &mode)).collect(),
             patience: patience
                 .filter(|seconds| *seconds > 0.0)
                 .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
         })
     }
 
+    /// What the console says of each database of the settings. Clients may be waiting for it: nothing else is asked.
+    async fn own_rows(&self, admin: &Admin) -> Result<Vec<SimpleQueryRow>, Wrong> {
+        let mut databases = admin.rows("SHOW DATABASES").await?;
+        let own = self.settings.databases.iter().map(|name| {
+            let place = databases.iter().position(|row| text(row, "name") == *name);
+            let place = place.ok_or_else(|| Wrong(format!("it has no database {name}")))?;
+            Ok(databases.swap_remove(place))
+        });
+        own.collect()
+    }
+
+    /// The first database that does not lead to this host, with the one where it does.
+    pub(crate) async fn elsewhere(
+        &self,
+        admin: &Admin,
+        host: &str,
+    ) -> Result<Option<(String, String)>, Wrong> {
+        let rows = self.own_rows(admin).await?;
+        let mut hosts = rows
+            .iter()
+            .map(|row| (text(row, "name"), text(row, "host")));
+        Ok(hosts.find(|(_, own)| own != host))
+    }
+
+    /// The names of the databases that are paused, or of those that are not.
+    pub(crate) async fn names(&self, admin: &Admin, paused: bool) -> Result<Vec<String>, Wrong> {
+        let rows = self.own_rows(admin).await?;
+        let those = rows.iter().filter(|row| is_paused(row) == paused);
+        Ok(those.map(|row| text(row, "name")).collect())
+    }
+
     /// Refuses to believe a command whose effect does not show.
     pub(crate) async fn check_paused(&self, admin: &Admin, wanted: bool) -> Result<(), Wrong> {
-        let seen = self.look_by(admin).await?;
-        let mut databases = seen.databases.iter();
-        match databases.find(|database| database.is_paused != wanted) {
+        match self.names(admin, !wanted).await?.first() {
             None => Ok(()),
             Some(other) => {
                 let not = if wanted { "not paused" } else { "paused still" };
-                Err(Wrong(format!("its database {} is {not}", other.name)))
+                Err(Wrong(format!("its database {other} is {not}")))
             }
         }
     }
@@ -196,22 +217,20 @@ fn text(row: &SimpleQueryRow, column: &str) -> String {
     one_line(value.unwrap_or_default())
 }
 
+fn is_paused(row: &SimpleQueryRow) -> bool {
+    text(row, "paused") == "1"
+}
+
 fn database(row: &SimpleQueryRow, pools: &[SimpleQueryRow], mode: &str) -> Database {
     let name = text(row, "name");
     let own = text(row, "pool_mode");
-    let sum = |column: &str| {
-        let of_it = pools.iter().filter(|pool| text(pool, "database") == name);
-        of_it
-            .filter_map(|pool| text(pool, column).parse::<u64>().ok())
-            .sum()
-    };
+    let of_it = pools.iter().filter(|pool| text(pool, "database") == name);
+    let waiting = of_it.filter_map(|pool| text(pool, "cl_waiting").parse::<u64>().ok());
     Database {
         host: text(row, "host"),
-        port: text(row, "port"),
         mode: if own.is_empty() { mode.to_owned() } else { own },
-        is_paused: text(row, "paused") == "1",
-        waiting: sum("cl_waiting"),
-        active: sum("sv_active"),
+        is_paused: is_paused(row),
+        waiting: waiting.sum(),
         name,
     }
 }

@@ -164,10 +164,8 @@ impl Pooler {
     pub async fn resume(&self, within: Duration) -> Result<(), PoolerError> {
         self.bounded("resume", within, async {
             let admin = self.enter().await?;
-            for database in self.look_by(&admin).await?.databases {
-                if database.is_paused {
-                    admin.command("RESUME", &database.name).await?;
-                }
+            for database in self.names(&admin, true).await? {
+                admin.command("RESUME", &database).await?;
             }
             self.check_paused(&admin, false).await
         })

@@ -20,16 +20,12 @@ pub struct Database {
     pub name: String,
     /// Where it leads.
     pub host: String,
-    /// The port there.
-    pub port: String,
     /// When a server is given to another client: `transaction`, `statement` or `session`.
     pub mode: String,
     /// Whether its clients wait.
     pub is_paused: bool,
     /// How many clients wait for a server at this moment.
     pub waiting: u64,
-    /// How many servers are in use.
-    pub active: u64,
 }
 
 impl Database {

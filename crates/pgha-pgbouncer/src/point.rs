@@ -3,9 +3,10 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use pgha_nlb::text::one_line;
 use tokio::process::Command;
 
-use crate::admin::{Wrong, one_line};
+use crate::admin::Wrong;
 use crate::{Pooler, PoolerError};
 
 impl Pooler {
@@ -22,22 +23,15 @@ impl Pooler {
             let host = self.host_of(site);
             let host = host.ok_or_else(|| Wrong::new(format!("it has no host of {site}")))?;
             let admin = self.enter().await?;
-            let leads_there = async || {
-                let seen = self.look_by(&admin).await?.databases;
-                let other = seen.into_iter().find(|database| database.host != host);
-                Ok::<_, Wrong>(
-                    other.map(|it| format!("its database {} leads to {}", it.name, it.host)),
-                )
-            };
-            if leads_there().await?.is_none() {
+            if self.elsewhere(&admin, host).await?.is_none() {
                 return Ok(false);
             }
             self.run_program(site, host).await?;
             admin.run("RELOAD").await?;
-            match leads_there().await? {
+            match self.elsewhere(&admin, host).await? {
                 None => Ok(true),
-                Some(seen) => Err(Wrong::new(format!(
-                    "{seen}, not to {host}, after its program"
+                Some((name, seen)) => Err(Wrong::new(format!(
+                    "its database {name} leads to {seen}, not to {host}, after its program"
                 ))),
             }
         })

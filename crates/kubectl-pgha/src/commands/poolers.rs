@@ -235,11 +235,9 @@ mod tests {
             databases: vec![Database {
                 name: "app".to_owned(),
                 host: "a".to_owned(),
-                port: "5432".to_owned(),
                 mode: "transaction".to_owned(),
                 is_paused: false,
                 waiting: 0,
-                active: 0,
             }],
             patience: Some(Duration::from_mins(2)),
         };
