@@ -147,19 +147,15 @@ pub async fn obstacles(site: &SiteClient, steps: &[AppStep]) -> Result<Vec<Strin
 }
 
 async fn obstacle(site: &SiteClient, step: &AppStep) -> Result<Option<String>, CallError> {
-    let at = match (step, step.object()) {
-        (AppStep::Call(call), _) => return Ok(http::cannot_call(call)),
-        (AppStep::Wait(wait), _) => return Ok(http::cannot_wait(wait)),
-        (_, Some(at)) => at,
-        (_, None) => return Ok(None),
-    };
     match step {
-        AppStep::Annotate(_) => field::Held::of(site, at).read().await.map(|_| None),
-        AppStep::Select(select) => field::cannot_select(site, select, at).await,
-        AppStep::Restart(_) => restart::cannot_restart(site, at).await,
-        AppStep::Job(job) if job.recreate => Work::of(site, at).cannot_recreate().await,
         // How many pods a workload has is asked before.
-        AppStep::Scale(_) | AppStep::Job(_) | AppStep::Call(_) | AppStep::Wait(_) => Ok(None),
+        AppStep::Scale(_) => Ok(None),
+        AppStep::Annotate(one) => field::Held::of(site, one.at()).read().await.map(|_| None),
+        AppStep::Select(select) => field::cannot_select(site, select).await,
+        AppStep::Restart(restart) => restart::cannot_restart(site, restart).await,
+        AppStep::Job(job) => Work::of(site, job).cannot_recreate().await,
+        AppStep::Call(call) => Ok(http::cannot_call(call)),
+        AppStep::Wait(wait) => Ok(http::cannot_wait(wait)),
     }
 }
 
@@ -183,21 +179,23 @@ pub async fn stop(
     let mut seen = Vec::new();
     for step in application.steps.iter().rev() {
         let left = deadline.saturating_duration_since(clock::monotonic());
-        match (step, step.object()) {
-            (AppStep::Scale(scale), Some(at)) => {
+        match step {
+            AppStep::Scale(scale) => {
                 Workload::of(site, scale).stop(left, tell).await?;
-                stopped.insert(0, at);
+                stopped.insert(0, scale.at());
             }
-            (AppStep::Job(_), Some(at)) => {
-                Work::of(site, at.clone()).await_rest(left).await?;
-                stopped.insert(0, at);
+            AppStep::Job(job) => {
+                Work::of(site, job).await_rest(left).await?;
+                stopped.insert(0, job.at());
             }
-            (AppStep::Call(call), _) => {
+            AppStep::Annotate(one) => field::annotate(site, one, Side::Standby, tell).await?,
+            AppStep::Select(one) => field::select(site, one, Side::Standby, tell).await?,
+            AppStep::Call(call) => {
                 if let Some(request) = call.on(Side::Standby) {
                     seen.push(http::call(call, request, left).await?);
                 }
             }
-            (step, at) => says(site, step, at, Side::Standby, tell).await?,
+            AppStep::Restart(_) | AppStep::Wait(_) => {}
         }
     }
     Ok(evidence("No pod is left of", &stopped, seen))
@@ -214,50 +212,34 @@ pub async fn start(
     let mut ready = Vec::new();
     let mut seen = Vec::new();
     for step in &application.steps {
-        match (step, step.object()) {
-            (AppStep::Scale(scale), Some(at)) => match application.count(&at) {
-                Some(count) => {
+        match step {
+            AppStep::Scale(scale) => match (scale.at(), application.count(&scale.at())) {
+                (at, Some(count)) => {
                     Workload::of(site, scale).start(count, limit, tell).await?;
                     ready.push(at);
                 }
-                None => tell(format!("{at} did not run, and is left alone.")),
+                (at, None) => tell(format!("{at} did not run, and is left alone.")),
             },
-            (AppStep::Restart(_), Some(at)) => {
-                if restart::restart(site, at.clone(), limit, tell).await? {
-                    seen.push(format!("Every pod of {at} is new."));
+            AppStep::Annotate(one) => field::annotate(site, one, Side::Primary, tell).await?,
+            AppStep::Select(one) => field::select(site, one, Side::Primary, tell).await?,
+            AppStep::Restart(one) => {
+                if restart::restart(site, one, limit, tell).await? {
+                    seen.push(format!("Every pod of {} is new.", one.at()));
                 }
             }
-            (AppStep::Job(job), Some(at)) => {
-                Work::of(site, at.clone())
-                    .complete(job, limit, tell)
-                    .await?;
-                seen.push(format!("{at} is complete."));
+            AppStep::Job(job) => {
+                Work::of(site, job).complete(limit, tell).await?;
+                seen.push(format!("{} is complete.", job.at()));
             }
-            (AppStep::Call(call), _) => {
+            AppStep::Call(call) => {
                 if let Some(request) = call.on(Side::Primary) {
                     seen.push(http::call(call, request, limit).await?);
                 }
             }
-            (AppStep::Wait(wait), _) => seen.push(http::wait(wait, limit).await?),
-            (step, at) => says(site, step, at, Side::Primary, tell).await?,
+            AppStep::Wait(wait) => seen.push(http::wait(wait, limit).await?),
         }
     }
     Ok(evidence("Every pod is ready of", &ready, seen))
-}
-
-/// What an object says on a side.
-async fn says(
-    site: &SiteClient,
-    step: &AppStep,
-    at: Option<At>,
-    on: Side,
-    tell: &mut Tell<'_>,
-) -> Result<(), ApplicationError> {
-    match (step, at) {
-        (AppStep::Annotate(one), Some(at)) => field::annotate(site, one, at, on, tell).await,
-        (AppStep::Select(one), Some(at)) => field::select(site, one, at, on, tell).await,
-        _ => Ok(()),
-    }
 }
 
 fn evidence(of_pods: &str, workloads: &[At], mut more: Vec<String>) -> String {

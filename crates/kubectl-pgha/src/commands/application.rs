@@ -216,14 +216,11 @@ async fn look_at((name, site): &NamedSite, steps: &[AppStep]) -> Result<Vec<Coun
 }
 
 fn scales(steps: &[AppStep]) -> impl Iterator<Item = &Scale> {
-    steps.iter().filter_map(|step| match step {
-        AppStep::Scale(scale) => Some(scale),
-        AppStep::Annotate(_)
-        | AppStep::Select(_)
-        | AppStep::Restart(_)
-        | AppStep::Job(_)
-        | AppStep::Call(_)
-        | AppStep::Wait(_) => None,
+    steps.iter().filter_map(|step| {
+        let AppStep::Scale(scale) = step else {
+            return None;
+        };
+        Some(scale)
     })
 }
 

@@ -56,7 +56,6 @@ impl Held {
 pub(super) async fn annotate(
     site: &SiteClient,
     annotate: &Annotate,
-    at: At,
     on: Side,
     tell: &mut Tell<'_>,
 ) -> Result<(), ApplicationError> {
@@ -65,7 +64,7 @@ pub(super) async fn annotate(
         Side::Primary => annotate.primary.as_deref(),
         Side::Standby => annotate.standby.as_deref(),
     };
-    let held = Held::of(site, at);
+    let held = Held::of(site, annotate.at());
     let change = |seen: &DynamicObject| {
         let annotations = seen.metadata.annotations.as_ref();
         let patch = set_text(seen, annotations, &["metadata"], key, wanted);
@@ -116,12 +115,11 @@ pub(super) fn set_text(
 pub(super) async fn select(
     site: &SiteClient,
     select: &Select,
-    at: At,
     on: Side,
     tell: &mut Tell<'_>,
 ) -> Result<(), ApplicationError> {
     let wanted = labels(select, on);
-    let held = Held::of(site, at);
+    let held = Held::of(site, select.at());
     let change = |seen: &DynamicObject| {
         let now = selector(seen);
         if now == *wanted {
@@ -149,9 +147,8 @@ pub(super) async fn select(
 pub(super) async fn cannot_select(
     site: &SiteClient,
     select: &Select,
-    at: At,
 ) -> Result<Option<String>, CallError> {
-    let held = Held::of(site, at);
+    let held = Held::of(site, select.at());
     let now = selector(&held.read().await?);
     Ok(refuse_foreign(select, &held.at, &now)
         .err()

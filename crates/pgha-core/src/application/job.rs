@@ -47,7 +47,8 @@ struct Kept {
 }
 
 /// A Job at a site.
-pub(super) struct Work {
+pub(super) struct Work<'a> {
+    job: &'a Job,
     site: SiteClient,
     api: Api<DynamicObject>,
     at: At,
@@ -61,10 +62,10 @@ enum State {
     Failed(String),
 }
 
-impl Work {
-    pub(super) fn of(site: &SiteClient, at: At) -> Self {
-        let (site, api, at) = super::objects(site, at);
-        Self { site, api, at }
+impl<'a> Work<'a> {
+    pub(super) fn of(site: &SiteClient, job: &'a Job) -> Self {
+        let (site, api, at) = super::objects(site, job.at());
+        Self { job, site, api, at }
     }
 
     /// Waits until no pod of it runs.
@@ -83,12 +84,11 @@ impl Work {
     /// Waits until it is complete; one that has ended before is made again where that is wanted.
     pub(super) async fn complete(
         &self,
-        job: &Job,
         limit: Duration,
         tell: &mut Tell<'_>,
     ) -> Result<(), ApplicationError> {
         let deadline = clock::monotonic() + limit;
-        if job.recreate {
+        if self.job.recreate {
             self.make_again(limit, tell).await?;
         }
         let look = async || {
@@ -241,6 +241,9 @@ impl Work {
     /// Why it could not be made again, as a clause.
     pub(super) async fn cannot_recreate(&self) -> Result<Option<String>, CallError> {
         let (at, name) = (&self.at, &self.at.object.name);
+        if !self.job.recreate {
+            return Ok(None);
+        }
         if kept_name(name).len() > LONGEST {
             let because =
                 format!("{at} cannot be made again: its name leaves no room for `{SUFFIX}`");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use pgha_model::application::At;
+use pgha_model::application::{At, Restart};
 use serde_json::Value;
 
 use super::field::{Held, set_text};
@@ -19,11 +19,11 @@ const KEY: &str = "pgha.dev/restartedAt";
 /// Replaces the pods of a workload, and waits until all are new and available. Whether it has any.
 pub(super) async fn restart(
     site: &SiteClient,
-    at: At,
+    restart: &Restart,
     limit: Duration,
     tell: &mut Tell<'_>,
 ) -> Result<bool, ApplicationError> {
-    let held = Held::of(site, at);
+    let held = Held::of(site, restart.at());
     let at = held.at.clone();
     let seen = held.read().await?;
     if wanted(&seen, &at) == Some(0) {
@@ -56,8 +56,11 @@ pub(super) async fn restart(
 }
 
 /// Why a workload's pods would not be replaced, as a clause.
-pub(super) async fn cannot_restart(site: &SiteClient, at: At) -> Result<Option<String>, CallError> {
-    let held = Held::of(site, at);
+pub(super) async fn cannot_restart(
+    site: &SiteClient,
+    restart: &Restart,
+) -> Result<Option<String>, CallError> {
+    let held = Held::of(site, restart.at());
     let seen = held.read().await?;
     let at = &held.at;
     let strategy = seen.data.pointer("/spec/updateStrategy/type");

@@ -267,33 +267,30 @@ impl Call {
     }
 }
 
-impl Scale {
-    /// The workload.
-    pub fn at(&self) -> At {
-        At::new(&self.object, self.namespace.as_deref())
-    }
+macro_rules! about_an_object {
+    ($($step:ident),+) => {
+        $(impl $step {
+            /// The object that it is about.
+            pub fn at(&self) -> At {
+                At::new(&self.object, self.namespace.as_deref())
+            }
+        })+
+    };
 }
+
+about_an_object!(Scale, Annotate, Select, Restart, Job);
 
 impl AppStep {
     /// The object that it is about; `None` for what is asked over HTTP.
     pub fn object(&self) -> Option<At> {
-        let (object, namespace) = match self {
-            Self::Scale(Scale {
-                object, namespace, ..
-            })
-            | Self::Annotate(Annotate {
-                object, namespace, ..
-            })
-            | Self::Select(Select {
-                object, namespace, ..
-            })
-            | Self::Restart(Restart { object, namespace })
-            | Self::Job(Job {
-                object, namespace, ..
-            }) => (object, namespace),
-            Self::Call(_) | Self::Wait(_) => return None,
-        };
-        Some(At::new(object, namespace.as_deref()))
+        match self {
+            Self::Scale(scale) => Some(scale.at()),
+            Self::Annotate(annotate) => Some(annotate.at()),
+            Self::Select(select) => Some(select.at()),
+            Self::Restart(restart) => Some(restart.at()),
+            Self::Job(job) => Some(job.at()),
+            Self::Call(_) | Self::Wait(_) => None,
+        }
     }
 
     /// Whether it does something wherever the application enters, however things are there.

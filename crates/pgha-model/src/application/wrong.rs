@@ -1,95 +1,85 @@
 //! What is wrong with the steps of a service.
 
 use super::object::is_name;
-use super::{AppStep, At};
+use super::{AppStep, At, Select};
 
 /// What is wrong with the steps of a service, as a clause.
 pub fn contradiction(steps: &[AppStep]) -> Option<String> {
     steps.iter().enumerate().find_map(|(index, step)| {
-        let Some(at) = step.object() else {
-            return asks_nothing(step);
-        };
-        if at.namespace.as_deref().is_some_and(|name| !is_name(name)) {
-            let object = &at.object;
+        if let Some(At { object, namespace }) = step.object()
+            && namespace.as_deref().is_some_and(|name| !is_name(name))
+        {
             return Some(format!("the namespace of {object} has no possible name"));
         }
-        if steps[..index].iter().any(|other| is_same(other, step)) {
+        let mut before = steps[..index].iter();
+        let twin = step
+            .object()
+            .filter(|_| before.any(|other| is_same(other, step)));
+        if let Some(at) = twin {
             return Some(format!("two steps are about the same of {at}"));
         }
-        of_object(step, &at)
+        of_itself(step)
     })
 }
 
-fn of_object(step: &AppStep, at: &At) -> Option<String> {
-    let is_one_of = |group: &str, kinds: &[&str]| {
-        let of = &at.object.resource;
-        of.group == group && kinds.contains(&of.plural.as_str())
-    };
+fn of_itself(step: &AppStep) -> Option<String> {
     match step {
-        AppStep::Scale(scale) if scale.count == Some(0) => {
-            Some(format!("{at} would have no pods where the primary is"))
+        AppStep::Scale(scale) => {
+            let at = scale.at();
+            (scale.count == Some(0))
+                .then(|| format!("{at} would have no pods where the primary is"))
         }
-        AppStep::Annotate(annotate) if annotate.primary == annotate.standby => {
-            let key = &annotate.key;
-            Some(format!(
-                "the annotation {key} of {at} is the same at both sites"
-            ))
+        AppStep::Annotate(annotate) => {
+            let (key, at) = (&annotate.key, annotate.at());
+            (annotate.primary == annotate.standby)
+                .then(|| format!("the annotation {key} of {at} is the same at both sites"))
         }
-        AppStep::Select(_) if !is_one_of("", &["services"]) => {
-            Some(format!("{at} is no Service, and selects no pods"))
+        AppStep::Select(select) => of_selection(select),
+        AppStep::Restart(restart) => {
+            let kinds = ["deployments", "statefulsets", "daemonsets"];
+            let at = restart.at();
+            (!is_one_of(&at, "apps", &kinds)).then(|| {
+                format!("{at} is no Deployment, StatefulSet or DaemonSet, and cannot be restarted")
+            })
         }
-        AppStep::Select(select) if select.primary.is_empty() || select.standby.is_empty() => {
-            Some(format!("{at} would select no pods at one of both sites"))
+        AppStep::Job(job) => {
+            let at = job.at();
+            (!is_one_of(&at, "batch", &["jobs"])).then(|| format!("{at} is no Job"))
         }
-        AppStep::Select(select) if select.primary == select.standby => {
-            Some(format!("{at} selects the same pods at both sites"))
+        AppStep::Call(call) => (call.primary.is_none() && call.standby.is_none())
+            .then(|| "a call has neither `primary` nor `standby`".to_owned()),
+        AppStep::Wait(wait) => {
+            let status = wait.status;
+            (!(200..600).contains(&status))
+                .then(|| format!("no answer ends a wait with the status {status}"))
         }
-        AppStep::Restart(_)
-            if !is_one_of("apps", &["deployments", "statefulsets", "daemonsets"]) =>
-        {
-            Some(format!(
-                "{at} is no Deployment, StatefulSet or DaemonSet, and cannot be restarted"
-            ))
-        }
-        AppStep::Job(_) if !is_one_of("batch", &["jobs"]) => Some(format!("{at} is no Job")),
-        AppStep::Scale(_)
-        | AppStep::Annotate(_)
-        | AppStep::Select(_)
-        | AppStep::Restart(_)
-        | AppStep::Job(_)
-        | AppStep::Call(_)
-        | AppStep::Wait(_) => None,
     }
 }
 
-fn asks_nothing(step: &AppStep) -> Option<String> {
-    match step {
-        AppStep::Call(call) if call.primary.is_none() && call.standby.is_none() => {
-            Some("a call has neither `primary` nor `standby`".to_owned())
-        }
-        AppStep::Wait(wait) if !(200..600).contains(&wait.status) => {
-            let status = wait.status;
-            Some(format!("no answer ends a wait with the status {status}"))
-        }
-        AppStep::Scale(_)
-        | AppStep::Annotate(_)
-        | AppStep::Select(_)
-        | AppStep::Restart(_)
-        | AppStep::Job(_)
-        | AppStep::Call(_)
-        | AppStep::Wait(_) => None,
+fn of_selection(select: &Select) -> Option<String> {
+    let at = select.at();
+    if !is_one_of(&at, "", &["services"]) {
+        Some(format!("{at} is no Service, and selects no pods"))
+    } else if select.primary.is_empty() || select.standby.is_empty() {
+        Some(format!("{at} would select no pods at one of both sites"))
+    } else if select.primary == select.standby {
+        Some(format!("{at} selects the same pods at both sites"))
+    } else {
+        None
     }
+}
+
+fn is_one_of(at: &At, group: &str, kinds: &[&str]) -> bool {
+    let of = &at.object.resource;
+    of.group == group && kinds.contains(&of.plural.as_str())
 }
 
 fn is_same(one: &AppStep, other: &AppStep) -> bool {
-    let key = |step: &AppStep| match step {
-        AppStep::Annotate(annotate) => Some(annotate.key.clone()),
-        AppStep::Scale(_)
-        | AppStep::Select(_)
-        | AppStep::Restart(_)
-        | AppStep::Job(_)
-        | AppStep::Call(_)
-        | AppStep::Wait(_) => None,
+    let key = |step: &AppStep| {
+        let AppStep::Annotate(annotate) = step else {
+            return None;
+        };
+        Some(annotate.key.clone())
     };
     let is_of_one_kind = std::mem::discriminant(one) == std::mem::discriminant(other);
     is_of_one_kind && one.object() == other.object() && key(one) == key(other)
