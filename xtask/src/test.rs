@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything that tells whether the tree is good.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
@@ -54,7 +55,8 @@ fn run_parts(args: &Args, count: &mut Count) -> Result<()> {
     part::run("build", built("build").args(everything), count)?;
     let mut units = built("test");
     units.args(["--exclude", "pgha-tests", "--quiet"]);
-    if let Some(root) = peers::ensure()? {
+    let peers = peers::ensure()?;
+    if let Some(root) = &peers {
         units.env(peers::VARIABLE, root);
     }
     if let Some(folder) = crate::provider::ensure()? {
@@ -77,10 +79,10 @@ fn run_parts(args: &Args, count: &mut Count) -> Result<()> {
         part::say("== lab suite: left out");
         return Ok(());
     }
-    run_lab_suite(args, count)
+    run_lab_suite(args, peers.as_deref(), count)
 }
 
-fn run_lab_suite(args: &Args, count: &mut Count) -> Result<()> {
+fn run_lab_suite(args: &Args, peers: Option<&Path>, count: &mut Count) -> Result<()> {
     let progress = Progress::to_stderr();
     let was_up = pgha_lab::status::read().is_well();
     lab::up_with(lab::built("pgha-standin"), &progress)?;
@@ -94,7 +96,7 @@ fn run_lab_suite(args: &Args, count: &mut Count) -> Result<()> {
     }
     suite.args(["--", "--test-threads", "1", "--nocapture"]);
     suite.env("PGHA_LAB", "1").env("PGHA_PROGRAMS", &programs);
-    if let Some(root) = peers::ensure()? {
+    if let Some(root) = peers {
         suite.env(peers::VARIABLE, root);
     }
     let result = part::run("lab suite", &mut suite, count).and_then(|()| {
