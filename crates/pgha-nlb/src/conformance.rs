@@ -4,6 +4,7 @@
 //! its own, so that they cannot help each other.
 
 mod law;
+pub mod stub;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -12,7 +13,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::cutover::Cutover;
+use crate::error::CutoverError;
 use crate::name::SiteName;
+use crate::receipt::Receipt;
 
 /// The time that each call of a backend gets in the suite.
 pub const WITHIN: Duration = Duration::from_secs(20);
@@ -30,6 +33,24 @@ pub fn peers(product: &str) -> Option<PathBuf> {
         println!("skipped: no {product} (cargo xtask test has one)");
     }
     peers
+}
+
+/// A move to a site, as `traffic move` does it; each call gets the time.
+///
+/// # Errors
+/// The backend's own.
+///
+/// # Panics
+/// The plan is refused.
+#[expect(clippy::unwrap_used, reason = "it fails the test that calls it")]
+pub async fn moved(
+    backend: &dyn Cutover,
+    to: &str,
+    within: Duration,
+) -> Result<Receipt, CutoverError> {
+    let seen = backend.observe(within).await?;
+    let plan = backend.plan(&seen, &SiteName::from(to)).unwrap();
+    backend.apply(&plan, within).await
 }
 
 /// A product with every route at [`home`](Peer::home), and what a test can do to it behind the backend's back.

@@ -7,5 +7,4 @@
 
 mod conformance;
 mod moves;
-mod server;
 mod stub;

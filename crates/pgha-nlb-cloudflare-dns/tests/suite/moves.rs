@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use pgha_model::effect::Effect;
+use pgha_nlb::conformance::stub::{Fault, Then, private_file};
+use pgha_nlb::conformance::{WITHIN, moved};
 use pgha_nlb::finding::Severity;
 use pgha_nlb::{Cutover as _, CutoverError, Did, Problem, Refusal};
 use pgha_nlb_cloudflare_dns::CloudflareDns;
 use serde_json::json;
 
-use crate::server::Then;
-use crate::stub::{Fault, Stub, TOKEN, WITHIN, backend, failure, moved, record, site, token_file};
+use crate::stub::{Stub, TOKEN, backend, failure, record, site};
 
 fn ok(body: &str) -> Then {
     Then::Answer("200 OK".to_owned(), body.to_owned())
@@ -31,7 +32,7 @@ async fn all_records_change_in_one_batch_by_their_content_alone_and_come_back() 
     let stub = Stub::start();
     let backend = stub.backend();
     let before = stub.records();
-    let receipt = moved(&backend).await.unwrap();
+    let receipt = moved(&backend, "core1", WITHIN).await.unwrap();
     let patch = |id: &str, content: &str| json!({"id": id, "content": content});
     let patches = [
         patch("api", "lb.core1.example"),
@@ -96,7 +97,7 @@ async fn what_is_proxied_is_told_and_moves_all_the_same() {
         severity(&backend, "cloudflare-proxied").await,
         Severity::Warn
     );
-    moved(&backend).await.unwrap();
+    moved(&backend, "core1", WITHIN).await.unwrap();
     let records = stub.records();
     let api = records.iter().find(|record| record["id"] == "api").unwrap();
     assert_eq!(
@@ -195,7 +196,7 @@ async fn a_preparation_lowers_lifetimes_and_keeps_records() {
 async fn a_wrong_token_and_a_zone_that_is_not_there_are_told() {
     let stub = Stub::start();
     let mut settings = stub.settings();
-    settings["apiTokenFile"] = json!(token_file(stub.folder(), "other", "wr0ng"));
+    settings["apiTokenFile"] = json!(private_file(stub.folder(), "other", "wr0ng").unwrap());
     let wrong = backend(settings);
     let error = wrong.observe(WITHIN).await.unwrap_err();
     assert!(matches!(error.problem, Problem::Denied { .. }), "{error}");
@@ -229,7 +230,7 @@ async fn what_cloudflare_refuses_is_told_in_its_words_and_changes_nothing() {
         "An identical record already exists.",
     );
     stub.with(|state| state.writing = Some(Fault::Instead(no)));
-    let error = moved(&stub.backend()).await.unwrap_err();
+    let error = moved(&stub.backend(), "core1", WITHIN).await.unwrap_err();
     assert!(
         error
             .to_string()
@@ -249,7 +250,7 @@ async fn an_answer_that_was_lost_is_replaced_by_what_is_there() {
     ] {
         let stub = Stub::start();
         stub.with(|state| state.writing = Some(Fault::After(then.clone())));
-        let receipt = moved(&stub.backend()).await.unwrap();
+        let receipt = moved(&stub.backend(), "core1", WITHIN).await.unwrap();
         assert_eq!((receipt.did, stub.batches()), (Did::Change, 1), "{then:?}");
     }
 }
@@ -260,7 +261,7 @@ async fn a_request_that_may_be_under_way_is_unknown_and_not_repeated() {
         let stub = Stub::start();
         let before = stub.records();
         stub.with(|state| state.writing = Some(Fault::Instead(then.clone())));
-        let error = moved(&stub.backend()).await.unwrap_err();
+        let error = moved(&stub.backend(), "core1", WITHIN).await.unwrap_err();
         assert_eq!(error.effect, Effect::Unknown, "{then:?}: {error}");
         assert!(is_silent(&error), "{error:?}");
         assert_eq!((stub.records(), stub.batches()), (before, 1));
@@ -272,7 +273,7 @@ async fn who_asks_too_often_is_told_how_long_to_wait() {
     let stub = Stub::start();
     let too_often = failure("429 Too Many Requests\r\nRetry-After: 37", 971, "slow down");
     stub.with(|state| state.writing = Some(Fault::Instead(too_often)));
-    let error = moved(&stub.backend()).await.unwrap_err();
+    let error = moved(&stub.backend(), "core1", WITHIN).await.unwrap_err();
     assert_eq!(error.effect, Effect::None, "{error}");
     assert!(error.next.contains("Wait 37 s"), "{}", error.next);
 }

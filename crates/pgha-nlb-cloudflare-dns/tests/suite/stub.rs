@@ -3,32 +3,18 @@
 //! It takes an API token, answers in the envelope and in pages, does all patches of a batch or none, keeps what a patch does not
 //! name, and notes when a record was modified. What the reference does not tell (most codes of errors) is made up.
 
-use std::fs::Permissions;
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use pgha_nlb::{Cutover as _, CutoverError, Receipt, SiteName};
+use pgha_nlb::SiteName;
+use pgha_nlb::conformance::stub::{Fault, Request, Then, private_file, serve};
 use pgha_nlb_cloudflare_dns::{CloudflareDns, Settings};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::server::{Request, Then, serve};
-
-pub(crate) const WITHIN: Duration = Duration::from_secs(20);
 pub(crate) const TOKEN: &str = "s3cret-token";
 const RECORDS: &str = "/client/v4/zones/023e105f4ecef8ad9ca31a8372d0c353/dns_records";
-
-/// What happens to a request instead of what should.
-#[derive(Clone, Debug)]
-pub(crate) enum Fault {
-    /// This becomes of the connection, and nothing of the records.
-    Instead(Then),
-    /// This becomes of the connection, once the request has taken hold.
-    After(Then),
-}
 
 #[derive(Debug)]
 pub(crate) struct State {
@@ -180,7 +166,8 @@ impl Stub {
                     then
                 }
             }
-        });
+        })
+        .unwrap();
         let folder = TempDir::new().unwrap();
         Self {
             folder,
@@ -214,7 +201,7 @@ impl Stub {
         json!({
             "id": "dns", "url": format!("http://127.0.0.1:{}/client/v4/", self.port),
             "zone": "023e105f4ecef8ad9ca31a8372d0c353", "ttl": 60,
-            "apiTokenFile": token_file(self.folder(), "token", TOKEN),
+            "apiTokenFile": private_file(self.folder(), "token", TOKEN).unwrap(),
             "routes": [
                 {"name": "https", "record": "login.example.org", "sites": {
                     "core1": {"a": ["192.0.2.11", "192.0.2.12"], "aaaa": ["2001:db8::1"]},
@@ -232,14 +219,6 @@ impl Stub {
     }
 }
 
-/// A file with a token that nobody else may read.
-pub(crate) fn token_file(folder: &Path, name: &str, token: &str) -> PathBuf {
-    let path = folder.join(name);
-    std::fs::write(&path, format!("{token}\n")).unwrap();
-    std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
-    path
-}
-
 pub(crate) fn site(name: &str) -> SiteName {
     SiteName::from(name)
 }
@@ -247,11 +226,4 @@ pub(crate) fn site(name: &str) -> SiteName {
 pub(crate) fn backend(settings: Value) -> CloudflareDns {
     let settings: Settings = serde_json::from_value(settings).unwrap();
     CloudflareDns::new(settings).unwrap()
-}
-
-/// A move to the other site.
-pub(crate) async fn moved(backend: &CloudflareDns) -> Result<Receipt, CutoverError> {
-    let seen = backend.observe(WITHIN).await?;
-    let plan = backend.plan(&seen, &site("core1")).unwrap();
-    backend.apply(&plan, WITHIN).await
 }

@@ -4,15 +4,14 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use pgha_model::effect::Effect;
+use pgha_nlb::conformance::stub::{Fault, Then, private_file};
+use pgha_nlb::conformance::{WITHIN, moved};
 use pgha_nlb::finding::Severity;
 use pgha_nlb::{Cutover as _, CutoverError, Did, Problem, Refusal};
 use pgha_nlb_cloudflare::Cloudflare;
 use serde_json::{Value, json};
 
-use crate::server::Then;
-use crate::stub::{
-    Fault, ONE, PAGE, Stub, TOKEN, TWO, WITHIN, backend, failure, moved, site, token_file,
-};
+use crate::stub::{ONE, PAGE, Stub, TOKEN, TWO, backend, failure, site};
 
 fn ok(body: &str) -> Then {
     Then::Answer("200 OK".to_owned(), body.to_owned())
@@ -54,7 +53,7 @@ async fn a_move_names_only_what_it_changes_and_comes_back() {
 async fn a_fallback_that_is_no_sites_stays() {
     let stub = Stub::start();
     stub.with(|state| state.change("fallback_pool", json!(PAGE)));
-    moved(&stub.backend()).await.unwrap();
+    moved(&stub.backend(), "core1", WITHIN).await.unwrap();
     let patches = stub.with(|state| state.patches.clone());
     assert_eq!(patches, [json!({"default_pools": [ONE, TWO]})]);
 }
@@ -95,7 +94,7 @@ async fn a_wrong_token_and_what_is_not_there_are_told() {
     };
     let wrong = change(
         "apiTokenFile",
-        json!(token_file(stub.folder(), "other", "wr0ng")),
+        json!(private_file(stub.folder(), "other", "wr0ng").unwrap()),
     );
     let error = wrong.observe(WITHIN).await.unwrap_err();
     assert!(matches!(error.problem, Problem::Denied { .. }), "{error}");
@@ -130,7 +129,9 @@ async fn what_cloudflare_refuses_is_told_in_its_words_and_changes_nothing() {
     let mut settings = stub.settings();
     settings["route"]["sites"]["core1"] = json!("abad1dea");
     let before = stub.balancer();
-    let error = moved(&backend(settings)).await.unwrap_err();
+    let error = moved(&backend(settings), "core1", WITHIN)
+        .await
+        .unwrap_err();
     assert!(error.to_string().contains("no such pool (1002)"), "{error}");
     assert_eq!((error.effect, stub.balancer()), (Effect::None, before));
 }
@@ -181,7 +182,7 @@ async fn an_answer_that_was_lost_is_replaced_by_what_is_there() {
     ] {
         let stub = Stub::start();
         stub.with(|state| state.writing = Some(Fault::After(then.clone())));
-        let receipt = moved(&stub.backend()).await.unwrap();
+        let receipt = moved(&stub.backend(), "core1", WITHIN).await.unwrap();
         assert_eq!(receipt.did, Did::Change, "{then:?}");
         assert!(
             receipt.evidence.join(" ").contains("answer was lost"),
@@ -197,7 +198,7 @@ async fn a_request_that_may_be_under_way_is_unknown_and_not_repeated() {
         let stub = Stub::start();
         let before = stub.balancer();
         stub.with(|state| state.writing = Some(Fault::Instead(then.clone())));
-        let error = moved(&stub.backend()).await.unwrap_err();
+        let error = moved(&stub.backend(), "core1", WITHIN).await.unwrap_err();
         assert_eq!(error.effect, Effect::Unknown, "{then:?}: {error}");
         assert!(is_silent(&error), "{error:?}");
         assert_eq!(
@@ -223,7 +224,7 @@ async fn who_asks_too_often_is_told_how_long_to_wait() {
     let stub = Stub::start();
     let too_often = failure("429 Too Many Requests\r\nRetry-After: 37", 971, "slow down");
     stub.with(|state| state.writing = Some(Fault::Instead(too_often.clone())));
-    let error = moved(&stub.backend()).await.unwrap_err();
+    let error = moved(&stub.backend(), "core1", WITHIN).await.unwrap_err();
     assert_eq!(error.effect, Effect::None, "{error}");
     assert!(error.next.contains("Wait 37 s"), "{}", error.next);
     stub.with(|state| state.reading = Some(Fault::Instead(too_often)));

@@ -3,35 +3,21 @@
 //! It takes an API token, answers in the envelope, keeps what a PATCH does not name, notes when it was modified, and refuses pools
 //! that there are none of. What the reference does not tell (the codes of errors) is made up.
 
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use pgha_nlb::{Cutover as _, CutoverError, Receipt, SiteName};
+use pgha_nlb::SiteName;
+use pgha_nlb::conformance::stub::{Fault, Request, Then, private_file, serve};
 use pgha_nlb_cloudflare::{Cloudflare, Settings};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::server::{Request, Then, serve};
-
-pub(crate) const WITHIN: Duration = Duration::from_secs(20);
 pub(crate) const TOKEN: &str = "s3cret-token";
 pub(crate) const ONE: &str = "17b5962d775c646f3f9725cbc7a53df4";
 pub(crate) const TWO: &str = "9290f38c5d07c2e2f4df57b1f61d4196";
 /// A pool with a page for maintenance.
 pub(crate) const PAGE: &str = "00920f38ce07c2e2f4df50b1f61d4194";
 const PATH: &str = "/client/v4/zones/023e105f4ecef8ad9ca31a8372d0c353/load_balancers/699d98642c564d2e855e9661899b7252";
-
-/// What happens to a request instead of what should.
-#[derive(Clone, Debug)]
-pub(crate) enum Fault {
-    /// This becomes of the connection, and nothing of the load balancer.
-    Instead(Then),
-    /// This becomes of the connection, once the request has taken hold.
-    After(Then),
-}
 
 #[derive(Debug)]
 pub(crate) struct State {
@@ -138,7 +124,8 @@ impl Stub {
                     then
                 }
             }
-        });
+        })
+        .unwrap();
         let folder = TempDir::new().unwrap();
         Self {
             folder,
@@ -166,7 +153,7 @@ impl Stub {
         json!({
             "id": "edge", "url": format!("http://127.0.0.1:{}/client/v4/", self.port),
             "zone": "023e105f4ecef8ad9ca31a8372d0c353", "loadBalancer": "699d98642c564d2e855e9661899b7252",
-            "apiTokenFile": token_file(self.folder(), "token", TOKEN),
+            "apiTokenFile": private_file(self.folder(), "token", TOKEN).unwrap(),
             "route": {"name": "https", "sites": {"core1": ONE, "core2": TWO}},
         })
     }
@@ -176,14 +163,6 @@ impl Stub {
     }
 }
 
-/// A file with a token that nobody else may read.
-pub(crate) fn token_file(folder: &Path, name: &str, token: &str) -> PathBuf {
-    let path = folder.join(name);
-    std::fs::write(&path, format!("{token}\n")).unwrap();
-    std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
-    path
-}
-
 pub(crate) fn site(name: &str) -> SiteName {
     SiteName::from(name)
 }
@@ -191,11 +170,4 @@ pub(crate) fn site(name: &str) -> SiteName {
 pub(crate) fn backend(settings: Value) -> Cloudflare {
     let settings: Settings = serde_json::from_value(settings).unwrap();
     Cloudflare::new(settings).unwrap()
-}
-
-/// A move to the other site.
-pub(crate) async fn moved(backend: &Cloudflare) -> Result<Receipt, CutoverError> {
-    let seen = backend.observe(WITHIN).await?;
-    let plan = backend.plan(&seen, &site("core1")).unwrap();
-    backend.apply(&plan, WITHIN).await
 }

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use pgha_model::effect::Effect;
+use pgha_nlb::conformance::stub::{Fault, Then};
+use pgha_nlb::conformance::{WITHIN, moved};
 use pgha_nlb::{Cutover as _, CutoverError, Did, Problem};
 use serde_json::json;
 
-use crate::server::Then;
-use crate::stub::{Fault, PASSWORD, Step, Stub, TOKEN, WITHIN, failure, moved, ok, site};
+use crate::stub::{PASSWORD, Step, Stub, TOKEN, failure, ok, site};
 
 fn page() -> Then {
     Then::Answer("200 OK".to_owned(), "<html>".to_owned())
@@ -42,7 +43,7 @@ async fn before_the_commit_nothing_is_changed_whatever_becomes_of_an_answer() {
                 let stub = Stub::start();
                 let before = stub.pools();
                 stub.fault(step, fault.clone());
-                let error = moved(&stub.backend()).await.unwrap_err();
+                let error = moved(&stub.backend(), "core1", WITHIN).await.unwrap_err();
                 assert_eq!(error.effect, Effect::None, "{step:?} {fault:?}: {error}");
                 assert!(!format!("{error} {error:?}").contains(TOKEN), "{error:?}");
                 let commits = stub.with(|state| state.commits.len());
@@ -64,7 +65,7 @@ async fn a_commit_whose_answer_was_lost_is_looked_after() {
     ] {
         let stub = Stub::start();
         stub.fault(Step::Commit, Fault::After(then.clone()));
-        let receipt = moved(&stub.backend()).await.unwrap();
+        let receipt = moved(&stub.backend(), "core1", WITHIN).await.unwrap();
         assert_eq!(receipt.did, Did::Change, "{then:?}");
         assert_eq!(stub.with(|state| state.commits.len()), 1);
     }
@@ -76,7 +77,7 @@ async fn a_commit_that_may_be_under_way_is_unknown_and_not_repeated() {
         let stub = Stub::start();
         let before = stub.pools();
         stub.fault(Step::Commit, Fault::Instead(then.clone()));
-        let error = moved(&stub.backend()).await.unwrap_err();
+        let error = moved(&stub.backend(), "core1", WITHIN).await.unwrap_err();
         assert_eq!(error.effect, Effect::Unknown, "{then:?}: {error}");
         assert_silent(&error);
         assert_eq!(
@@ -112,7 +113,7 @@ async fn a_commit_that_is_refused_is_told_in_its_words_and_changes_nothing() {
         let stub = Stub::start();
         let before = stub.pools();
         stub.fault(Step::Commit, Fault::Instead(then));
-        let error = moved(&stub.backend()).await.unwrap_err();
+        let error = moved(&stub.backend(), "core1", WITHIN).await.unwrap_err();
         assert!(error.to_string().contains(words), "{error}");
         assert_eq!((error.effect, stub.pools()), (Effect::None, before));
     }
@@ -168,5 +169,8 @@ async fn an_object_that_is_no_pool_leads_nowhere() {
 async fn a_token_that_cannot_be_given_back_stops_nothing() {
     let stub = Stub::start();
     stub.fault(Step::End, Fault::Instead(failure(500, "no")));
-    assert_eq!(moved(&stub.backend()).await.unwrap().did, Did::Change);
+    assert_eq!(
+        moved(&stub.backend(), "core1", WITHIN).await.unwrap().did,
+        Did::Change
+    );
 }

@@ -8,5 +8,4 @@
 mod conformance;
 mod faults;
 mod moves;
-mod server;
 mod stub;

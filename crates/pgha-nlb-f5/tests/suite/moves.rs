@@ -1,12 +1,14 @@
 //! What the pools have after a move, and what is said of it.
 
 use pgha_model::effect::Effect;
+use pgha_nlb::conformance::stub::private_file;
+use pgha_nlb::conformance::{WITHIN, moved};
 use pgha_nlb::finding::Severity;
 use pgha_nlb::{Cutover as _, Look, Problem, Refusal};
 use pgha_nlb_f5::BigIp;
 use serde_json::{Value, json};
 
-use crate::stub::{PASSWORD, Stub, WITHIN, backend, member, moved, password_file, site};
+use crate::stub::{PASSWORD, Stub, backend, member, site};
 
 async fn severity(backend: &BigIp, check: &str) -> Severity {
     let findings = backend.preflight(WITHIN).await;
@@ -52,7 +54,7 @@ async fn no_token_is_left_behind() {
     for _ in 0..120 {
         backend.observe(WITHIN).await.unwrap();
     }
-    moved(&backend).await.unwrap();
+    moved(&backend, "core1", WITHIN).await.unwrap();
     assert_eq!(stub.with(|state| state.tokens.len()), 0);
 }
 
@@ -130,7 +132,7 @@ async fn a_wrong_password_and_what_is_not_there_are_told() {
         *settings.pointer_mut(pointer).unwrap() = value;
         backend(settings)
     };
-    let file = password_file(stub.folder(), "other", "wr0ng");
+    let file = private_file(stub.folder(), "other", "wr0ng").unwrap();
     let wrong = change("/passwordFile", json!(file));
     let error = wrong.observe(WITHIN).await.unwrap_err();
     assert!(matches!(error.problem, Problem::Denied { .. }), "{error}");
@@ -167,7 +169,7 @@ async fn a_move_has_settled_when_the_others_of_the_group_show_it() {
     settings["others"] = json!([other.url()]);
     let backend = backend(settings);
     assert_eq!(severity(&backend, "f5-others").await, Severity::Pass);
-    let receipt = moved(&backend).await.unwrap();
+    let receipt = moved(&backend, "core1", WITHIN).await.unwrap();
     let look = backend.settled(&receipt, WITHIN).await.unwrap();
     assert!(
         matches!(&look, Look::NotYet(said) if said.contains(&other.url())),

@@ -5,20 +5,15 @@
 //! What the documents do not tell (most words of errors) is made up.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use pgha_nlb::{Cutover as _, CutoverError, Receipt, SiteName};
+use pgha_nlb::SiteName;
+use pgha_nlb::conformance::stub::{Fault, Request, Then, private_file, serve};
 use pgha_nlb_f5::{BigIp, Settings};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::server::{Request, Then, serve};
-
-pub(crate) const WITHIN: Duration = Duration::from_secs(20);
 pub(crate) const PASSWORD: &str = "s3cret pass";
 /// How every token begins.
 pub(crate) const TOKEN: &str = "T0KEN";
@@ -34,15 +29,6 @@ pub(crate) enum Step {
     Queue,
     Commit,
     End,
-}
-
-/// What happens to a request instead of what should.
-#[derive(Clone, Debug)]
-pub(crate) enum Fault {
-    /// This becomes of the connection, and nothing else.
-    Instead(Then),
-    /// This becomes of the connection, once the request has taken hold.
-    After(Then),
 }
 
 #[derive(Debug, Default)]
@@ -226,7 +212,8 @@ impl Stub {
                     then
                 }
             }
-        });
+        })
+        .unwrap();
         let folder = TempDir::new().unwrap();
         Self {
             folder,
@@ -268,7 +255,7 @@ impl Stub {
         let sites = json!({"core1": member(1, true).0, "core2": member(2, true).0});
         json!({
             "id": "gslb", "url": self.url(), "user": "pgha",
-            "passwordFile": password_file(self.folder(), "password", PASSWORD),
+            "passwordFile": private_file(self.folder(), "password", PASSWORD).unwrap(),
             "routes": [
                 {"name": "v4", "pool": "/Common/login", "type": "a", "sites": sites},
                 {"name": "v6", "pool": "/Common/login", "type": "aaaa", "sites": sites},
@@ -286,14 +273,6 @@ pub(crate) fn member(site: u8, is_on: bool) -> (String, bool) {
     (format!("/Common/bigip{site}:vs_login"), is_on)
 }
 
-/// A file with a password that nobody else may read.
-pub(crate) fn password_file(folder: &Path, name: &str, password: &str) -> PathBuf {
-    let path = folder.join(name);
-    std::fs::write(&path, format!("{password}\n")).unwrap();
-    std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
-    path
-}
-
 pub(crate) fn site(name: &str) -> SiteName {
     SiteName::from(name)
 }
@@ -301,11 +280,4 @@ pub(crate) fn site(name: &str) -> SiteName {
 pub(crate) fn backend(settings: Value) -> BigIp {
     let settings: Settings = serde_json::from_value(settings).unwrap();
     BigIp::new(settings).unwrap()
-}
-
-/// A move to the other site.
-pub(crate) async fn moved(backend: &BigIp) -> Result<Receipt, CutoverError> {
-    let seen = backend.observe(WITHIN).await?;
-    let plan = backend.plan(&seen, &site("core1")).unwrap();
-    backend.apply(&plan, WITHIN).await
 }

@@ -3,13 +3,12 @@
 use std::sync::{Arc, Mutex};
 
 use pgha_model::effect::Effect;
+use pgha_nlb::conformance::moved;
 use pgha_nlb::{Active, Cutover as _, Did, Look, Problem, Refusal};
 use pgha_testkit::{Failure, FakeCluster, Fault};
 use serde_json::{Value, json};
 
-use crate::world::{
-    KEY, NAMESPACE, REPLICAS, Spot, WITHIN, World, latch, moved, scale, set, site, value,
-};
+use crate::world::{KEY, NAMESPACE, REPLICAS, Spot, WITHIN, World, latch, scale, set, site, value};
 
 /// A route of each kind, where its objects say whether an endpoint answers, and what they say then.
 fn kinds() -> [(Value, Spot, Value); 2] {
@@ -93,7 +92,9 @@ async fn a_workload_is_changed_by_its_scale_and_each_patch_rests_on_what_was_see
     let [core1, core2] = &world.clusters;
     let version = core1.object("deployments", NAMESPACE, "health").unwrap();
     let version = version["metadata"]["resourceVersion"].clone();
-    moved(&world.backend(&[scale(), latch()])).await.unwrap();
+    moved(&world.backend(&[scale(), latch()]), "core1", WITHIN)
+        .await
+        .unwrap();
     let up = json!([{"op": "test", "path": "/metadata/resourceVersion", "value": version},
         {"op": "add", "path": "/spec/replicas", "value": 2}]);
     assert_eq!(patch_of(core1), ("deployments/scale".to_owned(), up));
@@ -101,7 +102,9 @@ async fn a_workload_is_changed_by_its_scale_and_each_patch_rests_on_what_was_see
         {"op": "add", "path": "/spec/replicas", "value": 0}]);
     assert_eq!(patch_of(core2), ("deployments/scale".to_owned(), down));
     let world = World::new();
-    moved(&world.backend(&[latch()])).await.unwrap();
+    moved(&world.backend(&[latch()]), "core1", WITHIN)
+        .await
+        .unwrap();
     let off = json!([{"op": "test", "path": "/data/state", "value": "on"},
         {"op": "replace", "path": "/data/state", "value": "off"}]);
     assert_eq!(patch_of(&world.clusters[1]), ("configmaps".to_owned(), off));
@@ -120,7 +123,7 @@ async fn what_another_writer_does_between_the_look_and_the_patch_is_not_overwrit
             };
             let (cluster, deed) = (world.clusters[number].clone(), theirs.clone());
             world.clusters[number].before_a_patch(move || set(&cluster, spot, deed));
-            let error = moved(&backend).await.unwrap_err();
+            let error = moved(&backend, "core1", WITHIN).await.unwrap_err();
             assert!(
                 error.is_conflict() && error.effect == Effect::None,
                 "{error}"
@@ -143,7 +146,7 @@ async fn an_answer_that_was_lost_is_replaced_by_what_is_there() {
             let world = World::new();
             let backend = world.backend(std::slice::from_ref(&route));
             world.clusters[number].fail(Fault::new(failure).verb("patch").times(1));
-            let receipt = moved(&backend).await.unwrap();
+            let receipt = moved(&backend, "core1", WITHIN).await.unwrap();
             assert_eq!((receipt.did, world.patches()), (Did::Change, 2));
             let told = receipt.evidence.concat();
             assert!(told.contains("was lost"), "{told}");
@@ -164,7 +167,7 @@ async fn a_change_that_came_half_way_is_taken_back() {
             let world = World::new();
             let backend = world.backend(std::slice::from_ref(&route));
             world.clusters[1].fail(Fault::new(failure).verb("patch").times(1));
-            let error = moved(&backend).await.unwrap_err();
+            let error = moved(&backend, "core1", WITHIN).await.unwrap_err();
             assert_eq!((error.effect, world.patches()), (effect, 3), "{error}");
             assert_eq!(world.wanted(), World::new().wanted());
         }
@@ -178,7 +181,7 @@ async fn a_change_that_came_half_way_and_stays_there_is_split_and_refused() {
     let up = world.clusters[0].clone();
     world.clusters[1].before_a_patch(move || up.fail(Fault::new(Failure::Forbidden).verb("patch")));
     world.clusters[1].fail(Fault::new(Failure::Forbidden).verb("patch"));
-    let error = moved(&backend).await.unwrap_err();
+    let error = moved(&backend, "core1", WITHIN).await.unwrap_err();
     assert_eq!(error.effect, Effect::Unknown, "{error}");
     let seen = backend.observe(WITHIN).await.unwrap();
     let refusal = backend.plan(&seen, &site("core1")).unwrap_err();
@@ -194,7 +197,9 @@ async fn a_permission_that_is_missing_changes_nothing() {
     let world = World::new();
     let fault = Fault::new(Failure::Forbidden).verb("patch");
     world.clusters[0].fail(fault.resource("deployments/scale"));
-    let error = moved(&world.backend(&[scale()])).await.unwrap_err();
+    let error = moved(&world.backend(&[scale()]), "core1", WITHIN)
+        .await
+        .unwrap_err();
     assert!(matches!(error.problem, Problem::Denied { .. }), "{error}");
     assert_eq!((error.effect, world.patches()), (Effect::None, 1));
     assert_eq!(world.wanted(), World::new().wanted());
@@ -239,7 +244,7 @@ async fn any_pod_answers_and_a_rollback_brings_back_as_many_as_there_were() {
     let (before, backend) = (world.wanted(), world.backend(&[scale()]));
     let seen = backend.observe(WITHIN).await.unwrap();
     assert!(backend.plan(&seen, &site("core2")).unwrap().is_empty());
-    let receipt = moved(&backend).await.unwrap();
+    let receipt = moved(&backend, "core1", WITHIN).await.unwrap();
     let counts = world.clusters.each_ref().map(|it| value(it, REPLICAS));
     assert_eq!(counts, [json!(2), json!(0)]);
     backend.rollback(&receipt, WITHIN).await.unwrap();
@@ -251,7 +256,7 @@ async fn a_move_has_settled_when_the_new_pods_are_ready_and_the_old_ones_are_gon
     let world = World::new();
     let [core1, core2] = &world.clusters;
     let backend = world.backend(&[scale()]);
-    let receipt = moved(&backend).await.unwrap();
+    let receipt = moved(&backend, "core1", WITHIN).await.unwrap();
     let status = |cluster: &FakeCluster, status: Value| {
         cluster.change("deployments", NAMESPACE, "health", |it| {
             it["status"] = status;
@@ -291,7 +296,7 @@ async fn a_move_has_settled_when_the_new_pods_are_ready_and_the_old_ones_are_gon
 async fn a_latch_has_settled_when_the_objects_say_so() {
     let world = World::new();
     let backend = world.backend(&[latch()]);
-    let receipt = moved(&backend).await.unwrap();
+    let receipt = moved(&backend, "core1", WITHIN).await.unwrap();
     let look = backend.settled(&receipt, WITHIN).await.unwrap();
     assert!(
         matches!(&look, Look::Settled(told) if told.contains("only a probe")),

@@ -93,7 +93,9 @@ async fn a_stateful_set_is_a_workload_too() {
     let backend = world.backend(&[route("x", &json!({"scale": {"object": "sts/health"}}))]);
     let at = "StatefulSet tools/health at one, StatefulSet tools/health at two";
     assert_eq!(backend.describe().at, at);
-    crate::world::moved(&backend).await.unwrap();
+    pgha_nlb::conformance::moved(&backend, "core1", WITHIN)
+        .await
+        .unwrap();
     let object = world.clusters[0].object("statefulsets", NAMESPACE, "health");
     assert_eq!(object.unwrap()["spec"]["replicas"], 2);
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pgha_nlb::{Cutover as _, CutoverError, Receipt, SiteName};
+use pgha_nlb::SiteName;
 use pgha_nlb_health::Health;
 use pgha_objects::{Open, Opened, Whereabouts};
 use pgha_testkit::FakeCluster;
@@ -169,11 +169,4 @@ fn fill(cluster: &FakeCluster, count: u32, state: &str) {
         json!({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": metadata(),
         "spec": {"maxUnavailable": 1, "selector": {"matchLabels": labels}}}),
     );
-}
-
-/// A move to core1.
-pub(crate) async fn moved(backend: &Health) -> Result<Receipt, CutoverError> {
-    let seen = backend.observe(WITHIN).await?;
-    let plan = backend.plan(&seen, &site("core1")).unwrap();
-    backend.apply(&plan, WITHIN).await
 }

@@ -1,12 +1,13 @@
 //! What a change sends and says when something comes between.
 
 use pgha_model::effect::Effect;
+use pgha_nlb::conformance::moved;
 use pgha_nlb::{Active, Cutover as _, Did, Look, Problem, Refusal};
 use pgha_testkit::{Failure, Fault};
 use serde_json::{Value, json};
 
 use crate::world::{
-    NAMESPACE, OLD_TARGET, TARGET, WITHIN, World, geo_tag, moved, selector, site, target, weights,
+    NAMESPACE, OLD_TARGET, TARGET, WITHIN, World, geo_tag, selector, site, target, weights,
 };
 
 fn patch_of(world: &World) -> Value {
@@ -61,7 +62,7 @@ async fn a_rule_is_tested_whole_and_only_its_weights_change() {
 async fn both_annotations_change_in_one_patch_and_others_stay() {
     let world = World::new();
     let backend = world.backend(&[target()]);
-    moved(&backend).await.unwrap();
+    moved(&backend, "core1", WITHIN).await.unwrap();
     let ingress = world
         .first()
         .object("ingresses", NAMESPACE, "login")
@@ -86,7 +87,7 @@ async fn an_annotation_of_either_prefix_is_enough() {
                     .remove(gone);
             });
         let backend = world.backend(&[target()]);
-        moved(&backend).await.unwrap();
+        moved(&backend, "core1", WITHIN).await.unwrap();
         let ingress = world
             .first()
             .object("ingresses", NAMESPACE, "login")
@@ -139,7 +140,7 @@ async fn what_another_writer_does_between_the_look_and_the_patch_is_not_overwrit
                 *object.pointer_mut(path).unwrap() = value;
             });
         });
-        let error = moved(&backend).await.unwrap_err();
+        let error = moved(&backend, "core1", WITHIN).await.unwrap_err();
         assert!(error.is_conflict(), "{error}");
         assert_eq!(error.effect, Effect::None);
         let changed = world.first().object(resource, NAMESPACE, name).unwrap();
@@ -162,12 +163,15 @@ async fn a_patch_that_the_api_server_calls_stale_is_a_conflict() {
     world
         .first()
         .fail(Fault::new(Failure::Conflict).verb("patch").times(1));
-    let error = moved(&backend).await.unwrap_err();
+    let error = moved(&backend, "core1", WITHIN).await.unwrap_err();
     assert!(
         error.is_conflict() && error.effect == Effect::None,
         "{error}"
     );
-    assert_eq!(moved(&backend).await.unwrap().did, Did::Change);
+    assert_eq!(
+        moved(&backend, "core1", WITHIN).await.unwrap().did,
+        Did::Change
+    );
 }
 
 #[tokio::test]
@@ -178,7 +182,7 @@ async fn an_answer_that_was_lost_is_replaced_by_what_is_there() {
         world
             .first()
             .fail(Fault::new(failure).verb("patch").times(1));
-        let receipt = moved(&backend).await.unwrap();
+        let receipt = moved(&backend, "core1", WITHIN).await.unwrap();
         assert_eq!((receipt.did, world.patches()), (Did::Change, 1));
         assert!(
             receipt.evidence.concat().contains("was lost"),
@@ -201,7 +205,7 @@ async fn a_request_that_may_be_under_way_is_unknown_and_not_repeated() {
         world
             .first()
             .fail(Fault::new(failure).verb("patch").times(1));
-        let error = moved(&backend).await.unwrap_err();
+        let error = moved(&backend, "core1", WITHIN).await.unwrap_err();
         assert_eq!(
             (error.effect, world.patches()),
             (Effect::Unknown, 1),
@@ -218,7 +222,7 @@ async fn what_is_not_permitted_is_told_and_changes_nothing() {
     world
         .first()
         .fail(Fault::new(Failure::Forbidden).verb("patch"));
-    let error = moved(&backend).await.unwrap_err();
+    let error = moved(&backend, "core1", WITHIN).await.unwrap_err();
     assert!(matches!(error.problem, Problem::Denied { .. }), "{error}");
     assert_eq!(error.effect, Effect::None);
     assert!(
@@ -237,7 +241,7 @@ async fn a_cluster_that_refuses_has_the_other_one_taken_back() {
         let world = World::new();
         let backend = world.backend(&[geo_tag()]);
         world.clusters[1].fail(Fault::new(failure).verb("patch").times(1));
-        let error = moved(&backend).await.unwrap_err();
+        let error = moved(&backend, "core1", WITHIN).await.unwrap_err();
         assert_eq!(
             (error.effect, world.wanted()),
             (effect, World::new().wanted()),
@@ -258,7 +262,7 @@ async fn a_cluster_that_cannot_be_taken_back_is_unknown() {
     world
         .first()
         .fail(Fault::new(Failure::Forbidden).verb("patch"));
-    let error = moved(&backend).await.unwrap_err();
+    let error = moved(&backend, "core1", WITHIN).await.unwrap_err();
     assert_eq!(error.effect, Effect::Unknown, "{error}");
     let split = backend.observe(WITHIN).await.unwrap().active();
     assert!(matches!(split, Active::Split { .. }), "{split:?}");
@@ -275,7 +279,7 @@ async fn an_object_that_cannot_be_read_any_more_does_not_keep_the_other_one_chan
     };
     let cluster = world.clusters[1].clone();
     world.clusters[1].before_a_patch(move || theirs(&cluster));
-    let error = moved(&backend).await.unwrap_err();
+    let error = moved(&backend, "core1", WITHIN).await.unwrap_err();
     assert!(
         error.is_conflict() && error.effect == Effect::None,
         "{error}"
@@ -291,7 +295,7 @@ async fn a_lost_answer_of_the_first_object_does_not_stop_the_second() {
     let backend = world.backend(&[geo_tag()]);
     let fault = Fault::new(Failure::SilenceAfter);
     world.first().fail(fault.verb("patch").times(1));
-    let receipt = moved(&backend).await.unwrap();
+    let receipt = moved(&backend, "core1", WITHIN).await.unwrap();
     assert_eq!((receipt.did, world.patches()), (Did::Change, 2));
     assert!(
         receipt.evidence.concat().contains("was lost"),
@@ -340,7 +344,7 @@ async fn only_failover_has_a_primary() {
 async fn a_route_has_settled_when_its_gateways_have_read_it() {
     let world = World::new();
     let backend = world.backend(&[weights()]);
-    let receipt = moved(&backend).await.unwrap();
+    let receipt = moved(&backend, "core1", WITHIN).await.unwrap();
     let look = backend.settled(&receipt, WITHIN).await.unwrap();
     assert!(
         matches!(&look, Look::NotYet(seen) if seen.contains("has not read its generation 2")),
@@ -358,7 +362,7 @@ async fn a_route_has_settled_when_its_gateways_have_read_it() {
 async fn a_service_has_settled_when_it_leads_to_ready_pods_that_it_selects() {
     let world = World::new();
     let backend = world.backend(&[selector()]);
-    let receipt = moved(&backend).await.unwrap();
+    let receipt = moved(&backend, "core1", WITHIN).await.unwrap();
     let look = backend.settled(&receipt, WITHIN).await.unwrap();
     assert!(
         matches!(&look, Look::NotYet(seen) if seen.contains("does not select")),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pgha_nlb::{Cutover as _, CutoverError, Receipt, SiteName};
+use pgha_nlb::SiteName;
 use pgha_nlb_kubernetes::{Kubernetes, Open, Opened, Whereabouts};
 use pgha_testkit::FakeCluster;
 use serde_json::{Value, json};
@@ -214,11 +214,4 @@ fn fill(cluster: &FakeCluster) {
         "apiVersion": "k8gb.absa.oss/v1beta1", "kind": "Gslb", "metadata": metadata("login"),
         "spec": {"strategy": {"type": "failover", "primaryGeoTag": "eu-east", "dnsTtlSeconds": 30}},
     }));
-}
-
-/// A move to core1.
-pub(crate) async fn moved(backend: &Kubernetes) -> Result<Receipt, CutoverError> {
-    let seen = backend.observe(WITHIN).await?;
-    let plan = backend.plan(&seen, &site("core1")).unwrap();
-    backend.apply(&plan, WITHIN).await
 }

@@ -8,7 +8,9 @@ use pgha_nlb::{Cutover as _, CutoverError, Problem};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::powerdns::{WITHIN, backend, key_file};
+use pgha_nlb::conformance::stub::private_file;
+
+use crate::powerdns::{WITHIN, backend};
 use crate::server::{Then, response, serve};
 
 const KEY: &str = "s3cret";
@@ -17,7 +19,7 @@ async fn observed(port: u16, within: Duration) -> CutoverError {
     let folder = TempDir::new().unwrap();
     let backend = backend(json!({
         "id": "dns", "url": format!("http://127.0.0.1:{port}"), "zone": "example.org", "ttl": 30,
-        "apiKeyFile": key_file(folder.path(), "key", KEY),
+        "apiKeyFile": private_file(folder.path(), "key", KEY).unwrap(),
         "routes": [{"name": "https", "record": "login.example.org", "sites": {
             "core1": {"a": ["192.0.2.1"]}, "core2": {"a": ["192.0.2.2"]},
         }}],

@@ -1,14 +1,14 @@
 //! A real PowerDNS in the peers' root file system, with one zone.
 
-use std::fs::{File, Permissions};
+use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::Duration;
 
+use pgha_nlb::conformance::stub::private_file;
 use pgha_nlb::{Cutover as _, Receipt, SiteName};
 use pgha_nlb_powerdns::{PowerDns, Settings};
 use serde_json::{Value, json};
@@ -68,14 +68,6 @@ socket-dir=/mnt
 security-poll-suffix=
 "
     )
-}
-
-/// A file with a key that nobody else may read.
-pub(crate) fn key_file(folder: &Path, name: &str, key: &str) -> PathBuf {
-    let path = folder.join(name);
-    std::fs::write(&path, format!("{key}\n")).unwrap();
-    std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
-    path
 }
 
 /// Whatever an HTTP server answers to a whole request.
@@ -238,7 +230,7 @@ impl Server {
     pub(crate) fn settings(&self) -> Value {
         json!({
             "id": "dns", "url": format!("http://127.0.0.1:{}", self.port), "zone": "example.org", "ttl": 30,
-            "apiKeyFile": key_file(self.folder(), "key", &self.key),
+            "apiKeyFile": private_file(self.folder(), "key", &self.key).unwrap(),
             "routes": [
                 {"name": "https", "record": "login.example.org", "sites": {
                     "core1": {"a": ["192.0.2.1"], "aaaa": ["2001:db8::1"]},

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use pgha_model::effect::Effect;
+use pgha_nlb::conformance::stub::private_file;
 use pgha_nlb::finding::Severity;
 use pgha_nlb::{Active, Cutover as _, Did, Finding, Look, Problem, Refusal};
 use serde_json::{Value, json};
 
-use crate::powerdns::{Server, WITHIN, ZONE, backend, exchange, key_file, moved, peers, site};
+use crate::powerdns::{Server, WITHIN, ZONE, backend, exchange, moved, peers, site};
 use crate::server::{Then, authority, serve};
 
 fn severity(findings: &[Finding], check: &str) -> Severity {
@@ -80,7 +81,7 @@ async fn a_wrong_key_is_refused_and_nothing_is_changed() {
     let plan = right.plan(&seen, &site("core1")).unwrap();
     let before = (server.sets(), server.serial());
     let mut settings = server.settings();
-    settings["apiKeyFile"] = json!(key_file(server.folder(), "other", "wr0ng"));
+    settings["apiKeyFile"] = json!(private_file(server.folder(), "other", "wr0ng").unwrap());
     let wrong = backend(settings);
     let error = wrong.apply(&plan, WITHIN).await.unwrap_err();
     assert!(matches!(error.problem, Problem::Denied { .. }), "{error}");

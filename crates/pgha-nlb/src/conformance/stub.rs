@@ -1,21 +1,27 @@
-//! A server on loopback that hands each request to a closure.
+//! What tests need of a product that nobody can run here: a server on loopback whose answers a closure gives.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 /// A whole request.
 #[derive(Clone, Debug)]
-pub(crate) struct Request {
-    pub(crate) method: String,
-    pub(crate) path: String,
+pub struct Request {
+    /// Its method.
+    pub method: String,
+    /// What it asks for, with the query.
+    pub path: String,
     /// Each line, with its name in small letters.
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: String,
+    pub headers: Vec<(String, String)>,
+    /// What it carries.
+    pub body: String,
 }
 
 impl Request {
-    pub(crate) fn header(&self, name: &str) -> &str {
+    /// The first line of this name; empty where there is none.
+    pub fn header(&self, name: &str) -> &str {
         let mut own = self.headers.iter().filter(|(own, _)| own == name);
         own.next().map_or("", |(_, value)| value)
     }
@@ -23,7 +29,7 @@ impl Request {
 
 /// What becomes of a connection whose request was read.
 #[derive(Clone, Debug)]
-pub(crate) enum Then {
+pub enum Then {
     /// It gets a status with header lines, and a body.
     Answer(String, String),
     /// It ends without an answer.
@@ -32,10 +38,22 @@ pub(crate) enum Then {
     Silence,
 }
 
+/// What happens to a request instead of what should.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    /// This becomes of the connection, and nothing of the product.
+    Instead(Then),
+    /// This becomes of the connection, once the request has taken hold.
+    After(Then),
+}
+
 /// Hands every whole request to `answer`; returns the port. It ends with the process.
-pub(crate) fn serve(answer: impl Fn(Request) -> Then + Send + 'static) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
+///
+/// # Errors
+/// There is no free port.
+pub fn serve(answer: impl Fn(Request) -> Then + Send + 'static) -> io::Result<u16> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let port = listener.local_addr()?.port();
     thread::spawn(move || {
         let mut silent = Vec::new();
         for stream in listener.incoming() {
@@ -57,7 +75,7 @@ pub(crate) fn serve(answer: impl Fn(Request) -> Then + Send + 'static) -> u16 {
             }
         }
     });
-    port
+    Ok(port)
 }
 
 fn read(stream: &TcpStream) -> Option<Request> {
@@ -88,4 +106,16 @@ fn read(stream: &TcpStream) -> Option<Request> {
     reader.read_exact(&mut body).ok()?;
     request.body = String::from_utf8(body).ok()?;
     Some(request)
+}
+
+/// Writes a file with a secret that nobody else may read.
+///
+/// # Errors
+/// It cannot be written.
+pub fn private_file(folder: &Path, name: &str, secret: &str) -> io::Result<PathBuf> {
+    let path = folder.join(name);
+    let mut how = std::fs::OpenOptions::new();
+    let file = how.write(true).create(true).truncate(true).mode(0o600);
+    writeln!(file.open(&path)?, "{secret}")?;
+    Ok(path)
 }
