@@ -1,11 +1,12 @@
 //! The admin console of a pooler.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::{Fuse, FutureExt as _};
 use pgha_nlb::text::one_line;
 use pgha_wire::{read_key, tls};
-use tokio::task::JoinSet;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, SimpleQueryRow, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -35,9 +36,11 @@ pub(crate) struct Wrong(String);
 /// A connection to the admin console.
 pub(crate) struct Admin {
     client: Client,
-    /// Drives the connection; dropped with it, which closes the socket.
-    _driver: JoinSet<()>,
+    /// Is driven while something is asked, and by nobody else: what is asked at once leaves at once.
+    connection: Fuse<Pin<Box<Driver>>>,
 }
+
+type Driver = dyn Future<Output = Result<(), tokio_postgres::Error>> + Send;
 
 impl Wrong {
     pub(crate) fn new(because: String) -> Self {
@@ -107,18 +110,14 @@ impl Pooler {
         connect(&config, MakeRustlsConnect::new(of_postgres)).await
     }
 
-    pub(crate) async fn look_by(&self, admin: &Admin) -> Result<Look, Wrong> {
+    pub(crate) async fn look_by(&self, admin: &mut Admin) -> Result<Look, Wrong> {
         let version = admin.rows("SHOW VERSION").await?;
         let version = version.first().map(|row| text(row, "version"));
-        let config = admin.rows("SHOW CONFIG").await?;
-        let setting = |key: &str| {
-            let row = config.iter().find(|row| text(row, "key") == key);
-            row.map(|row| text(row, "value")).unwrap_or_default()
-        };
+        let mode = admin.setting("pool_mode").await?;
+        let patience = admin.setting("query_wait_timeout").await?;
+        let patience = patience.parse::<f64>().ok();
         let pools = admin.rows("SHOW POOLS").await?;
-        let mode = setting("pool_mode");
         let own = self.own_rows(admin).await?;
-        let patience = setting("query_wait_timeout").parse::<f64>().ok();
         Ok(Look {
             version: version.unwrap_or_default(),
             databases: own.iter().map(|row| database(row, &pools, &mode)).collect(),
@@ -129,7 +128,7 @@ impl Pooler {
     }
 
     /// What the console says of each database of the settings. Clients may be waiting for it: nothing else is asked.
-    async fn own_rows(&self, admin: &Admin) -> Result<Vec<SimpleQueryRow>, Wrong> {
+    async fn own_rows(&self, admin: &mut Admin) -> Result<Vec<SimpleQueryRow>, Wrong> {
         let mut databases = admin.rows("SHOW DATABASES").await?;
         let own = self.settings.databases.iter().map(|name| {
             let place = databases.iter().position(|row| text(row, "name") == *name);
@@ -142,7 +141,7 @@ impl Pooler {
     /// The first database that does not lead to this host, with the one where it does.
     pub(crate) async fn elsewhere(
         &self,
-        admin: &Admin,
+        admin: &mut Admin,
         host: &str,
     ) -> Result<Option<(String, String)>, Wrong> {
         let rows = self.own_rows(admin).await?;
@@ -153,14 +152,18 @@ impl Pooler {
     }
 
     /// The names of the databases that are paused, or of those that are not.
-    pub(crate) async fn names(&self, admin: &Admin, paused: bool) -> Result<Vec<String>, Wrong> {
+    pub(crate) async fn names(
+        &self,
+        admin: &mut Admin,
+        paused: bool,
+    ) -> Result<Vec<String>, Wrong> {
         let rows = self.own_rows(admin).await?;
         let those = rows.iter().filter(|row| is_paused(row) == paused);
         Ok(those.map(|row| text(row, "name")).collect())
     }
 
     /// Refuses to believe a command whose effect does not show.
-    pub(crate) async fn check_paused(&self, admin: &Admin, wanted: bool) -> Result<(), Wrong> {
+    pub(crate) async fn check_paused(&self, admin: &mut Admin, wanted: bool) -> Result<(), Wrong> {
         match self.names(admin, !wanted).await?.first() {
             None => Ok(()),
             Some(other) => {
@@ -178,40 +181,79 @@ where
     <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
 {
     let (client, connection) = config.connect(tls).await?;
-    let mut driver = JoinSet::new();
-    // Its end shows in what is asked next.
-    driver.spawn(async move { drop(connection.await) });
+    let connection: Pin<Box<Driver>> = Box::pin(connection);
     Ok(Admin {
         client,
-        _driver: driver,
+        connection: connection.fuse(),
     })
+}
+
+/// What is asked by the connection, which has to be driven for it.
+async fn drive<T>(
+    connection: &mut Fuse<Pin<Box<Driver>>>,
+    asked: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<T, Wrong> {
+    tokio::select! {
+        biased;
+        answer = asked => Ok(answer?),
+        ended = connection => {
+            ended?;
+            Err(Wrong::new("it has closed the connection".to_owned()))
+        }
+    }
 }
 
 impl Admin {
     /// A command about a database.
-    pub(crate) async fn command(&self, verb: &str, database: &str) -> Result<(), Wrong> {
-        let name = database.replace('"', "\"\"");
-        self.run(&format!("{verb} \"{name}\"")).await
+    pub(crate) async fn command(&mut self, verb: &str, database: &str) -> Result<(), Wrong> {
+        self.run(&about(verb, database)).await
     }
 
-    pub(crate) async fn run(&self, command: &str) -> Result<(), Wrong> {
-        self.client.simple_query(command).await?;
+    pub(crate) async fn run(&mut self, command: &str) -> Result<(), Wrong> {
+        drive(&mut self.connection, self.client.simple_query(command)).await?;
         Ok(())
     }
 
-    async fn rows(&self, query: &str) -> Result<Vec<SimpleQueryRow>, Wrong> {
-        let messages = self.client.simple_query(query).await?;
-        let mut rows = Vec::new();
-        for message in messages {
-            if let SimpleQueryMessage::Row(row) = message {
-                rows.push(row);
-            }
-        }
-        Ok(rows)
+    /// How the pools stand at the moment in which this command about a database begins: both leave in one write, and `PgBouncer`
+    /// handles what it has read before it turns to anything else.
+    pub(crate) async fn pools_at(
+        &mut self,
+        verb: &str,
+        database: &str,
+    ) -> Result<Vec<SimpleQueryRow>, Wrong> {
+        let command = about(verb, database);
+        let pools = self.client.simple_query("SHOW POOLS");
+        let both = futures::future::try_join(pools, self.client.simple_query(&command));
+        let (pools, _) = drive(&mut self.connection, both).await?;
+        Ok(rows(pools))
+    }
+
+    pub(crate) async fn rows(&mut self, query: &str) -> Result<Vec<SimpleQueryRow>, Wrong> {
+        let answer = drive(&mut self.connection, self.client.simple_query(query)).await?;
+        Ok(rows(answer))
+    }
+
+    /// The value of a setting; empty where this version has none of the name.
+    pub(crate) async fn setting(&mut self, key: &str) -> Result<String, Wrong> {
+        let config = self.rows("SHOW CONFIG").await?;
+        let row = config.iter().find(|row| text(row, "key") == key);
+        Ok(row.map(|row| text(row, "value")).unwrap_or_default())
     }
 }
 
-fn text(row: &SimpleQueryRow, column: &str) -> String {
+fn about(verb: &str, database: &str) -> String {
+    format!("{verb} \"{}\"", database.replace('"', "\"\""))
+}
+
+fn rows(answer: Vec<SimpleQueryMessage>) -> Vec<SimpleQueryRow> {
+    let rows = answer.into_iter().filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    });
+    rows.collect()
+}
+
+pub(crate) fn text(row: &SimpleQueryRow, column: &str) -> String {
     let has = row.columns().iter().any(|it| it.name() == column);
     let value = if has { row.get(column) } else { None };
     one_line(value.unwrap_or_default())

@@ -6,6 +6,7 @@
 
 mod admin;
 mod look;
+mod pause;
 mod point;
 
 use std::collections::BTreeMap;
@@ -135,24 +136,8 @@ impl Pooler {
     /// It does not answer within the time, or has no such database.
     pub async fn look(&self, within: Duration) -> Result<Look, PoolerError> {
         self.bounded("look at", within, async {
-            let admin = self.enter().await?;
-            self.look_by(&admin).await
-        })
-        .await
-    }
-
-    /// Has new transactions of its databases wait, and waits until those under way have ended. Whatever comes of it, somebody has to
-    /// [`resume`](Self::resume) afterwards.
-    ///
-    /// # Errors
-    /// Transactions were still under way after that time, or it was not seen to pause: its clients may wait.
-    pub async fn pause(&self, within: Duration) -> Result<(), PoolerError> {
-        self.bounded("pause", within, async {
-            let admin = self.enter().await?;
-            for database in &self.settings.databases {
-                admin.command("PAUSE", database).await?;
-            }
-            self.check_paused(&admin, true).await
+            let mut admin = self.enter().await?;
+            self.look_by(&mut admin).await
         })
         .await
     }
@@ -163,11 +148,9 @@ impl Pooler {
     /// It was not seen to: its clients may wait still.
     pub async fn resume(&self, within: Duration) -> Result<(), PoolerError> {
         self.bounded("resume", within, async {
-            let admin = self.enter().await?;
-            for database in self.names(&admin, true).await? {
-                admin.command("RESUME", &database).await?;
-            }
-            self.check_paused(&admin, false).await
+            let mut admin = self.enter().await?;
+            self.resume_by(&mut admin).await?;
+            self.check_paused(&mut admin, false).await
         })
         .await
     }

@@ -22,13 +22,13 @@ impl Pooler {
         self.bounded("point", within, async {
             let host = self.host_of(site);
             let host = host.ok_or_else(|| Wrong::new(format!("it has no host of {site}")))?;
-            let admin = self.enter().await?;
-            if self.elsewhere(&admin, host).await?.is_none() {
+            let mut admin = self.enter().await?;
+            if self.elsewhere(&mut admin, host).await?.is_none() {
                 return Ok(false);
             }
             self.run_program(site, host).await?;
             admin.run("RELOAD").await?;
-            match self.elsewhere(&admin, host).await? {
+            match self.elsewhere(&mut admin, host).await? {
                 None => Ok(true),
                 Some((name, seen)) => Err(Wrong::new(format!(
                     "its database {name} leads to {seen}, not to {host}, after its program"

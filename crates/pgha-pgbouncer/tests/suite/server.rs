@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use pgha_pgbouncer::{Pooler, Settings};
 use tempfile::TempDir;
-use tokio_postgres::{Client, Config, NoTls};
+use tokio::task::JoinHandle;
+use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
 
 use crate::backend;
 
@@ -39,11 +40,16 @@ impl Drop for Server {
 
 /// Starts one; `None`, and says so, where there are no peers.
 pub(crate) fn start(mode: &str) -> Option<Server> {
+    start_before(mode, 0)
+}
+
+/// Starts one before a backend whose first connections get no answer.
+pub(crate) fn start_before(mode: &str, silent: usize) -> Option<Server> {
     let Some(peers) = std::env::var_os("PGHA_PEERS") else {
         eprintln!("skipped: PGHA_PEERS does not name where PgBouncer is");
         return None;
     };
-    let backend = backend::serve();
+    let backend = backend::serve(silent);
     let started = (0..STARTS).find_map(|_| try_start(Path::new(&peers), mode, backend));
     assert!(started.is_some(), "PgBouncer does not start");
     started
@@ -94,6 +100,7 @@ auth_file = /mnt/users.txt
 admin_users = pgha
 pool_mode = {mode}
 query_wait_timeout = 90
+server_login_retry = 3600
 "
     );
     std::fs::write(folder.join("pgbouncer.ini"), config).unwrap();
@@ -120,13 +127,15 @@ impl Server {
 
     /// A client of the pooler.
     pub(crate) async fn client(&self) -> Client {
+        ends(self.connect()).await
+    }
+
+    /// Becomes a client of the pooler, once that lets it in.
+    pub(crate) fn connect(&self) -> JoinHandle<Client> {
         let mut config = Config::new();
         config.host("127.0.0.1").port(self.port).dbname("app");
         config.user("app").password("app");
-        let (client, connection) = config.connect(NoTls).await.unwrap();
-        // Its end shows in what is asked next.
-        tokio::spawn(async move { drop(connection.await) });
-        client
+        tokio::spawn(connect(config))
     }
 
     /// A pooler whose program is this shell script, with `{site}` and `{host}` as its arguments.
@@ -149,6 +158,20 @@ impl Server {
         .unwrap()
     }
 
+    /// A setting, as the console shows it.
+    pub(crate) async fn setting(&self, key: &str) -> String {
+        let mut config = Config::new();
+        config.host("127.0.0.1").port(self.port).dbname("pgbouncer");
+        config.user("pgha").password("s3cret");
+        let console = connect(config).await;
+        let answer = console.simple_query("SHOW CONFIG").await.unwrap();
+        let value = answer.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) if row.get("key") == Some(key) => row.get("value"),
+            _ => None,
+        });
+        value.unwrap().to_owned()
+    }
+
     pub(crate) fn text_of(&self, file: &str) -> String {
         std::fs::read_to_string(self.folder.path().join(file)).unwrap()
     }
@@ -159,4 +182,17 @@ impl Server {
         std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
         path
     }
+}
+
+async fn connect(config: Config) -> Client {
+    let (client, connection) = config.connect(NoTls).await.unwrap();
+    // Its end shows in what is asked next.
+    tokio::spawn(async move { drop(connection.await) });
+    client
+}
+
+/// What a task comes to, which is not waited for endlessly.
+pub(crate) async fn ends<T>(task: JoinHandle<T>) -> T {
+    let ended = tokio::time::timeout(WITHIN, task).await;
+    ended.expect("it does not come to an end").unwrap()
 }

@@ -2,21 +2,31 @@
 
 use std::time::Duration;
 
-use pgha_pgbouncer::Pooler;
+use pgha_pgbouncer::{Database, Look, Pooler};
+use tokio::task::JoinHandle;
+use tokio_postgres::Client;
 
-use crate::server::{WITHIN, start};
+use crate::server::{WITHIN, ends, start, start_before};
 
-async fn waiting(pooler: &Pooler) -> u64 {
-    pooler.look(WITHIN).await.unwrap().databases[0].waiting
+async fn await_look(pooler: &Pooler, wanted: impl Fn(&Database) -> bool) {
+    let seen = async {
+        while !wanted(&pooler.look(WITHIN).await.unwrap().databases[0]) {
+            tokio::task::yield_now().await;
+        }
+    };
+    let seen = tokio::time::timeout(WITHIN, seen).await;
+    seen.expect("the pooler was not seen so");
 }
 
 async fn await_waiting(pooler: &Pooler, wanted: u64) {
-    while waiting(pooler).await != wanted {
-        tokio::task::yield_now().await;
-    }
+    await_look(pooler, |database| database.waiting == wanted).await;
 }
 
-fn is_paused(look: &pgha_pgbouncer::Look) -> bool {
+fn ask(client: Client) -> JoinHandle<Result<(), tokio_postgres::Error>> {
+    tokio::spawn(async move { client.simple_query("select").await.map(drop) })
+}
+
+fn is_paused(look: &Look) -> bool {
     look.databases.iter().all(|database| database.is_paused)
 }
 
@@ -31,16 +41,13 @@ async fn a_client_waits_and_sees_no_error() {
     for _ in 0..2 {
         pooler.pause(WITHIN).await.unwrap();
         assert!(is_paused(&pooler.look(WITHIN).await.unwrap()));
-        let asked = tokio::spawn({
-            let client = server.client().await;
-            async move { client.simple_query("select").await.map(drop) }
-        });
+        let asked = ask(server.client().await);
         await_waiting(&pooler, 1).await;
         assert!(!asked.is_finished());
         // Whoever pauses what is paused changes nothing.
         pooler.pause(WITHIN).await.unwrap();
         pooler.resume(WITHIN).await.unwrap();
-        asked.await.unwrap().unwrap();
+        ends(asked).await.unwrap();
         assert!(!is_paused(&pooler.look(WITHIN).await.unwrap()));
     }
     pooler.resume(WITHIN).await.unwrap();
@@ -62,10 +69,10 @@ async fn a_transaction_under_way_comes_to_its_end_first() {
     );
     // It goes on to pause all the same: that is why somebody has to resume it.
     client.simple_query("commit").await.unwrap();
-    let blocked = tokio::spawn(async move { client.simple_query("select").await.map(drop) });
+    let blocked = ask(client);
     await_waiting(&pooler, 1).await;
     pooler.resume(WITHIN).await.unwrap();
-    blocked.await.unwrap().unwrap();
+    ends(blocked).await.unwrap();
 }
 
 #[tokio::test]
@@ -78,13 +85,52 @@ async fn a_pause_ends_with_the_last_transaction() {
     client.simple_query("begin").await.unwrap();
     let asked = pooler.clone();
     let paused = tokio::spawn(async move { asked.pause(WITHIN).await });
-    let second = server.client().await;
-    let late = tokio::spawn(async move { second.simple_query("select").await.map(drop) });
+    // Before that it would be served, by a connection of its own.
+    await_look(&pooler, |database| database.is_paused).await;
+    let late = ask(server.client().await);
     await_waiting(&pooler, 1).await;
     assert!(!paused.is_finished());
     client.simple_query("commit").await.unwrap();
-    paused.await.unwrap().unwrap();
+    ends(paused).await.unwrap();
     assert!(!late.is_finished());
     pooler.resume(WITHIN).await.unwrap();
-    late.await.unwrap().unwrap();
+    ends(late).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_login_that_a_pause_meets_comes_about_first() {
+    let Some(server) = start_before("transaction", 1) else {
+        return;
+    };
+    let pooler = server.pooler();
+    let first = server.connect();
+    await_waiting(&pooler, 1).await;
+    pooler.pause(WITHIN).await.unwrap();
+    assert!(is_paused(&pooler.look(WITHIN).await.unwrap()));
+    let first = ask(ends(first).await);
+    // Were the login taken for one that failed, this one would get an error.
+    let second = ask(server.client().await);
+    await_waiting(&pooler, 2).await;
+    pooler.resume(WITHIN).await.unwrap();
+    ends(first).await.unwrap();
+    ends(second).await.unwrap();
+    assert_eq!(server.setting("server_login_retry").await, "3600");
+}
+
+#[tokio::test]
+async fn logins_that_never_come_about_refuse_the_pause() {
+    let Some(server) = start_before("transaction", usize::MAX) else {
+        return;
+    };
+    let pooler = server.pooler();
+    let first = server.connect();
+    await_waiting(&pooler, 1).await;
+    let said = pooler.pause(WITHIN).await.unwrap_err().to_string();
+    assert!(
+        said.contains("being opened did not come about within 2 s"),
+        "{said}"
+    );
+    assert!(!is_paused(&pooler.look(WITHIN).await.unwrap()));
+    assert_eq!(server.setting("server_login_retry").await, "3600");
+    first.abort();
 }

@@ -1,0 +1,123 @@
+//! Having clients wait without an error.
+//!
+//! `PAUSE` closes a connection to Postgres that is being opened at that moment, and `PgBouncer` takes it for one that failed: the pool
+//! then opens none for `server_login_retry` (15 s), and who connects to it meanwhile gets an error (pgbouncer/pgbouncer, pull request
+//! 420; seen with 1.18.0). So a pause that met one is taken back until it has come about, and tried again.
+
+use std::time::Duration;
+
+use tokio_postgres::SimpleQueryRow;
+
+use crate::admin::{Admin, Wrong, text};
+use crate::{Pooler, PoolerError};
+
+/// How often a pause is tried.
+const TRIES: usize = 3;
+
+/// A connection that takes longer is none that was only met at a bad moment.
+const LOGIN: Duration = Duration::from_secs(2);
+
+/// For the console to answer beside that, so that what was set is put back.
+const CONSOLE: Duration = Duration::from_secs(2);
+
+/// How long a pool waits after a failed login meanwhile, in seconds: what a killed tool leaves behind until the pooler reads its
+/// configuration again must not flood a Postgres that is down.
+const RETRY: &str = "0.05";
+
+const RETRY_SETTING: &str = "server_login_retry";
+
+impl Pooler {
+    /// Has new transactions of its databases wait, and waits until those under way have ended. Whatever comes of it, somebody has to
+    /// [`resume`](Self::resume) afterwards.
+    ///
+    /// # Errors
+    /// Transactions were still under way after that time, connections to Postgres were being opened again and again, or it was not
+    /// seen to pause: its clients may wait.
+    pub async fn pause(&self, within: Duration) -> Result<(), PoolerError> {
+        for _ in 0..TRIES {
+            let is_clean = self.bounded("pause", within, self.try_pause()).await?;
+            if is_clean {
+                return Ok(());
+            }
+            self.bounded("pause", LOGIN + CONSOLE, self.let_log_in())
+                .await?;
+        }
+        let busy = async {
+            Err(Wrong::new(format!(
+                "each of {TRIES} pauses met a connection to Postgres that was being opened"
+            )))
+        };
+        self.bounded("pause", within, busy).await
+    }
+
+    /// Whether no connection to Postgres was being opened when it came.
+    async fn try_pause(&self) -> Result<bool, Wrong> {
+        let mut admin = self.enter().await?;
+        for database in &self.settings.databases {
+            let pools = admin.pools_at("PAUSE", database).await?;
+            if of(&pools, database).any(|pool| count(pool, "sv_login") > 0) {
+                return Ok(false);
+            }
+        }
+        self.check_paused(&mut admin, true).await?;
+        Ok(true)
+    }
+
+    /// Takes a pause back until the connections that it met have come about.
+    async fn let_log_in(&self) -> Result<(), Wrong> {
+        let mut admin = self.enter().await?;
+        let before = admin.setting(RETRY_SETTING).await?;
+        admin.run(&set_retry(RETRY)).await?;
+        let resumed = async {
+            self.resume_by(&mut admin).await?;
+            while !self.is_logged_in(&mut admin).await? {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            Ok(())
+        };
+        let resumed = tokio::time::timeout(LOGIN, resumed).await;
+        admin.run(&set_retry(&before)).await?;
+        resumed.unwrap_or_else(|_elapsed| {
+            let text = format!(
+                "a connection to Postgres that was being opened did not come about within {} s",
+                LOGIN.as_secs()
+            );
+            Err(Wrong::new(text))
+        })
+    }
+
+    async fn is_logged_in(&self, admin: &mut Admin) -> Result<bool, Wrong> {
+        let pools = admin.rows("SHOW POOLS").await?;
+        let own = self.settings.databases.iter();
+        Ok(own.flat_map(|name| of(&pools, name)).all(is_open))
+    }
+
+    /// Ends every pause of its databases.
+    pub(crate) async fn resume_by(&self, admin: &mut Admin) -> Result<(), Wrong> {
+        for database in self.names(admin, true).await? {
+            admin.command("RESUME", &database).await?;
+        }
+        Ok(())
+    }
+}
+
+fn set_retry(seconds: &str) -> String {
+    format!("SET {RETRY_SETTING} = '{seconds}'")
+}
+
+fn of<'a>(pools: &'a [SimpleQueryRow], database: &str) -> impl Iterator<Item = &'a SimpleQueryRow> {
+    pools
+        .iter()
+        .filter(move |pool| text(pool, "database") == database)
+}
+
+/// Whether nobody waits for a first connection.
+fn is_open(pool: &SimpleQueryRow) -> bool {
+    let servers = ["sv_active", "sv_idle", "sv_used", "sv_tested"];
+    let has_one = servers.iter().any(|state| count(pool, state) > 0);
+    count(pool, "sv_login") == 0 && (has_one || count(pool, "cl_waiting") == 0)
+}
+
+fn count(pool: &SimpleQueryRow, column: &str) -> u64 {
+    text(pool, column).parse().unwrap_or_default()
+}
