@@ -1,10 +1,14 @@
 //! A part of a longer run: a command whose end is shown with the time it took.
 
 use std::io::{BufRead as _, BufReader};
-use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use pgha_lab::process;
+use rustix::process::Signal;
 
 /// What the test runners of a run counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,6 +39,16 @@ impl Count {
 
 /// Runs a command, shows its output with the seconds after which each line came, and fails when it does.
 pub(crate) fn run(name: &str, command: &mut Command, count: &mut Count) -> Result<()> {
+    run_within(None, name, command, count)
+}
+
+/// The same, and ends all of it after this time where one is given: a test that hangs fails then, and its name is the last line.
+pub(crate) fn run_within(
+    limit: Option<Duration>,
+    name: &str,
+    command: &mut Command,
+    count: &mut Count,
+) -> Result<()> {
     say(&format!("== {name}"));
     let begun = Instant::now();
     let mut child = command
@@ -43,8 +57,25 @@ pub(crate) fn run(name: &str, command: &mut Command, count: &mut Count) -> Resul
         .spawn()
         .with_context(|| format!("{name} does not start"))?;
     let stdout = child.stdout.take().context("its output is not there")?;
-    for line in BufReader::new(stdout).lines() {
-        let line = line?;
+    let (sender, lines) = channel();
+    thread::spawn(move || {
+        let mut lines = BufReader::new(stdout).lines();
+        // Whoever reads them has ended the command.
+        lines.try_for_each(|line| sender.send(line)).ok()
+    });
+    let deadline = limit.map(|limit| begun + limit);
+    loop {
+        let line = match next(&lines, deadline) {
+            Ok(line) => line?,
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {
+                end(&mut child)?;
+                bail!(
+                    "{name} had not ended after {} s, and was ended",
+                    begun.elapsed().as_secs()
+                );
+            }
+        };
         count.add(&line);
         let so_far = begun.elapsed().as_secs_f64();
         say(&format!("{so_far:7.1}  {line}"));
@@ -58,6 +89,28 @@ pub(crate) fn run(name: &str, command: &mut Command, count: &mut Count) -> Resul
     Ok(())
 }
 
+type Lines = Receiver<std::io::Result<String>>;
+
+fn next(
+    lines: &Lines,
+    deadline: Option<Instant>,
+) -> Result<std::io::Result<String>, RecvTimeoutError> {
+    let Some(deadline) = deadline else {
+        return lines.recv().map_err(RecvTimeoutError::from);
+    };
+    lines.recv_timeout(deadline.saturating_duration_since(Instant::now()))
+}
+
+/// Ends a command and what it has started: the test that hangs is not cargo.
+fn end(child: &mut Child) -> Result<()> {
+    for one in process::tree(child.id())? {
+        // It may have ended by itself.
+        one.signal(Signal::KILL).ok();
+    }
+    child.wait()?;
+    Ok(())
+}
+
 /// A line for the person who runs xtask.
 #[expect(clippy::print_stdout, reason = "what a run shows is its output")]
 pub(crate) fn say(line: &str) {
@@ -67,6 +120,24 @@ pub(crate) fn say(line: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_hangs_is_ended_with_what_it_has_started() {
+        let mut count = Count::default();
+        let (mut held, holder) = std::io::pipe().unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", "sleep 60 & wait"]).stderr(holder);
+        let limit = Some(Duration::from_millis(300));
+        let error = run_within(limit, "a hang", &mut command, &mut count).unwrap_err();
+        assert!(error.to_string().contains("had not ended"), "{error}");
+        drop(command);
+        let begun = Instant::now();
+        std::io::Read::read_to_end(&mut held, &mut Vec::new()).unwrap();
+        assert!(
+            begun.elapsed() < Duration::from_secs(50),
+            "it ended by itself"
+        );
+    }
 
     #[test]
     fn closing_lines_are_added_up() {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::Result;
 use pgha_lab::progress::Progress;
@@ -31,6 +32,12 @@ pub(crate) const BUILD: [&str; 4] = [
     "--features",
     "kubectl-pgha/aws,pgha-lab/programs,pgha-model/mutation,pgha-nlb/conformance",
 ];
+
+/// They take three minutes on two cores.
+const UNITS: Duration = Duration::from_mins(20);
+
+/// It takes half an hour on two cores.
+const LAB: Duration = Duration::from_mins(55);
 
 /// Runs the parts in order and fails at the first that fails.
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -66,7 +73,7 @@ fn run_parts(args: &Args, count: &mut Count) -> Result<()> {
         units.env("PGHA_FULL", "1");
     }
     let what = "unit, doc, plan-script, FakeCluster and process tests";
-    part::run(what, &mut units, count)?;
+    part::run_within(Some(UNITS), what, &mut units, count)?;
     part::say("== guards");
     crate::guards::run(Whole::Passed)?;
     let seeds = crate::sim::SEEDS.to_string();
@@ -99,7 +106,8 @@ fn run_lab_suite(args: &Args, peers: Option<&Path>, count: &mut Count) -> Result
     if let Some(root) = peers {
         suite.env(peers::VARIABLE, root);
     }
-    let result = part::run("lab suite", &mut suite, count).and_then(|()| {
+    let limit = (!args.full).then_some(LAB);
+    let result = part::run_within(limit, "lab suite", &mut suite, count).and_then(|()| {
         part::say("== bench move, one pair");
         crate::bench::one_pair(&programs)
     });

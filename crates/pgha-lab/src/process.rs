@@ -92,6 +92,35 @@ impl Identity {
     }
 }
 
+/// A process and all that came of it, as they are now.
+///
+/// # Errors
+/// There is no such process.
+pub fn tree(pid: u32) -> Result<Vec<Identity>> {
+    let mut found = vec![Identity::of(pid)?];
+    let mut pids = vec![pid];
+    while let Some(parent) = pids.pop() {
+        for child in children(parent) {
+            // It may have ended in between.
+            found.extend(Identity::of(child));
+            pids.push(child);
+        }
+    }
+    Ok(found)
+}
+
+/// `proc(5)`, `/proc/PID/task/TID/children`; a process that has ended has none.
+fn children(pid: u32) -> Vec<u32> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task"));
+    let lists = tasks.into_iter().flatten().flatten();
+    let text: String = lists
+        .filter_map(|task| fs::read_to_string(task.path().join("children")).ok())
+        .collect();
+    text.split_whitespace()
+        .filter_map(|child| child.parse().ok())
+        .collect()
+}
+
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} {}", self.pid, self.started, self.boot)
@@ -163,6 +192,25 @@ mod tests {
         other.started += 1;
         assert!(!other.is_alive());
         assert!(other.signal(Signal::CONT).is_err());
+    }
+
+    #[test]
+    fn a_tree_has_those_of_those() {
+        let mut shell = Command::new("sh")
+            .args(["-c", "sh -c 'sleep 60 & echo; wait' & wait"])
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        // All three are there once it speaks.
+        let mut line = String::new();
+        let mut told = std::io::BufReader::new(shell.stdout.take().unwrap());
+        std::io::BufRead::read_line(&mut told, &mut line).unwrap();
+        let all = tree(shell.id()).unwrap();
+        assert_eq!(all.len(), 3, "{all:?}");
+        for one in &all {
+            drop(one.signal(Signal::KILL));
+        }
+        shell.wait().unwrap();
     }
 
     #[test]

@@ -246,11 +246,13 @@ fn about(verb: &str, database: &str) -> String {
 }
 
 fn rows(answer: Vec<SimpleQueryMessage>) -> Vec<SimpleQueryRow> {
-    let rows = answer.into_iter().filter_map(|message| match message {
-        SimpleQueryMessage::Row(row) => Some(row),
-        _ => None,
-    });
-    rows.collect()
+    let mut rows = Vec::new();
+    for message in answer {
+        if let SimpleQueryMessage::Row(row) = message {
+            rows.push(row);
+        }
+    }
+    rows
 }
 
 pub(crate) fn text(row: &SimpleQueryRow, column: &str) -> String {

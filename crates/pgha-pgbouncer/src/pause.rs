@@ -17,6 +17,9 @@ const TRIES: usize = 3;
 /// A connection that takes longer is none that was only met at a bad moment.
 const LOGIN: Duration = Duration::from_secs(2);
 
+/// How often it is looked after.
+const LOOK: Duration = Duration::from_millis(10);
+
 /// For the console to answer beside that, so that what was set is put back.
 const CONSOLE: Duration = Duration::from_secs(2);
 
@@ -68,10 +71,11 @@ impl Pooler {
         let mut admin = self.enter().await?;
         let before = admin.setting(RETRY_SETTING).await?;
         admin.run(&set_retry(RETRY)).await?;
+        let mut looks = tokio::time::interval(LOOK);
         let resumed = async {
             self.resume_by(&mut admin).await?;
             while !self.is_logged_in(&mut admin).await? {
-                tokio::time::sleep(Duration::from_millis(10)).await;
+                looks.tick().await;
             }
             Ok(())
         };

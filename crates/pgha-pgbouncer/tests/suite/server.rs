@@ -165,9 +165,11 @@ impl Server {
         config.user("pgha").password("s3cret");
         let console = connect(config).await;
         let answer = console.simple_query("SHOW CONFIG").await.unwrap();
-        let value = answer.iter().find_map(|message| match message {
-            SimpleQueryMessage::Row(row) if row.get("key") == Some(key) => row.get("value"),
-            _ => None,
+        let value = answer.iter().find_map(|message| {
+            let SimpleQueryMessage::Row(row) = message else {
+                return None;
+            };
+            row.get("value").filter(|_| row.get("key") == Some(key))
         });
         value.unwrap().to_owned()
     }
@@ -193,6 +195,5 @@ async fn connect(config: Config) -> Client {
 
 /// What a task comes to, which is not waited for endlessly.
 pub(crate) async fn ends<T>(task: JoinHandle<T>) -> T {
-    let ended = tokio::time::timeout(WITHIN, task).await;
-    ended.expect("it does not come to an end").unwrap()
+    tokio::time::timeout(WITHIN, task).await.unwrap().unwrap()
 }

@@ -14,8 +14,7 @@ async fn await_look(pooler: &Pooler, wanted: impl Fn(&Database) -> bool) {
             tokio::task::yield_now().await;
         }
     };
-    let seen = tokio::time::timeout(WITHIN, seen).await;
-    seen.expect("the pooler was not seen so");
+    tokio::time::timeout(WITHIN, seen).await.unwrap();
 }
 
 async fn await_waiting(pooler: &Pooler, wanted: u64) {
