@@ -53,6 +53,8 @@ pub async fn inspect(
         queue_limit_in_object: queue_limit(object),
         secrets: seen(secrets),
         permissions: seen(permissions),
+        operators_pooler: pgo_v5::service::pooler_service(cluster, object)
+            .map(|service| service.name),
     }
 }
 

@@ -49,6 +49,19 @@ async fn secrets_are_read_by_name_and_compared_without_their_values() {
 }
 
 #[tokio::test]
+async fn the_operators_pooler_is_seen_where_it_runs() {
+    for (section, seen) in [
+        (json!({"pgBouncer": {}}), Some("zitadel-pgbouncer")),
+        (json!({"pgBouncer": {"replicas": 0}}), None),
+        (Value::Null, None),
+    ] {
+        let cluster = primary().object(|object| object["spec"]["proxy"] = section.clone());
+        let inspection = look(&cluster.build()).await;
+        assert_eq!(inspection.operators_pooler.as_deref(), seen, "{section}");
+    }
+}
+
+#[tokio::test]
 async fn secrets_that_may_not_be_read_are_unseen() {
     let cluster = primary().build();
     cluster.fail(Fault::new(Failure::Forbidden).resource("secrets"));

@@ -391,6 +391,12 @@ pub const CHECKS: &[Check] = &[
         "Everything that a move does is permitted.",
     ),
     warn(
+        "operators-pooler",
+        "`spec.proxy.pgBouncer` of the source's object",
+        "its clients see their connections end instead of waiting: it has no user that may enter its admin console",
+        "The operator runs no pooler whose clients would have to be paused.",
+    ),
+    warn(
         "clocks-agree",
         "the clock of each leader's server and this machine's",
         "ages and freshness are misread; recovery to a time hits another one",

@@ -21,6 +21,8 @@ pub struct Inspection {
     pub secrets: Observed<Vec<LoginSecret>>,
     /// What the credentials in use may do.
     pub permissions: Observed<Vec<Permission>>,
+    /// The service of the pooler that the operator runs beside the database, where it runs one.
+    pub operators_pooler: Option<String>,
 }
 
 impl Inspection {
@@ -32,6 +34,7 @@ impl Inspection {
             queue_limit_in_object: None,
             secrets: Observed::unseen(because),
             permissions: Observed::unseen(because),
+            operators_pooler: None,
         }
     }
 

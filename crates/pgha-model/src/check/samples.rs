@@ -91,6 +91,7 @@ fn side(survey: SiteSurvey, part: Part) -> SideFacts {
                 resource: "endpoints".to_owned(),
                 allowed: true,
             }]),
+            operators_pooler: None,
         },
         postgres: Some(postgres(part)),
         unconnected: Vec::new(),

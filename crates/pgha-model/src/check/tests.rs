@@ -227,6 +227,9 @@ const SPOILERS: &[(&str, Spoil)] = &[
             permissions[0].allowed = false;
         }
     }),
+    ("operators-pooler", |s| {
+        s.source.inspection.operators_pooler = Some("zitadel-pgbouncer".to_owned());
+    }),
     ("clocks-agree", |s| {
         s.server(Target, |m| m.clock_behind_s = -60);
     }),

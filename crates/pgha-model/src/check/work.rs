@@ -19,6 +19,14 @@ const NAMES_SHOWN: usize = 5;
 
 pub(super) fn judge(source: &SideFacts, target: &SideFacts, findings: &mut Findings) {
     judge_source(source, findings);
+    report(
+        findings,
+        "operators-pooler",
+        Part::Source,
+        Ok(operators_pooler(source)),
+        "Let programs that must see no error come through a PgBouncer of yours, which a move pauses: spec.poolers of the service's \
+         file.",
+    );
     for (part, side) in [(Part::Source, source), (Part::Target, target)] {
         report(
             findings,
@@ -35,6 +43,14 @@ pub(super) fn judge(source: &SideFacts, target: &SideFacts, findings: &mut Findi
             "Let the nodes and this machine keep their time by NTP.",
         );
     }
+}
+
+/// It has no user that may enter its admin console, and gets none without new pods.
+fn operators_pooler(source: &SideFacts) -> Option<String> {
+    let service = source.inspection.operators_pooler.as_ref()?;
+    Some(format!(
+        "The operator's own pooler, {service}, cannot be paused without new pods: its clients see their connections end in a move."
+    ))
 }
 
 /// What a stop would end or leave behind.

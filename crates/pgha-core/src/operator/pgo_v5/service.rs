@@ -14,21 +14,27 @@ pub struct Service {
     pub port: u64,
 }
 
-/// The service of the primary, and the pooler's when the object has one that runs (PGO `internal/naming/names.go`).
+/// The service of the primary, and the pooler's when the object has one that runs.
 pub fn writable_services(cluster: &str, object: &Value) -> Vec<Service> {
-    let service = |name: &str, section: Option<&Value>| Service {
-        name: format!("{cluster}-{name}"),
-        port: section
-            .and_then(|section| section.get("port")?.as_u64())
-            .unwrap_or(PORT),
-    };
-    let bouncer = object
-        .pointer("/spec/proxy/pgBouncer")
-        .filter(|section| !section.is_null())
-        .filter(|section| section.get("replicas").and_then(Value::as_u64) != Some(0));
-    let primary = service("primary", object.get("spec"));
-    let bouncer = bouncer.map(|section| service("pgbouncer", Some(section)));
+    let primary = service(cluster, "primary", object.get("spec"));
+    let bouncer = pooler_service(cluster, object);
     std::iter::once(primary).chain(bouncer).collect()
+}
+
+/// The service of the pooler when the object has one that runs.
+pub fn pooler_service(cluster: &str, object: &Value) -> Option<Service> {
+    let section = object.pointer("/spec/proxy/pgBouncer")?;
+    let runs = section.get("replicas").and_then(Value::as_u64) != Some(0);
+    (!section.is_null() && runs).then(|| service(cluster, "pgbouncer", Some(section)))
+}
+
+/// PGO `internal/naming/names.go`.
+fn service(cluster: &str, name: &str, section: Option<&Value>) -> Service {
+    let port = section.and_then(|section| section.get("port")?.as_u64());
+    Service {
+        name: format!("{cluster}-{name}"),
+        port: port.unwrap_or(PORT),
+    }
 }
 
 #[cfg(test)]

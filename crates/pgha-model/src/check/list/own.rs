@@ -233,15 +233,16 @@ pub(super) const FAULTS: &[Item] = &[
     item(
         "F24",
         "the pooler fails",
-        Not(
-            "A pooler of the service's file is looked at before a move, which is refused where it cannot pause; the operator's own is not \
-             paused. That it can log in afterwards is `pgbouncer-secret`.",
-        ),
+        // A pooler of the service's file is looked at by the move itself, which is refused where it cannot pause.
+        Checks(&["operators-pooler", "pgbouncer-secret"]),
     ),
     item(
         "F25",
         "the route does not move",
-        Not("A move does not touch the route yet."),
+        Not(
+            "Users are moved and looked for at the new site by `switchover -f FILE`; their traffic is looked at before that move, \
+             which is refused where they could not follow.",
+        ),
     ),
     item(
         "F26",
