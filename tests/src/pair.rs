@@ -137,6 +137,16 @@ impl Pair {
         Ok(came_through)
     }
 
+    /// The record of the last move has these words.
+    pub fn history_says(&self, words: &str) -> Result<()> {
+        let [one, other] = Site::ALL.map(Site::name);
+        let sites = ["--context", one, "--context", other];
+        let asked = [&["history", self.kind.cluster, "-o", "json"][..], &sites].concat();
+        let past = self.suite.run(&asked)?;
+        ensure!(past.stdout.contains(words), "{words}: {past:?}");
+        Ok(())
+    }
+
     /// Waits until this side is primary, the other one follows, and nothing is held.
     pub fn is_well(&self, primary: Site) -> Result<()> {
         wait::until("both sides well", DEADLINE, || {

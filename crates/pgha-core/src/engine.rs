@@ -1,5 +1,6 @@
 //! Carries out a plan, step by step, and takes it back when it cannot be finished.
 
+mod aside;
 mod beside;
 mod branch;
 mod claim;
@@ -27,6 +28,7 @@ use pgha_model::plan::Step;
 use pgha_model::proof::NotProved;
 use pgha_model::site::Part;
 
+pub use self::aside::Aside;
 pub use self::deadline::{DeadlineJob, GoingBack, Verdict, Watched, await_silence};
 pub use self::demote::{DemotionRun, demotion_patches};
 pub use self::interrupt::{Interrupt, Interrupter, interrupter};

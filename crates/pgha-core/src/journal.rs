@@ -10,6 +10,7 @@ mod store;
 use std::time::Duration;
 
 use pgha_model::event::Event;
+use pgha_model::plan::Step;
 use pgha_model::record::{Action, Ending, Epoch, MoveRecord, RecordedEvent, Stage};
 use pgha_model::site::Part;
 
@@ -107,6 +108,22 @@ impl Claim {
             at: clock::now(),
             event: event.clone(),
         });
+    }
+
+    /// Notes what happens beside the steps: it is durable with the next write, or at once after the last one. What could not be
+    /// written is returned, a fragment each.
+    pub async fn note_beside(&mut self, text: String) -> Vec<String> {
+        let so_far = self.record.events.iter().rev();
+        let step = so_far.filter_map(|one| one.event.step()).next();
+        let step = step.unwrap_or(Step::Claim);
+        self.note(&Event::Noted { step, text });
+        if self.record.ending.is_none() {
+            return Vec::new();
+        }
+        match self.flush().await {
+            Ok(lost) => lost,
+            Err(error) => vec![crate::diagnose::chain_of(&error)],
+        }
     }
 
     /// Moves the record on; it is durable with the next write.

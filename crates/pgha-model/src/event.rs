@@ -54,6 +54,18 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// The step that it is of; `None` of the way back.
+    pub const fn step(&self) -> Option<Step> {
+        match self {
+            Self::Started { step } | Self::Noted { step, .. } | Self::Settled { step, .. } => {
+                Some(*step)
+            }
+            Self::Undoing { .. } | Self::Undone { .. } => None,
+        }
+    }
+}
+
 /// A finished move.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]

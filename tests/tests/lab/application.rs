@@ -60,10 +60,7 @@ fn the_application_moves_with_the_database() -> Result<()> {
         order.iter().all(Option::is_some) && order.is_sorted(),
         "{moved:?}"
     );
-    let contexts = ["--context", house.from.name(), "--context", to.name()];
-    let history = [&["history", STREAMING.cluster, "-o", "json"][..], &contexts].concat();
-    let past = house.pair.suite.run(&history)?;
-    ensure!(past.stdout.contains(APP), "{past:?}");
+    house.pair.history_says(APP)?;
     runs_at(to)?;
     steps.are_taken(house.from, to)?;
     house.pair.is_well(to)

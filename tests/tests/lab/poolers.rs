@@ -49,6 +49,10 @@ fn clients_of_a_pooler_wait_and_see_no_error() -> Result<()> {
     let (waits, stopped) = (position("The clients of edge wait"), position(FENCED));
     ensure!(waits.is_some() && waits < stopped, "{moved:?}");
     ensure!(position(PROMOTED) > stopped, "{moved:?}");
+    ensure!(position("PoolersOutcome") > position(PROMOTED), "{moved:?}");
+    house
+        .pair
+        .history_says("The clients of edge go on, at most ")?;
     house.bouncer.leads_to(to)?;
     house.pair.is_well(to)
 }

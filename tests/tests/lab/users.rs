@@ -46,6 +46,7 @@ fn users_follow_once_the_target_is_verified() -> Result<()> {
     let last = lines.last().context("nothing was said")?;
     ensure!(last.contains("SwitchoverOutcome"), "{moved:?}");
     house.users_are_at(house.from.other())?;
+    house.pair.history_says("Users have arrived at ")?;
     house.pair.is_well(house.from.other())
 }
 

@@ -15,7 +15,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt::unless_interrupted;
 use crate::ui::{Span, Style, Ui};
-use crate::view::application::{ApplicationView, EnteredView};
+use crate::view::application::{ApplicationView, FollowedView};
 
 /// Which of both sites.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,7 +111,7 @@ impl<'a> AppMove<'a> {
         }
     }
 
-    /// Starts it at a site, and waits until it is ready there.
+    /// Starts it at a site, and waits until it is ready there: what was seen, as a full sentence.
     ///
     /// # Errors
     /// It was not seen to be; what was started stays.
@@ -120,7 +120,7 @@ impl<'a> AppMove<'a> {
         toward: Toward,
         limit: Duration,
         ui: &Ui,
-    ) -> Result<(), Failure> {
+    ) -> Result<String, Failure> {
         let ((name, site), counts) = self.at(toward);
         let site = site.as_ref().map_err(Failure::clone)?;
         let application = Application {
@@ -135,9 +135,9 @@ impl<'a> AppMove<'a> {
             say(name, &evidence, Style::Good, ui);
         } else {
             // Whoever closed the pipe does not stop a move.
-            drop(ui.show_next(&EnteredView::new(name, &evidence)));
+            drop(ui.show_next(&FollowedView::application(name, &evidence)));
         }
-        Ok(())
+        Ok(evidence)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use pgha_core::engine::Gate;
+use pgha_core::engine::{Aside, Gate};
 use pgha_model::application::{Application, Count};
 use pgha_nlb::SiteName;
 use tokio::sync::oneshot::Receiver;
@@ -18,7 +18,7 @@ use crate::interrupt::unless_interrupted;
 use crate::service::{Service, Traffic, build};
 use crate::session::{Reach, Session};
 use crate::ui::{Span, Style, Ui, period};
-use crate::view::application::UsersView;
+use crate::view::application::{FollowedView, UsersView};
 
 /// As many new users in a row, on each probe, are proof.
 const SAMPLES: u32 = 3;
@@ -132,6 +132,7 @@ impl<'a> ServiceFile<'a> {
             leaves,
             arrival,
             by_file,
+            aside: Aside::default(),
         }))
     }
 
@@ -178,6 +179,7 @@ pub(crate) struct Followers<'a> {
     leaves: bool,
     arrival: Duration,
     by_file: String,
+    aside: Aside,
 }
 
 /// What became of them.
@@ -242,14 +244,20 @@ impl Followers<'_> {
         self.seen_poolers().map(Poolers::gate)
     }
 
+    /// What notes in the record of the move how they followed.
+    pub(crate) const fn aside(&self) -> &Aside {
+        &self.aside
+    }
+
     /// Lets them go on as soon as the target takes writes, at the target; and once nothing is awaited any more, wherever they were.
     pub(crate) async fn let_go(&self, promoted: Receiver<()>, ui: &Ui) -> Followed {
         let Some(poolers) = self.seen_poolers() else {
             return Followed::NotAsked;
         };
         let site = promoted.await.is_ok().then_some(self.entered);
-        let opened = poolers.open(site, ui).await;
-        self.concluded(self.toward, opened)
+        let opened = poolers.open(site).await;
+        let opened = self.gone_on(site.unwrap_or(self.from), opened, ui).await;
+        self.concluded(self.toward, opened).await
     }
 
     async fn open_poolers(&self, toward: Toward, ui: &Ui) -> Result<(), Failure> {
@@ -258,18 +266,47 @@ impl Followers<'_> {
         } else {
             self.from
         };
-        match &self.poolers {
-            None => Ok(()),
-            Some(Ok(poolers)) => poolers.open(Some(site), ui).await,
+        let opened = match &self.poolers {
+            None => return Ok(()),
+            Some(Ok(poolers)) => poolers.open(Some(site)).await,
             Some(Err(because)) => Err(because.clone()),
+        };
+        self.gone_on(site, opened, ui).await
+    }
+
+    /// Tells and notes that clients of poolers go on.
+    async fn gone_on(
+        &self,
+        site: &SiteName,
+        opened: Result<Option<String>, Failure>,
+        ui: &Ui,
+    ) -> Result<(), Failure> {
+        let Some(evidence) = opened? else {
+            return Ok(());
+        };
+        if ui.format.is_text() {
+            let lead = Span::new(format!("poolers to {site} "), Style::Good);
+            ui.progress([lead, Span::plain(&evidence)]);
+        } else {
+            // Whoever closed the pipe does not stop a move.
+            drop(ui.show_next(&FollowedView::clients(site, &evidence)));
+        }
+        self.aside.note(evidence).await;
+        Ok(())
+    }
+
+    async fn concluded(&self, toward: Toward, done: Result<(), Failure>) -> Followed {
+        match done {
+            Ok(()) => Followed::Arrived,
+            Err(because) => self.behind(toward, &because).await,
         }
     }
 
-    fn concluded(&self, toward: Toward, done: Result<(), Failure>) -> Followed {
-        match done {
-            Ok(()) => Followed::Arrived,
-            Err(because) => Followed::Behind(self.left_behind(toward, &because)),
-        }
+    /// They were not seen to follow, which is noted.
+    async fn behind(&self, toward: Toward, because: &Failure) -> Followed {
+        let failure = self.left_behind(toward, because);
+        self.aside.note(format!("{}.", failure.in_one_line())).await;
+        Followed::Behind(failure)
     }
 
     /// Whether something stops at the source before it is fenced.
@@ -313,7 +350,7 @@ impl Followers<'_> {
             self.enter(self.toward, ui).await
         };
         if let Err(because) = ready.await {
-            return Followed::Behind(self.left_behind(self.toward, &because));
+            return self.behind(self.toward, &because).await;
         }
         let Some(users) = &self.traffic else {
             return Followed::Arrived;
@@ -322,9 +359,12 @@ impl Followers<'_> {
         match Box::pin(users.cutover.follow(prepared, ui)).await {
             Ok(arrived) => {
                 users.tell(&arrived, ui);
+                let took = period(arrived.took());
+                let text = format!("Users have arrived at {}, in {took}.", self.entered);
+                self.aside.note(text).await;
                 Followed::Arrived
             }
-            Err(because) => Followed::Behind(self.left_behind(self.toward, &because)),
+            Err(because) => self.behind(self.toward, &because).await,
         }
     }
 
@@ -334,15 +374,17 @@ impl Followers<'_> {
             self.open_poolers(Toward::Source, ui).await?;
             self.enter(Toward::Source, ui).await
         };
-        self.concluded(Toward::Source, ready.await)
+        self.concluded(Toward::Source, ready.await).await
     }
 
     async fn enter(&self, toward: Toward, ui: &Ui) -> Result<(), Failure> {
-        match &self.application {
-            None => Ok(()),
-            Some(Ok(application)) => application.enter(toward, self.arrival, ui).await,
-            Some(Err(because)) => Err(because.clone()),
-        }
+        let entered = match &self.application {
+            None => return Ok(()),
+            Some(Ok(application)) => application.enter(toward, self.arrival, ui).await?,
+            Some(Err(because)) => return Err(because.clone()),
+        };
+        self.aside.note(entered).await;
+        Ok(())
     }
 
     /// Sees to those of a database that needs nothing: asks first where something is to be changed.

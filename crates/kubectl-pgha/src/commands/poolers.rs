@@ -17,7 +17,7 @@ pub(crate) use self::guard::main as guard_main;
 use self::guard::Guard;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::ui::{Span, Style, Ui, period};
+use crate::ui::period;
 use crate::view::poolers::PoolerView;
 
 /// Transactions under way may take so long to end; a pause for longer would cost the other clients more than it spares them.
@@ -98,23 +98,23 @@ impl<'a> Poolers<'a> {
             self.resume_all().await.ok();
             return Err(error.to_string());
         }
-        let names: Vec<_> = self.all.iter().map(Pooler::name).collect();
         let took = period(clock::monotonic() - begun);
         Ok(format!(
             "The clients of {} wait, paused in {took}.",
-            names.join(", ")
+            self.names()
         ))
     }
 
-    /// Has them lead to this site where one is named, and lets their clients go on.
+    /// Has them lead to this site where one is named, and lets their clients go on: how long they waited, as a full sentence, where
+    /// they did.
     ///
     /// # Errors
     /// One was not seen to. The others are; and the clients of this one go on by themselves once their longest pause is over.
-    pub(crate) async fn open(&self, site: Option<&SiteName>, ui: &Ui) -> Result<(), Failure> {
+    pub(crate) async fn open(&self, site: Option<&SiteName>) -> Result<Option<String>, Failure> {
         let _alone = self.opening.lock().await;
         let closed = self.closed.lock().ok().and_then(|mut closed| closed.take());
         if closed.is_none() && site.is_none() {
-            return Ok(());
+            return Ok(None);
         }
         let opened = async {
             if let Some(site) = site {
@@ -132,16 +132,20 @@ impl<'a> Poolers<'a> {
             )
             .because(vec![error.to_string()]));
         }
-        if let Some((since, guard)) = closed {
-            guard.dismiss().await;
-            let waited = period(clock::monotonic() - since);
-            let text = format!("at most {waited} after they began to wait");
-            ui.progress([
-                Span::new("clients of poolers go on ", Style::Good),
-                Span::plain(text),
-            ]);
-        }
-        Ok(())
+        let Some((since, guard)) = closed else {
+            return Ok(None);
+        };
+        guard.dismiss().await;
+        let waited = period(clock::monotonic() - since);
+        let names = self.names();
+        Ok(Some(format!(
+            "The clients of {names} go on, at most {waited} after they began to wait."
+        )))
+    }
+
+    fn names(&self) -> String {
+        let names: Vec<_> = self.all.iter().map(Pooler::name).collect();
+        names.join(", ")
     }
 
     async fn lead_to(&self, site: &SiteName) -> Result<(), PoolerError> {

@@ -122,6 +122,10 @@ pub(super) async fn see_through(
     users: Option<&Followers<'_>>,
     ui: &Ui,
 ) -> Result<Exit, Failure> {
+    let running = match users {
+        Some(users) => running.with_aside(users.aside()),
+        None => running,
+    };
     let work = async |interrupt, report: &mut Reporter<'_>| running.run(interrupt, report).await;
     let (ended, followed) = moving::see_through("PromotionEvent", users, ui, work).await;
     match ended {

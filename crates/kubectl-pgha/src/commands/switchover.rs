@@ -116,6 +116,10 @@ pub(super) async fn carry_out(
         let moving = Switchover::new(plan, source, target, limits, interrupt, report);
         let moving = moving.with_application(application);
         let moving = moving.with_gate(users.and_then(Followers::gate));
+        let moving = match users {
+            Some(users) => moving.with_aside(users.aside()),
+            None => moving,
+        };
         Box::pin(moving.with_deadline(deadline).run()).await
     };
     let (ended, followed) = moving::see_through("SwitchoverEvent", users, ui, work).await;

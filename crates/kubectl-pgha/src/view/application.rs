@@ -43,29 +43,38 @@ impl UsersView<'_> {
     }
 }
 
-/// An application that is ready at a site.
+/// What has followed to a site.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct EnteredView<'a> {
+pub(crate) struct FollowedView<'a> {
     api_version: &'static str,
     kind: &'static str,
     site: &'a SiteName,
     evidence: &'a str,
 }
 
-impl<'a> EnteredView<'a> {
-    /// With what was seen there, as a full sentence.
-    pub(crate) const fn new(site: &'a SiteName, evidence: &'a str) -> Self {
+impl<'a> FollowedView<'a> {
+    /// An application that is ready there; with what was seen, as a full sentence.
+    pub(crate) const fn application(site: &'a SiteName, evidence: &'a str) -> Self {
+        Self::new("ApplicationOutcome", site, evidence)
+    }
+
+    /// Clients of poolers who go on there; with what was seen, as a full sentence.
+    pub(crate) const fn clients(site: &'a SiteName, evidence: &'a str) -> Self {
+        Self::new("PoolersOutcome", site, evidence)
+    }
+
+    const fn new(kind: &'static str, site: &'a SiteName, evidence: &'a str) -> Self {
         Self {
             api_version: API_VERSION,
-            kind: "ApplicationOutcome",
+            kind,
             site,
             evidence,
         }
     }
 }
 
-impl View for EnteredView<'_> {
+impl View for FollowedView<'_> {
     fn page(&self, _detail: Detail) -> Page {
         Page::of_line([Span::plain(self.evidence)])
     }

@@ -26,7 +26,9 @@ use super::standstill::compare_ends;
 use super::steps::{BACK, Steps, standing_of};
 use super::switchover::planned;
 use super::switchover::wait::{await_members, await_replay};
-use super::{Interrupt, Limits, MoveError, PlannedPatch, Reporter, Side, StepError, changed};
+use super::{
+    Aside, Interrupt, Limits, MoveError, PlannedPatch, Reporter, Side, StepError, changed,
+};
 use crate::operator::pgo_v5::render;
 
 /// A promotion under way.
@@ -38,6 +40,7 @@ pub struct PromotionRun {
     limits: Limits,
     /// The unfinished move that it takes over.
     takes_over: Option<Epoch>,
+    aside: Aside,
     /// What came to the target when a failover was planned.
     supply: Supply,
     prepared: bool,
@@ -82,6 +85,7 @@ impl PromotionRun {
             source,
             limits,
             takes_over: None,
+            aside: Aside::default(),
             supply: Supply::default(),
             prepared: false,
             fenced: false,
@@ -94,6 +98,13 @@ impl PromotionRun {
     #[must_use]
     pub const fn taking_over(mut self, unfinished: Option<Epoch>) -> Self {
         self.takes_over = unfinished;
+        self
+    }
+
+    /// The same, with somebody who notes what happens beside it.
+    #[must_use]
+    pub fn with_aside(mut self, aside: &Aside) -> Self {
+        self.aside = aside.clone();
         self
     }
 
@@ -110,7 +121,7 @@ impl PromotionRun {
         interrupt: Interrupt,
         report: &'a mut Reporter<'a>,
     ) -> Result<PromotionOutcome, MoveError> {
-        let steps = Steps::new(interrupt, report);
+        let steps = Steps::new(interrupt, report).beside(&self.aside);
         let ended = Box::pin(self.carry_out(&steps)).await;
         let result = ended.as_ref().ok().map(|outcome| MoveResult {
             write_gap: None,

@@ -8,7 +8,7 @@ use pgha_model::plan::Step;
 use pgha_model::record::{Ending, Epoch, MoveRecord, MoveResult, Stage};
 use tokio::sync::Mutex as AsyncMutex;
 
-use super::{Interrupt, MoveError, Reporter, StepError};
+use super::{Aside, Interrupt, MoveError, Reporter, StepError};
 use crate::clock;
 use crate::diagnose::chain_of;
 use crate::journal::Claim;
@@ -37,6 +37,14 @@ impl<'a> Steps<'a> {
             interrupt,
             report,
             claim: Arc::default(),
+        }
+    }
+
+    /// The same, with others who note what happens beside.
+    pub(super) fn beside(self, aside: &Aside) -> Self {
+        Self {
+            claim: Arc::clone(&aside.claim),
+            ..self
         }
     }
 

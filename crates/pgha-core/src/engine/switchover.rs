@@ -30,7 +30,7 @@ use super::deadline::DeadlineJob;
 use super::fence::Fence;
 use super::promotion::NewPrimary;
 use super::steps::Steps;
-use super::{Interrupt, Limits, Reporter, Side};
+use super::{Aside, Interrupt, Limits, Reporter, Side};
 use crate::clock::Instant;
 use crate::exec::{ExecError, Output};
 use crate::operator::pgo_v5::render;
@@ -167,6 +167,13 @@ impl<'a> Switchover<'a> {
     pub fn with_gate(mut self, gate: Option<Gate<'a>>) -> Self {
         self.gate = gate;
         self
+    }
+
+    /// The same, with somebody who notes what happens beside it.
+    #[must_use]
+    pub fn with_aside(self, aside: &Aside) -> Self {
+        let steps = self.steps.beside(aside);
+        Self { steps, ..self }
     }
 
     /// The same, with a Job at the source that goes back to it if this tool dies.

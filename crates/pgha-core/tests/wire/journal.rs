@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use pgha_core::client::SiteClient;
 use pgha_core::journal::{Claim, Claiming, JournalError, Kept, claim, read_journal};
-use pgha_model::event::Standing;
+use pgha_model::event::{Event, Standing};
+use pgha_model::plan::Step;
 use pgha_model::record::{Action, Ending, Epoch, RecordedSide, SiteIdentity, Stage};
 use pgha_model::site::{Part, Place};
 use pgha_testkit::{Failure, FakeCluster, Fault};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::site;
 
@@ -46,17 +47,43 @@ impl Sites {
         claim(claiming(takes_over), self.look().await).await
     }
 
-    /// The stage and the end of an epoch's record, at each site.
-    fn stages(&self, epoch: u64) -> Vec<Option<String>> {
+    /// An epoch's record, at each site.
+    fn records(&self, epoch: u64) -> Vec<Option<Value>> {
         let namespace = &self.clients[0].namespace;
-        let stage = |cluster: &FakeCluster| {
+        let record = |cluster: &FakeCluster| {
             let object = cluster.object("configmaps", namespace, NAME)?;
             let text = object["data"][format!("move-{epoch}")].as_str()?.to_owned();
-            let record: serde_json::Value = serde_json::from_str(&text).ok()?;
+            serde_json::from_str(&text).ok()
+        };
+        self.clusters.iter().map(record).collect()
+    }
+
+    /// The stage and the end of an epoch's record, at each site.
+    fn stages(&self, epoch: u64) -> Vec<Option<String>> {
+        let stage = |record: Option<Value>| {
+            let record = record?;
             let end = record["ending"]["standing"].as_str().unwrap_or_default();
             Some(format!("{} {end}", record["stage"].as_str()?))
         };
-        self.clusters.iter().map(stage).collect()
+        self.records(epoch).into_iter().map(stage).collect()
+    }
+
+    /// What an epoch's record has noted, at each site.
+    fn noted(&self, epoch: u64) -> Vec<Vec<String>> {
+        let noted = |record: Option<Value>| {
+            let events = record.unwrap_or_default()["events"].clone();
+            let events = events.as_array().cloned().unwrap_or_default();
+            let word = |event: &Value, name: &str| event[name].as_str().map(str::to_owned);
+            let said = |event: &Value| {
+                Some(format!(
+                    "{}: {}",
+                    word(event, "step")?,
+                    word(event, "text")?
+                ))
+            };
+            events.iter().filter_map(said).collect()
+        };
+        self.records(epoch).into_iter().map(noted).collect()
     }
 }
 
@@ -118,6 +145,33 @@ async fn a_claim_is_at_both_sites_and_each_epoch_is_higher() {
     assert_eq!(first.end(ending(None)).await, Vec::<String>::new());
     assert_eq!(sites.stages(1), text("ended "));
     assert_eq!(sites.claim(None).await.unwrap().epoch(), Epoch(2));
+}
+
+/// Users may arrive after the database has.
+#[tokio::test]
+async fn what_happens_beside_is_kept_also_after_the_end() {
+    let sites = Sites::new();
+    let mut claimed = sites.claim(None).await.unwrap();
+    let step = Step::Promote;
+    claimed.note(&Event::Started { step });
+    assert_eq!(
+        claimed.note_beside("Clients go on.".to_owned()).await,
+        [""; 0]
+    );
+    assert_eq!(sites.noted(1), vec![Vec::<String>::new(); 2]);
+    assert_eq!(claimed.end(ending(None)).await, [""; 0]);
+    assert_eq!(
+        claimed.note_beside("Users have arrived.".to_owned()).await,
+        [""; 0]
+    );
+    let both = ["promote: Clients go on.", "promote: Users have arrived."];
+    assert_eq!(sites.noted(1), vec![both.map(str::to_owned).to_vec(); 2]);
+    assert_eq!(sites.stages(1), text("ended "));
+    // Whoever has taken over since is not written over.
+    sites.claim(None).await.unwrap();
+    let lost = claimed.note_beside("Too late.".to_owned()).await;
+    assert!(lost.concat().contains("has taken over"), "{lost:?}");
+    assert_eq!(sites.stages(2), text("preparing "));
 }
 
 #[tokio::test]
