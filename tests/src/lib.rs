@@ -21,6 +21,8 @@ use pgha_lab::writer::{self, Audit, Load};
 use rustix::process::{Pid, Signal};
 use serde_json::{Value, json};
 
+pub use pgha_lab::cluster::service_file;
+
 /// How long both sides may take to settle after a move.
 const SETTLES: Duration = Duration::from_mins(3);
 
@@ -332,25 +334,6 @@ pub fn account(name: &str, rules: &Value) -> Value {
     ]})
 }
 
-/// The file of a service whose sites are the lab's; `rest` is the rest of its `spec`, indented by two.
-pub fn service_file(cluster: &str, rest: &str) -> String {
-    let sites = Site::ALL.map(|site| {
-        let name = site.name();
-        format!(
-            "    - {{ name: {name}, context: {name}, namespace: {SERVICE_NAMESPACE}, cluster: {cluster} }}\n"
-        )
-    });
-    let sites = sites.concat();
-    format!(
-        "apiVersion: pgha.dev/v1alpha1
-kind: Service
-metadata: {{ name: zitadel }}
-spec:
-  sites:
-{sites}{rest}"
-    )
-}
-
 /// Sends a started plugin what Ctrl-C sends.
 pub fn interrupt(child: &Child) -> Result<()> {
     signal(child, Signal::INT)
@@ -365,11 +348,6 @@ pub fn kill(child: &Child) -> Result<()> {
 #[expect(clippy::print_stdout, reason = "a test's output is its own")]
 pub fn say(text: &str) {
     println!("{text}");
-}
-
-/// Asks a started program to end.
-pub fn terminate(child: &Child) -> Result<()> {
-    signal(child, Signal::TERM)
 }
 
 /// Stops a started plugin where it is.

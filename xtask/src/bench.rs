@@ -33,11 +33,24 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         json: PathBuf,
     },
-    /// Measure the cut-over of a real HAProxy under 1,000 requests a second: pgha beside one line on HAProxy's own socket
+    /// Measure what users notice: of a cut-over, of a check of their login, and of a move behind a pooler
+    ///
+    /// haproxy-runtime: the cut-over of a real HAProxy under 1,000 requests a second, by pgha and by one line on HAProxy's own
+    /// socket.
+    ///
+    /// token-check: `token-check` of a token whose issuer is on this machine, beside `--version`. pgha keeps no keys of an issuer
+    /// and asks for them each time, so a program that verifies the same token by the same library, with the keys at hand, is
+    /// measured too, beside an empty program.
+    ///
+    /// pooler-move: on the lab, which is brought up, the longest wait of clients of a real PgBouncer while the database moves by
+    /// `switchover -f FILE`, beside the write gap of the same move.
     Traffic {
-        /// How many runs of each
+        /// How many runs of `haproxy-runtime` and `token-check`, each
         #[arg(long, default_value_t = 10)]
         runs: u32,
+        /// How many moves behind a pooler, there and back; 0 needs no lab
+        #[arg(long, default_value_t = 4, value_name = "N")]
+        moves: u32,
         /// Where to write the runs
         #[arg(long, value_name = "FILE")]
         json: PathBuf,
@@ -50,7 +63,7 @@ pub(crate) fn one_pair(programs: &Path) -> Result<()> {
     moves::one_pair(programs)
 }
 
-/// Runs one of the benchmarks; those of clusters on the lab, which they bring up.
+/// Runs one of the benchmarks; what moves or reads clusters does so on the lab, which it brings up.
 pub(crate) fn run(command: &Command) -> Result<()> {
     match command {
         Command::Move { pairs, moves, json } => {
@@ -63,6 +76,6 @@ pub(crate) fn run(command: &Command) -> Result<()> {
             moves::run(&asked, json)
         }
         Command::Cli { runs, json } => cli::run(*runs, json),
-        Command::Traffic { runs, json } => traffic::run(*runs, json),
+        Command::Traffic { runs, moves, json } => traffic::run(*runs, *moves, json),
     }
 }

@@ -120,29 +120,36 @@ pub struct CliFile {
     pub runs: Vec<CliRun>,
 }
 
-/// One measured move of users.
+/// One measurement of what users notice.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrafficRun {
-    /// What was moved: `haproxy-runtime`.
+    /// What was done: `haproxy-runtime`, `token-check` or `pooler-move`.
     pub what: String,
-    /// By whom: pgha's command, or its bare counterpart that proves nothing.
+    /// By whom, or what is measured beside it.
     pub by: By,
-    /// From the command to the first request that the new site answered, in milliseconds.
+    /// In milliseconds: from the command to the first request that the new site answered (`haproxy-runtime`), from the start of the
+    /// program to its end (`token-check`), or the longest wait of a client (`pooler-move`).
     pub ms: f64,
-    /// Requests that failed meanwhile.
+    /// Requests that failed meanwhile; of a pooler's clients no more than 20 are counted.
     pub errors: u64,
-    /// `ms` by the write gap of a move, where there is one beside it.
+    /// `ms` by the write gap of the same move, where there is one.
     pub ratio_to_gap: Option<f64>,
 }
 
-/// Who moved the users.
+/// Who did what was measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum By {
-    /// `kubectl pgha traffic move`.
+    /// `kubectl pgha`.
     Pgha,
     /// One line on the product's own socket.
     Bare,
+    /// `kubectl pgha --version`: the start of the program alone.
+    Version,
+    /// A program of the same library that has the issuer's keys at hand.
+    Keys,
+    /// An empty program.
+    Empty,
 }
 
 /// The file of `bench traffic`.
@@ -274,6 +281,16 @@ mod tests {
         };
         let json = serde_json::to_string(&CliFile { runs: vec![run] }).unwrap();
         let expected = r#"{"runs":[{"command":"leader","tool":"pgha","wall_ms":1.2,"rss_kib":1234,"requests":3}]}"#;
+        assert_eq!(json, expected);
+        let run = TrafficRun {
+            what: "pooler-move".to_owned(),
+            by: By::Pgha,
+            ms: 950.5,
+            errors: 0,
+            ratio_to_gap: Some(1.1),
+        };
+        let json = serde_json::to_string(&TrafficFile { runs: vec![run] }).unwrap();
+        let expected = r#"{"runs":[{"what":"pooler-move","by":"pgha","ms":950.5,"errors":0,"ratio_to_gap":1.1}]}"#;
         assert_eq!(json, expected);
     }
 

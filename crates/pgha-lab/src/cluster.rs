@@ -10,7 +10,7 @@ mod sql;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::site::{IMAGE_PATRONI_3_3, IMAGE_PATRONI_4_1};
+use crate::site::{IMAGE_PATRONI_3_3, IMAGE_PATRONI_4_1, SERVICE_NAMESPACE, Site};
 
 pub use create::create;
 pub use list::{Row, ensure, list, primary_site, query_leader};
@@ -19,6 +19,8 @@ pub use sql::leader;
 
 /// User and database of every cluster in the lab.
 pub const USER: &str = "zitadel";
+/// What a file of a service calls it here, whichever cluster it is of.
+pub const SERVICE: &str = "zitadel";
 /// The instance set of every cluster in the lab.
 pub const INSTANCE_SET: &str = "pgha1";
 /// The repository that both sites of a pair share.
@@ -101,6 +103,25 @@ impl fmt::Display for Patroni {
             Self::V4_1 => "4.1",
         })
     }
+}
+
+/// The file of a service whose sites are the lab's; `rest` is the rest of its `spec`, indented by two.
+pub fn service_file(cluster: &str, rest: &str) -> String {
+    let sites = Site::ALL.map(|site| {
+        let name = site.name();
+        format!(
+            "    - {{ name: {name}, context: {name}, namespace: {SERVICE_NAMESPACE}, cluster: {cluster} }}\n"
+        )
+    });
+    let sites = sites.concat();
+    format!(
+        "apiVersion: pgha.dev/v1alpha1
+kind: Service
+metadata: {{ name: {SERVICE} }}
+spec:
+  sites:
+{sites}{rest}"
+    )
 }
 
 /// The operator's label that every object of a cluster carries.

@@ -7,7 +7,8 @@
 //! [`network`], [`pki`], [`control_plane`], [`node`], [`volume`], [`store`] and [`operator`] run them; [`leftover`] takes
 //! everything away; [`fault`] breaks a part on purpose. [`site`] and [`paths`] say where things are; [`program`], [`process`], [`daemon`], [`wait`] and
 //! [`progress`] are how anything is run and shown. [`kubectl`] talks to a site; [`cluster`] and [`writer`] put a Postgres
-//! service and its load on it, and [`documented`] moves it as the operators' documents say.
+//! service and its load on it, [`pooled`] a pooler with clients before it, and [`documented`] moves it as the operators' documents
+//! say.
 
 pub mod built;
 pub mod cluster;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
+pub mod bouncer;
 #[cfg(feature = "programs")]
 pub mod program;
 

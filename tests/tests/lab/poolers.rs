@@ -1,21 +1,18 @@
 //! Clients of a pooler, who wait while the database moves and see no error.
 
-mod bouncer;
-
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 use pgha_judge::Ruling;
+use pgha_lab::pooled::bouncer::Bouncer;
 use pgha_lab::site::Site;
 use pgha_lab::wait;
 use pgha_tests::pair::event::{FENCED, PROMOTED};
 use pgha_tests::pair::{DEADLINE, Pair, STREAMING, await_line};
 use pgha_tests::{Suite, finish, kill, say, service_file};
 use tempfile::TempDir;
-
-use self::bouncer::Bouncer;
 
 /// A pair, a pooler before it, and the service's file.
 struct House {
@@ -97,7 +94,7 @@ impl House {
         let from = pair.primary()?;
         pair.is_well(from)?;
         let folder = tempfile::tempdir()?;
-        let bouncer = Bouncer::start(&pair, &peers, from, folder.path())?;
+        let bouncer = Bouncer::start(STREAMING.cluster, &peers, from, folder.path())?;
         let text = service_file(STREAMING.cluster, &bouncer.entry(longest));
         fs::write(folder.path().join("pgha.yaml"), text)?;
         Ok(Some(Self {

@@ -71,7 +71,7 @@ fn ensure_pair(progress: &Progress) -> Result<()> {
 }
 
 /// The smallest Rust program there is, built as the plugin is.
-fn build_empty() -> Result<PathBuf> {
+pub(super) fn build_empty() -> Result<PathBuf> {
     let folder = lab::workspace().join("target/bench");
     fs::create_dir_all(&folder)?;
     let (source, program) = (folder.join("empty.rs"), folder.join("empty"));

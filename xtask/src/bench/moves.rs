@@ -144,19 +144,7 @@ impl Bench {
         }
         writer::stop(name)?;
         let parts = moved?;
-        let question = Question {
-            expected_moves: Some(1),
-            ..Question::default()
-        };
-        let follow_within = Duration::from_secs(30);
-        let asked = Audit {
-            question,
-            follow_within,
-            reads_wal: false,
-            is_repeated: false,
-        };
-        let verdict = writer::audit(name, &asked)?;
-        let measured = MoveRun::measured(&verdict, standby, writers, method)?;
+        let measured = measured(name, standby, writers, method)?;
         let run = MoveRun { parts, ..measured };
         say(&serde_json::to_string(&run)?);
         if !run.rejoined {
@@ -201,8 +189,30 @@ impl Bench {
     }
 }
 
+/// What the auditor makes of the one move that the writer, which has ended, saw.
+pub(super) fn measured(
+    name: &str,
+    standby: Standby,
+    writers: u32,
+    method: Method,
+) -> Result<MoveRun> {
+    let question = Question {
+        expected_moves: Some(1),
+        ..Question::default()
+    };
+    let follow_within = Duration::from_secs(30);
+    let asked = Audit {
+        question,
+        follow_within,
+        reads_wal: false,
+        is_repeated: false,
+    };
+    let verdict = writer::audit(name, &asked)?;
+    Ok(MoveRun::measured(&verdict, standby, writers, method)?)
+}
+
 /// The gap ends with the target's first row; the judge wants to see that it went on.
-fn await_rows_after(name: &str) -> Result<()> {
+pub(super) fn await_rows_after(name: &str) -> Result<()> {
     let before = writer::status(name)?.acknowledged;
     wait::until("rows after the move", Duration::from_secs(30), || {
         let now = writer::status(name)?.acknowledged;

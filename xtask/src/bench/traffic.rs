@@ -1,120 +1,50 @@
 //! `cargo xtask bench traffic`.
 
+mod cutover;
 mod haproxy;
+mod issuer;
 mod load;
+mod pooler;
+mod report;
+mod token;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
-use pgha_judge::bench::{By, Spread, TrafficFile, TrafficRun, spread};
+use anyhow::{Context as _, Result};
+use pgha_judge::bench::{TrafficFile, TrafficRun};
 use pgha_lab::progress::Progress;
-use pgha_lab::wait;
 
-use self::haproxy::Haproxy;
-use self::load::Load;
-use crate::part::say;
+/// What every part of it needs.
+struct Bench {
+    /// The release build of `kubectl-pgha`.
+    plugin: PathBuf,
+    /// The root file system with real products.
+    peers: PathBuf,
+    progress: Progress,
+}
 
-/// Requests a second while users are moved.
-const RATE: u32 = 1000;
-
-/// How many users come before the others are moved, and after.
-const BEFORE_AND_AFTER: u64 = 500;
-
-/// How long users may take to be seen at the new site.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Moves users there and back, by pgha and by one line on the socket in turn, and writes the file.
-pub(super) fn run(runs: u32, file: &Path) -> Result<()> {
+/// Measures everything, the moves on the lab last, and writes the file after each run, so that an interrupted one keeps what it has.
+pub(super) fn run(runs: u32, moves: u32, file: &Path) -> Result<()> {
     let progress = Progress::to_stderr();
     let plugin = progress.part("kubectl pgha", |_| crate::demo::build_plugin())?;
-    let peers = crate::peers::ensure()?.context("only root can run a real HAProxy here")?;
-    let haproxy = Haproxy::start(&peers)?;
+    let peers = crate::peers::ensure()?.context("only root can run real products here")?;
+    let bench = Bench {
+        plugin,
+        peers,
+        progress,
+    };
     let mut all = TrafficFile::default();
-    for _ in 0..runs {
-        for (by, to) in [
-            (By::Pgha, "core1"),
-            (By::Pgha, "core2"),
-            (By::Bare, "core1"),
-            (By::Bare, "core2"),
-        ] {
-            all.runs.push(measure(&haproxy, &plugin, by, to)?);
-        }
-    }
-    fs::write(file, serde_json::to_vec_pretty(&all)?)?;
-    report(&all);
+    let mut keep = |run: TrafficRun| -> Result<()> {
+        all.runs.push(run);
+        Ok(fs::write(file, serde_json::to_vec_pretty(&all)?)?)
+    };
+    cutover::run(&bench, runs, &mut keep)?;
+    token::run(&bench, runs, &mut keep)?;
+    pooler::run(&bench, moves, &mut keep)?;
+    report::show(&all);
     Ok(())
 }
 
-/// One move under load.
-fn measure(haproxy: &Haproxy, plugin: &Path, by: By, to: &str) -> Result<TrafficRun> {
-    let load = Load::start(haproxy.at(), RATE);
-    await_users(&load, BEFORE_AND_AFTER)?;
-    let began = Instant::now();
-    match by {
-        By::Pgha => move_users(plugin, &haproxy.service(), to)?,
-        By::Bare => haproxy.set(to)?,
-    }
-    wait::until("a request that the new site answers", PATIENCE, || {
-        ensure!(load.has_seen(to, began), "none yet");
-        Ok(())
-    })?;
-    await_users(&load, load.count() + BEFORE_AND_AFTER)?;
-    let seen = load.end();
-    let first = seen.first_by(to, began).context("nobody was moved")?;
-    Ok(TrafficRun {
-        what: "haproxy-runtime".to_owned(),
-        by,
-        ms: first.duration_since(began).as_secs_f64() * 1000.0,
-        errors: seen.errors,
-        ratio_to_gap: None,
-    })
-}
-
-fn await_users(load: &Load, count: u64) -> Result<()> {
-    wait::until("users", PATIENCE, || {
-        let now = load.count();
-        ensure!(now >= count, "{now} of {count} have come");
-        Ok(())
-    })
-}
-
-/// There is no cluster here whose primary could be asked for.
-fn move_users(plugin: &Path, service: &PathBuf, to: &str) -> Result<()> {
-    let mut command = Command::new(plugin);
-    command.args([
-        "traffic",
-        "move",
-        "--to",
-        to,
-        "--yes",
-        "--allow-standby",
-        "-f",
-    ]);
-    let folder = service.parent().unwrap_or(Path::new("/"));
-    command.arg(service).env("XDG_STATE_HOME", folder);
-    command.stdin(Stdio::null()).stdout(Stdio::null());
-    let status = command.status().context("kubectl-pgha does not start")?;
-    ensure!(status.success(), "traffic move ended with {status}");
-    Ok(())
-}
-
-fn report(file: &TrafficFile) {
-    say("what             by    median ms  p95 ms  errors");
-    let medians = [By::Pgha, By::Bare].map(|by| {
-        let runs: Vec<_> = file.runs.iter().filter(|run| run.by == by).collect();
-        let times: Vec<f64> = runs.iter().map(|run| run.ms).collect();
-        let Spread { median, p95 } = spread(&times)?;
-        let errors: u64 = runs.iter().map(|run| run.errors).sum();
-        let by = format!("{by:?}").to_lowercase();
-        say(&format!(
-            "haproxy-runtime  {by:<5} {median:>9.1} {p95:>7.1} {errors:>7}"
-        ));
-        Some(median)
-    });
-    if let [Some(pgha), Some(bare)] = medians {
-        say(&format!("                 ratio {:.2}", pgha / bare));
-    }
-}
+/// Where a run goes once it is measured.
+type Keep<'a> = dyn FnMut(TrafficRun) -> Result<()> + 'a;

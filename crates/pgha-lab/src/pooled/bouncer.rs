@@ -1,18 +1,24 @@
-//! A `PgBouncer` before both sites, and its clients.
+//! A real `PgBouncer` before both sites of a service, and its clients.
 
 use std::fs::{self, File, Permissions};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use pgha_lab::pooled::{Config, Entrance, Report, entrance};
-use pgha_lab::site::Site;
-use pgha_lab::wait;
-use pgha_tests::pair::{DEADLINE, Pair};
-use pgha_tests::terminate;
+use rustix::process::Signal;
 use serde_json::json;
+
+use super::{Config, Entrance, Report, entrance};
+use crate::process::Identity;
+use crate::program;
+use crate::site::Site;
+use crate::wait;
+
+/// How long it may take to listen, and its clients until each has written.
+const DEADLINE: Duration = Duration::from_mins(2);
 
 /// Enters the root file system with the folder at `/mnt`, in a mount namespace that ends with the process. `PgBouncer` does not run
 /// as root.
@@ -22,15 +28,15 @@ const ENTER: &str = "mount --bind \"$1\" \"$0/mnt\" && exec chroot --userspec=65
 const DATABASE: &str = "app";
 
 /// A running `PgBouncer`; ends with its value.
-pub(super) struct Bouncer {
+pub struct Bouncer {
     child: Child,
     folder: PathBuf,
     port: u16,
     entrance: Entrance,
 }
 
-/// Its clients.
-pub(super) struct Clients {
+/// Its clients; they end with their value.
+pub struct Clients {
     child: Child,
     report: PathBuf,
 }
@@ -50,44 +56,20 @@ impl Drop for Clients {
 }
 
 impl Bouncer {
-    /// Starts one that leads to a site.
-    pub(super) fn start(pair: &Pair, peers: &Path, at: Site, folder: &Path) -> Result<Self> {
-        let entrance = entrance(pair.kind.cluster)?;
-        let host = entrance.hosts.get(at.name());
-        let host = host.context("the service is not at this site")?;
+    /// Starts one that leads to the service's leader at a site. `peers` is the root file system that has it, `folder` one that
+    /// outlives it.
+    ///
+    /// # Errors
+    /// The service is not at the site, or nobody listens in time (the error holds the end of the log).
+    pub fn start(cluster: &str, peers: &Path, at: Site, folder: &Path) -> Result<Self> {
+        let entrance = entrance(cluster)?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let folder = folder.join("bouncer");
         fs::create_dir(&folder)?;
         for made in [folder.parent().context("no folder")?, &folder] {
             fs::set_permissions(made, Permissions::from_mode(0o755))?;
         }
-        let Entrance {
-            user,
-            password,
-            database,
-            ..
-        } = &entrance;
-        let users = format!("\"pgha\" \"s3cret\"\n\"{user}\" \"{password}\"\n");
-        fs::write(folder.join("users.txt"), users)?;
-        let config = format!(
-            "[databases]
-{DATABASE} = host={host} port=5432 dbname={database}
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = {port}
-unix_socket_dir =
-auth_type = scram-sha-256
-auth_file = /mnt/users.txt
-admin_users = pgha
-pool_mode = transaction
-server_tls_sslmode = require
-server_login_retry = 0
-"
-        );
-        fs::write(folder.join("pgbouncer.ini"), config)?;
-        let password = folder.join("password");
-        fs::write(&password, "s3cret")?;
-        fs::set_permissions(&password, Permissions::from_mode(0o600))?;
+        write_files(&folder, &entrance, at, port)?;
         let log = File::create(folder.join("log"))?;
         let mut command = Command::new("unshare");
         command
@@ -108,12 +90,13 @@ server_login_retry = 0
             TcpStream::connect(("127.0.0.1", port))
                 .map(drop)
                 .context("nobody listens")
-        })?;
+        })
+        .with_context(|| program::last_lines(&bouncer.folder.join("log"), 5))?;
         Ok(bouncer)
     }
 
     /// What the service's file says of it.
-    pub(super) fn entry(&self, longest: u32) -> String {
+    pub fn entry(&self, longest: u32) -> String {
         let hosts = self
             .entrance
             .hosts
@@ -136,8 +119,11 @@ server_login_retry = 0
         )
     }
 
-    /// Waits until the pooler leads to a site, as its configuration has it.
-    pub(super) fn leads_to(&self, site: Site) -> Result<()> {
+    /// Sees that the pooler leads to a site, as its configuration has it.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn leads_to(&self, site: Site) -> Result<()> {
         let config = fs::read_to_string(self.folder.join("pgbouncer.ini"))?;
         let host = self
             .entrance
@@ -149,14 +135,20 @@ server_login_retry = 0
     }
 
     /// Whether somebody has had its clients go on, as its log says.
-    pub(super) fn has_resumed(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// Nobody has.
+    pub fn has_resumed(&self) -> Result<()> {
         let log = fs::read_to_string(self.folder.join("log"))?;
         ensure!(log.contains("RESUME"), "{log}");
         Ok(())
     }
 
-    /// Starts clients, and waits until a row of each was acknowledged.
-    pub(super) fn clients(&self, program: &Path, name: &str, clients: u32) -> Result<Clients> {
+    /// Starts clients by the program `pgha-pooled`, and waits until a row of each was acknowledged.
+    ///
+    /// # Errors
+    /// They do not write in time.
+    pub fn clients(&self, program: &Path, name: &str, clients: u32) -> Result<Clients> {
         let report = self.folder.join(format!("{name}-report.json"));
         let config = Config {
             address: format!("127.0.0.1:{}", self.port),
@@ -180,10 +172,49 @@ server_login_retry = 0
 
 impl Clients {
     /// Ends them, once each has its last answer.
-    pub(super) fn end(mut self) -> Result<Report> {
-        terminate(&self.child)?;
+    ///
+    /// # Errors
+    /// They have ended before, or not well.
+    pub fn end(mut self) -> Result<Report> {
+        Identity::of(self.child.id())?.signal(Signal::TERM)?;
         let ended = self.child.wait()?;
         ensure!(ended.success(), "the clients ended with {ended}");
         Report::read(&self.report)
     }
+}
+
+fn write_files(folder: &Path, entrance: &Entrance, at: Site, port: u16) -> Result<()> {
+    let Entrance {
+        hosts,
+        user,
+        password,
+        database,
+    } = entrance;
+    let host = hosts.get(at.name());
+    let host = host.context("the service is not at this site")?;
+    let users = format!("\"pgha\" \"s3cret\"\n\"{user}\" \"{password}\"\n");
+    fs::write(folder.join("users.txt"), users)?;
+    // What is left out stands as it does where nobody has tuned it: with `server_login_retry = 0` a pause that took a connection
+    // for a failed one would not show.
+    let config = format!(
+        "[databases]
+{DATABASE} = host={host} port=5432 dbname={database}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+unix_socket_dir =
+auth_type = scram-sha-256
+auth_file = /mnt/users.txt
+admin_users = pgha
+pool_mode = transaction
+server_tls_sslmode = require
+"
+    );
+    fs::write(folder.join("pgbouncer.ini"), config)?;
+    let password = folder.join("password");
+    fs::write(&password, "s3cret")?;
+    Ok(fs::set_permissions(
+        &password,
+        Permissions::from_mode(0o600),
+    )?)
 }
