@@ -113,8 +113,8 @@ impl Claim {
     /// Notes what happens beside the steps: it is durable with the next write, or at once after the last one. What could not be
     /// written is returned, a fragment each.
     pub async fn note_beside(&mut self, text: String) -> Vec<String> {
-        let so_far = self.record.events.iter().rev();
-        let step = so_far.filter_map(|one| one.event.step()).next();
+        let mut so_far = self.record.events.iter().rev();
+        let step = so_far.find_map(|one| one.event.step());
         let step = step.unwrap_or(Step::Claim);
         self.note(&Event::Noted { step, text });
         if self.record.ending.is_none() {

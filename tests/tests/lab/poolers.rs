@@ -11,7 +11,7 @@ use pgha_lab::site::Site;
 use pgha_lab::wait;
 use pgha_tests::pair::event::{FENCED, PROMOTED};
 use pgha_tests::pair::{DEADLINE, Pair, STREAMING, await_line};
-use pgha_tests::{Suite, finish, kill, say, service_file};
+use pgha_tests::{Suite, finish, interrupt, kill, say, service_file};
 use tempfile::TempDir;
 
 /// A pair, a pooler before it, and the service's file.
@@ -52,6 +52,36 @@ fn clients_of_a_pooler_wait_and_see_no_error() -> Result<()> {
         .history_says("The clients of edge go on, at most ")?;
     house.bouncer.leads_to(to)?;
     house.pair.is_well(to)
+}
+
+/// Ctrl-C while they wait: the source takes writes again, and they go on there.
+#[test]
+fn clients_of_a_move_that_is_taken_back_see_no_error() -> Result<()> {
+    if Suite::open_for_full()?.is_none() {
+        return Ok(());
+    }
+    let Some(house) = House::open(60)? else {
+        return Ok(());
+    };
+    let program = house.pair.suite.program("pgha-pooled");
+    let clients = house.bouncer.clients(&program, "back", 4)?;
+    let mut moving = house.start("switchover", &["--yes", "-o", "json"])?;
+    let stdout = moving.stdout.take().context("no stdout")?;
+    for line in BufReader::new(stdout).lines() {
+        if line?.contains("The clients of edge wait") {
+            interrupt(&moving)?;
+        }
+    }
+    let ended = finish(moving)?;
+    let report = clients.end()?;
+    ensure!(ended.code == Some(4), "{ended:?}");
+    ensure!(report.errors.is_empty(), "{report:?}");
+    ensure!(report.present == report.acknowledged, "{report:?}");
+    house.bouncer.leads_to(house.from)?;
+    house
+        .pair
+        .history_says("The clients of edge go on, at most ")?;
+    house.pair.is_well(house.from)
 }
 
 /// Nobody waits for a tool that is dead.
