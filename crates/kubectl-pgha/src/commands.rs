@@ -11,6 +11,7 @@ mod following;
 pub(crate) mod history;
 pub(crate) mod leader;
 pub(crate) mod login;
+mod looked_at;
 mod moving;
 mod one_side;
 pub(crate) mod poolers;

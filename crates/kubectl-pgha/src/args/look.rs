@@ -1,9 +1,11 @@
 //! The commands that look and change nothing.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
-use super::CommonArgs;
 use super::common::or_html;
+use super::{BetweenArgs, CommonArgs};
 
 const LEADER_EXAMPLES: &str = "\
 Examples:
@@ -20,6 +22,9 @@ Examples:
   # Both sides of one service
   kubectl pgha status zitadel --context core1 --context core2
 
+  # The same, of the sites in the service's file
+  kubectl pgha status -f pgha.yaml
+
   # Every cluster that the current context shows
   kubectl pgha status -A
 
@@ -33,6 +38,9 @@ const VALIDATE_EXAMPLES: &str = "\
 Examples:
   # Whether zitadel could be moved now, and what stands in the way
   kubectl pgha validate zitadel --from core1 --to core2
+
+  # With the service's file: also whether its application, clients of poolers and users could follow
+  kubectl pgha validate zitadel -f pgha.yaml --to core2
 
   # For a script: only the answer
   kubectl pgha validate zitadel --from core1 --to core2 -o json | jq .readyForSwitchover.ready
@@ -84,8 +92,18 @@ pub(crate) struct LeaderArgs {
 #[derive(Debug, Args)]
 #[command(after_help = STATUS_EXAMPLES)]
 pub(crate) struct StatusArgs {
-    /// Only the clusters of this name [default: all]
+    /// Only the clusters of this name [default: all]; with --file the service of that file
     pub(crate) cluster: Option<String>,
+
+    /// The service's file: its cluster at each of its sites
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        value_hint = clap::ValueHint::FilePath,
+        conflicts_with_all = ["contexts", "all_namespaces"]
+    )]
+    pub(crate) file: Option<PathBuf>,
 
     /// Look in every namespace
     #[arg(short = 'A', long, conflicts_with = "namespace")]
@@ -114,16 +132,8 @@ pub(crate) struct StatusArgs {
 #[derive(Debug, Args)]
 #[command(after_help = VALIDATE_EXAMPLES)]
 pub(crate) struct ValidateArgs {
-    /// The operator's Postgres cluster, of the same name and namespace at both sites
-    pub(crate) cluster: String,
-
-    /// The kubeconfig context of the site that is primary now
-    #[arg(long, value_name = "CONTEXT", help_heading = "Site options")]
-    pub(crate) from: String,
-
-    /// The kubeconfig context of the site that would become primary
-    #[arg(long, value_name = "CONTEXT", help_heading = "Site options")]
-    pub(crate) to: String,
+    #[command(flatten)]
+    pub(crate) between: BetweenArgs,
 
     /// Warn of objects that GitOps or Helm owns, as `switchover --allow-managed` takes them
     #[arg(long)]
@@ -140,8 +150,18 @@ pub(crate) struct ValidateArgs {
 #[derive(Debug, Args)]
 #[command(after_help = HISTORY_EXAMPLES, mut_arg("output", |arg| arg.value_parser(or_html())))]
 pub(crate) struct HistoryArgs {
-    /// The operator's Postgres cluster
+    /// The operator's Postgres cluster; with --file the service of that file
     pub(crate) cluster: String,
+
+    /// The service's file: the records at each of its sites
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        value_hint = clap::ValueHint::FilePath,
+        conflicts_with = "contexts"
+    )]
+    pub(crate) file: Option<PathBuf>,
 
     /// Only this move, with its steps [default: a list of all]
     pub(crate) id: Option<u64>,

@@ -62,10 +62,7 @@ impl<'a> ServiceFile<'a> {
     /// It makes no sense, or is not of the service that was named.
     pub(crate) fn read(path: &'a Path, named: &str, reach: &Reach) -> Result<Self, Failure> {
         let service = Service::read(path)?;
-        if service.name != named {
-            let text = format!("the file is of service {}, not of {named}", service.name);
-            return Err(Failure::usage(text));
-        }
+        service.check_name(named)?;
         let has_users = !service.traffic.is_empty();
         let traffic = has_users.then(|| build(&service, path, reach));
         let traffic = traffic.transpose()?;
@@ -204,7 +201,8 @@ impl Followers<'_> {
         doubt.map_or(Ok(self), Err)
     }
 
-    fn doubts(&self) -> impl Iterator<Item = &Failure> {
+    /// Why they could not follow as everything is now.
+    pub(crate) fn doubts(&self) -> impl Iterator<Item = &Failure> {
         let application = self.application.iter().filter_map(|one| one.as_ref().err());
         let poolers = self.poolers.iter().filter_map(|one| one.as_ref().err());
         let users = self

@@ -7,6 +7,7 @@ use pgha_core::journal::read_journal;
 use pgha_model::record::{Epoch, Journal, PastMove, merge};
 use pgha_model::site::Place;
 
+use super::looked_at::LookedAt;
 use crate::args::HistoryArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -23,16 +24,15 @@ pub(crate) fn main(args: &HistoryArgs, environment: &Environment) -> Exit {
 }
 
 async fn run(args: &HistoryArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, Failure> {
-    let sites = session.sites(&args.contexts).await?;
-    if let (Some(site), true) = (sites.first(), args.contexts.is_empty()) {
-        super::tell_current(ui, None, site);
-    }
-    let found = Found::read(&sites, &args.cluster).await?;
+    let (file, named) = (args.file.as_deref(), Some(args.cluster.as_str()));
+    let looked_at = LookedAt::open(file, named, &args.contexts, session, ui).await?;
+    let cluster = looked_at.cluster.as_deref().unwrap_or(&args.cluster);
+    let found = Found::read(&looked_at.sites, cluster).await?;
     let moves = merge(&found.journals);
     let asked = args.id.map(Epoch);
     let shown = found.choose(&moves, asked)?;
     let view = HistoryView::new(&Seen {
-        cluster: &args.cluster,
+        cluster,
         journals: &found.journals,
         unread: &found.unread,
         moves: shown,
@@ -41,7 +41,7 @@ async fn run(args: &HistoryArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit,
     });
     ui.show(&view)?;
     if moves.is_empty() && found.unread.is_empty() {
-        ui.note(&format!("{}.", found.nothing_there(&args.cluster)));
+        ui.note(&format!("{}.", found.nothing_there(cluster)));
     }
     Ok(match complaint(&found, &moves, asked) {
         None => Exit::Done,

@@ -14,6 +14,7 @@ use pgha_model::service::{Side, judge_services};
 use pgha_model::site::Place;
 use pgha_model::survey::SiteSurvey;
 
+use super::looked_at::LookedAt;
 use crate::args::{Format, StatusArgs};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -36,13 +37,12 @@ async fn run(args: &StatusArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, 
     if args.watch && ui.format == Format::Name {
         return Err(Failure::usage("-w shows positions, and -o name has none"));
     }
-    let sites = session.sites(&args.contexts).await?;
-    if let (Some(site), true) = (sites.first(), args.contexts.is_empty()) {
-        super::tell_current(ui, None, site);
-    }
+    let file = args.file.as_deref();
+    let named = args.cluster.as_deref();
+    let looked_at = LookedAt::open(file, named, &args.contexts, session, ui).await?;
     let question = Question {
         args,
-        sites: &sites,
+        looked_at: &looked_at,
     };
     if args.watch {
         return watch::run(&question, ui).await;
@@ -64,16 +64,17 @@ async fn run(args: &StatusArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, 
 /// What is asked, of whom.
 struct Question<'a> {
     args: &'a StatusArgs,
-    sites: &'a [SiteClient],
+    looked_at: &'a LookedAt,
 }
 
 impl Question<'_> {
     /// Reads every site at the same time. Errs only when nothing at all was seen and there is one reason for it.
     async fn ask(&self) -> Result<StatusView, Failure> {
         let seen_at = clock::now();
-        let found = join_all(self.sites.iter().map(|site| self.find(site))).await;
+        let found = join_all(self.looked_at.sites.iter().map(|site| self.find(site))).await;
         // Positions are compared between sites: their reading begins when it is known at all of them what to read.
         let readings = self
+            .looked_at
             .sites
             .iter()
             .zip(found)
@@ -85,13 +86,13 @@ impl Question<'_> {
             });
         let mut surveys: Vec<SiteSurvey> = Vec::new();
         let mut unseen: Vec<Unseen> = Vec::new();
-        for (site, readings) in self.sites.iter().zip(join_all(readings).await) {
+        for (site, readings) in self.looked_at.sites.iter().zip(join_all(readings).await) {
             for reading in readings {
                 match reading {
                     Ok(survey) => surveys.push(survey),
                     Err(failure) => unseen.push(Unseen {
                         context: site.context.clone(),
-                        cluster: self.args.cluster.clone(),
+                        cluster: self.looked_at.cluster.clone(),
                         failure,
                     }),
                 }
@@ -116,7 +117,7 @@ impl Question<'_> {
         let looks = surveys.iter_mut().filter_map(|survey| {
             let place = &survey.place;
             let is_of = |site: &&SiteClient| site.context == place.context;
-            let site = self.sites.iter().find(is_of)?;
+            let site = self.looked_at.sites.iter().find(is_of)?;
             let site = site.in_namespace(place.namespace.clone());
             undecided
                 .contains(place)
@@ -127,7 +128,7 @@ impl Question<'_> {
 
     /// Which clusters to read at a site.
     async fn find(&self, site: &SiteClient) -> Result<Vec<Place>, Failure> {
-        let scope = match (&self.args.cluster, self.args.all_namespaces) {
+        let scope = match (&self.looked_at.cluster, self.args.all_namespaces) {
             (Some(cluster), false) => return Ok(vec![site.place(cluster)]),
             (_, false) => Scope::Namespace,
             (_, true) => Scope::AllNamespaces,
@@ -135,7 +136,7 @@ impl Question<'_> {
         let mut places = list_clusters(site, scope)
             .await
             .map_err(|error| Failure::from(&error))?;
-        if let Some(cluster) = &self.args.cluster {
+        if let Some(cluster) = &self.looked_at.cluster {
             places.retain(|place| place.cluster == *cluster);
             if places.is_empty() {
                 let message = format!("`{}` has no Postgres cluster `{cluster}`", site.context);
@@ -150,6 +151,7 @@ impl Question<'_> {
             return "No Postgres clusters were found.".to_owned();
         }
         let namespace = self
+            .looked_at
             .sites
             .first()
             .map_or("", |site| site.namespace.as_str());

@@ -182,6 +182,37 @@ impl Service {
         Ok((from, to))
     }
 
+    /// Refuses a file that is not of the service that was named.
+    ///
+    /// # Errors
+    /// It is of another one.
+    pub(crate) fn check_name(&self, named: &str) -> Result<(), Failure> {
+        if self.name == named {
+            return Ok(());
+        }
+        let text = format!("the file is of service {}, not of {named}", self.name);
+        Err(Failure::usage(text))
+    }
+
+    /// The Postgres cluster, which has one name at all sites.
+    ///
+    /// # Errors
+    /// It has not.
+    pub(crate) fn cluster(&self) -> Result<&str, Failure> {
+        let mut names = self.sites.iter().map(|site| site.cluster.as_str());
+        let first = names.next().unwrap_or_default();
+        match names.find(|name| *name != first) {
+            None => Ok(first),
+            Some(other) => {
+                let service = &self.name;
+                let text =
+                    format!("the clusters of service {service} are called {first} and {other}");
+                Err(Failure::usage(text)
+                    .hinting("Name one of them and the contexts instead of the file."))
+            }
+        }
+    }
+
     /// The site of this name.
     ///
     /// # Errors

@@ -90,10 +90,13 @@ impl House {
 
     /// Runs `traffic` with the service's file.
     pub(crate) fn traffic(&self, arguments: &[&str]) -> Ran {
+        self.run(&[&["traffic"], arguments].concat())
+    }
+
+    /// Runs a command with the service's file.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
         let file = self.file();
-        let (verb, rest) = arguments.split_first().unwrap();
-        let file = ["traffic", verb, "-f", file.to_str().unwrap()];
-        let arguments = [&file[..], rest].concat();
+        let arguments = [arguments, &["-f", file.to_str().unwrap()]].concat();
         let mut command = self.bench.command(&arguments);
         // Where the table's program finds its interpreter.
         let output = command.env("PATH", env!("PATH")).output().unwrap();

@@ -13,6 +13,7 @@ mod bench;
     clippy::unwrap_used,
     reason = "a place for tests that cannot be made fails the test"
 )]
+mod by_file;
 mod canary;
 mod completion;
 mod deadline;
