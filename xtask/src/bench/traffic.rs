@@ -1,10 +1,7 @@
 //! `cargo xtask bench traffic`.
 
-mod haproxy;
-mod load;
-
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -13,12 +10,23 @@ use pgha_judge::bench::{By, Spread, TrafficFile, TrafficRun, spread};
 use pgha_lab::progress::Progress;
 use pgha_lab::wait;
 
-use self::haproxy::Haproxy;
-use self::load::Load;
 use crate::part::say;
+use crate::users::haproxy::{Front, Haproxy, free_address};
+use crate::users::load::{Load, Users};
 
 /// Requests a second while users are moved.
 const RATE: u32 = 1000;
+
+/// Who share them.
+const LANES: u32 = 4;
+
+/// The host that users ask for.
+const HOST: &str = "login.example";
+
+/// Nobody looks at these: no cluster is asked.
+const SITES: &str = "    - { name: core1, context: core1, cluster: bench }
+    - { name: core2, context: core2, cluster: bench }
+";
 
 /// How many users come before the others are moved, and after.
 const BEFORE_AND_AFTER: u64 = 500;
@@ -31,7 +39,16 @@ pub(super) fn run(runs: u32, file: &Path) -> Result<()> {
     let progress = Progress::to_stderr();
     let plugin = progress.part("kubectl pgha", |_| crate::demo::build_plugin())?;
     let peers = crate::peers::ensure()?.context("only root can run a real HAProxy here")?;
-    let haproxy = Haproxy::start(&peers)?;
+    let folder = tempfile::tempdir()?;
+    let front = Front {
+        at: free_address()?,
+        host: HOST,
+        site: "core2",
+        backend: &answers_itself,
+    };
+    let haproxy = Haproxy::start(&peers, folder.path(), front)?;
+    let service = folder.path().join("pgha.yaml");
+    fs::write(&service, haproxy.service("bench", SITES))?;
     let mut all = TrafficFile::default();
     for _ in 0..runs {
         for (by, to) in [
@@ -40,7 +57,8 @@ pub(super) fn run(runs: u32, file: &Path) -> Result<()> {
             (By::Bare, "core1"),
             (By::Bare, "core2"),
         ] {
-            all.runs.push(measure(&haproxy, &plugin, by, to)?);
+            all.runs
+                .push(measure(&haproxy, (&plugin, &service), by, to)?);
         }
     }
     fs::write(file, serde_json::to_vec_pretty(&all)?)?;
@@ -48,13 +66,30 @@ pub(super) fn run(runs: u32, file: &Path) -> Result<()> {
     Ok(())
 }
 
-/// One move under load.
-fn measure(haproxy: &Haproxy, plugin: &Path, by: By, to: &str) -> Result<TrafficRun> {
-    let load = Load::start(haproxy.at(), RATE);
+/// A backend without a server, which answers with the site's name.
+fn answers_itself(site: &str) -> String {
+    format!(
+        "  http-request return status 200 content-type text/plain hdr x-site {site} string {site}\n"
+    )
+}
+
+/// One move under load; by the plugin as the service's file has it.
+fn measure(
+    haproxy: &Haproxy,
+    (plugin, service): (&Path, &Path),
+    by: By,
+    to: &str,
+) -> Result<TrafficRun> {
+    let load = Load::start(Users {
+        at: haproxy.at(),
+        host: HOST,
+        rate: RATE,
+        lanes: LANES,
+    });
     await_users(&load, BEFORE_AND_AFTER)?;
     let began = Instant::now();
     match by {
-        By::Pgha => move_users(plugin, &haproxy.service(), to)?,
+        By::Pgha => move_users(plugin, service, to)?,
         By::Bare => haproxy.set(to)?,
     }
     wait::until("a request that the new site answers", PATIENCE, || {
@@ -82,7 +117,7 @@ fn await_users(load: &Load, count: u64) -> Result<()> {
 }
 
 /// There is no cluster here whose primary could be asked for.
-fn move_users(plugin: &Path, service: &PathBuf, to: &str) -> Result<()> {
+fn move_users(plugin: &Path, service: &Path, to: &str) -> Result<()> {
     let mut command = Command::new(plugin);
     command.args([
         "traffic",
