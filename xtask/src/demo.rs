@@ -1,11 +1,15 @@
-//! `cargo xtask demo`: from a fresh machine to a service that has moved.
+//! `cargo xtask demo`: from a fresh machine to a service that has moved, and its users with it.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+mod app;
+mod kubectl;
+mod person;
+mod program;
+
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, ensure};
 use pgha_judge::{Question, Ruling};
 use pgha_lab::cluster::{self, Pair, Patroni, Standby};
 use pgha_lab::paths;
@@ -13,55 +17,75 @@ use pgha_lab::progress::Progress;
 use pgha_lab::site::{SERVICE_NAMESPACE, Site};
 use pgha_lab::writer::{self, Audit, Load};
 
+use self::app::App;
+use self::kubectl::Kubectl;
+use self::person::Person;
 use crate::lab;
 use crate::part::say;
 
 /// The cluster that the demo moves.
 const CLUSTER: &str = "zitadel";
 
-/// Brings the lab up, moves a service under live writes, and shows what became of every row.
+/// `status` of both sites.
+const STATUS: [&str; 7] = [
+    "pgha",
+    "status",
+    CLUSTER,
+    "--context",
+    "core1",
+    "--context",
+    "core2",
+];
+
+/// The application with somebody who uses it.
+struct House {
+    person: Person,
+    app: App,
+}
+
+/// Brings the lab up, moves a service and its users under live writes, and shows what became of every row and of the logins.
 pub(crate) fn run() -> Result<()> {
     let progress = Progress::to_stderr();
     let plugin = progress.part("kubectl pgha", |_| build_plugin())?;
     lab::up_with_standin(&progress)?;
-    let bin = install(&plugin)?;
+    let kubectl = Kubectl::install(&plugin)?;
     create_pair(&progress)?;
     let (from, to) = direction()?;
+    let house = House::open(from)?;
     let program = progress.part("writer", |_| lab::build_program("pgha-writer"))?;
     writer::stop(CLUSTER)?;
-    writer::start(
-        CLUSTER,
-        &program,
-        Load {
-            connections: 4,
-            rate: 200,
-        },
-    )?;
-    let moved = move_service(&bin, from, to);
+    let load = Load {
+        connections: 4,
+        rate: 200,
+    };
+    writer::start(CLUSTER, &program, load)?;
+    let moved = show(&kubectl, house, from, to);
     let verdict = audit();
     writer::stop(CLUSTER)?;
     moved?;
     let verdict = verdict?;
     say(&format!("\n{verdict}"));
-    kubectl(
-        &bin,
-        &[
-            "pgha",
-            "status",
-            CLUSTER,
-            "--context",
-            "core1",
-            "--context",
-            "core2",
-        ],
-    )?;
-    say(&next(&bin, from, to));
+    kubectl.run(&STATUS)?;
+    say(&next(&kubectl, from, to));
     ensure!(
         verdict.ruling == Ruling::Pass,
         "the verdict is: {}",
         verdict.ruling
     );
     Ok(())
+}
+
+impl House {
+    /// `None` where this machine cannot run it.
+    fn open(site: Site) -> Result<Option<Self>> {
+        let oidc = crate::provider::ensure()?;
+        let app = App::open(oidc.as_deref(), CLUSTER, site)?;
+        let Some((oidc, app)) = oidc.zip(app) else {
+            return Ok(None);
+        };
+        let person = Person::new(&oidc, app.issuer())?;
+        Ok(Some(Self { person, app }))
+    }
 }
 
 /// Builds the plugin as it is shipped.
@@ -81,36 +105,6 @@ pub(crate) fn build_plugin() -> Result<PathBuf> {
         "the build of kubectl-pgha failed"
     );
     Ok(lab::workspace().join("target/release/kubectl-pgha"))
-}
-
-/// Puts kubectl, the plugin and its completion into one folder for the PATH.
-fn install(plugin: &Path) -> Result<PathBuf> {
-    let bin = lab::workspace().join("target/demo/bin");
-    fs::create_dir_all(&bin)?;
-    let kubectl = bin.join("kubectl");
-    if kubectl.symlink_metadata().is_ok() {
-        fs::remove_file(&kubectl)?;
-    }
-    std::os::unix::fs::symlink(paths::program("kubectl"), &kubectl)?;
-    replace(plugin, &bin.join("kubectl-pgha"))?;
-    let completion = Command::new(plugin)
-        .args(["completion", "kubectl"])
-        .output()?;
-    ensure!(
-        completion.status.success(),
-        "the plugin wrote no completion"
-    );
-    let script = bin.join("kubectl_complete-pgha");
-    fs::write(&script, completion.stdout)?;
-    fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
-    Ok(bin)
-}
-
-/// Copies a program over one that may be running.
-fn replace(from: &Path, to: &Path) -> Result<()> {
-    let beside = to.with_extension("new");
-    fs::copy(from, &beside)?;
-    fs::rename(beside, to).with_context(|| format!("cannot write {}", to.display()))
 }
 
 fn create_pair(progress: &Progress) -> Result<()> {
@@ -135,53 +129,30 @@ fn direction() -> Result<(Site, Site)> {
     })
 }
 
-fn move_service(bin: &Path, from: Site, to: Site) -> Result<()> {
-    let (from, to) = (from.name(), to.name());
-    kubectl(
-        bin,
-        &[
-            "pgha",
-            "status",
-            CLUSTER,
-            "--context",
-            "core1",
-            "--context",
-            "core2",
-        ],
-    )?;
-    kubectl(bin, &["pgha", "leader", CLUSTER, "--context", from])?;
-    kubectl(
-        bin,
-        &[
-            "pgha",
-            "switchover",
-            CLUSTER,
-            "--from",
-            from,
-            "--to",
-            to,
-            "--yes",
-        ],
-    )
+/// The move with everything before and after it that a user would look at.
+fn show(kubectl: &Kubectl, house: Option<House>, from: Site, to: Site) -> Result<()> {
+    kubectl.run(&STATUS)?;
+    kubectl.run(&["pgha", "leader", CLUSTER, "--context", from.name()])?;
+    let Some(house) = house else {
+        let sides = ["--from", from.name(), "--to", to.name(), "--yes"];
+        return kubectl.run(&[&["pgha", "switchover", CLUSTER][..], &sides].concat());
+    };
+    move_with_users(kubectl, house, from, to)
 }
 
-/// Runs kubectl as a user would, with only the demo's folder in front of the PATH.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the user's PATH, behind the demo's own folder"
-)]
-fn kubectl(bin: &Path, args: &[&str]) -> Result<()> {
-    say(&format!("\n$ kubectl {}", args.join(" ")));
-    let path = std::env::var("PATH").unwrap_or_default();
-    let mut kubectl = Command::new(bin.join("kubectl"));
-    kubectl
-        .args(args)
-        .env("PATH", format!("{}:{path}", bin.display()));
-    kubectl.env("KUBECONFIG", paths::kubeconfig());
-    if !kubectl.status()?.success() {
-        bail!("kubectl {} failed", args.join(" "));
-    }
-    Ok(())
+fn move_with_users(kubectl: &Kubectl, house: House, from: Site, to: Site) -> Result<()> {
+    let House { mut person, app } = house;
+    kubectl.run(&["pgha", "traffic", "show", "-f", app::FILE])?;
+    person.log_in_before(kubectl)?;
+    let since = person::now()?;
+    let users = app.users();
+    let by_file = ["-f", app::FILE, "--to", to.name()];
+    let moved = kubectl.run(&[&["pgha", "switchover", CLUSTER][..], &by_file, &["--yes"]].concat());
+    let seen = users.end();
+    moved?;
+    say(&app::report(&seen, from, to));
+    kubectl.run(&[&["pgha", "traffic", "verify"][..], &by_file].concat())?;
+    person.log_in_after(kubectl, &since)
 }
 
 fn audit() -> Result<pgha_judge::Verdict> {
@@ -199,7 +170,7 @@ fn audit() -> Result<pgha_judge::Verdict> {
     writer::audit(CLUSTER, &asked)
 }
 
-fn next(bin: &Path, from: Site, to: Site) -> String {
+fn next(kubectl: &Kubectl, from: Site, to: Site) -> String {
     format!(
         "\nThe lab is still up. To try it yourself:\n\n  export PATH={}:$PATH KUBECONFIG={}\n\n  \
          kubectl pgha leader {CLUSTER} --context {to}\n  \
@@ -207,7 +178,7 @@ fn next(bin: &Path, from: Site, to: Site) -> String {
          kubectl pgha switchover {CLUSTER} --from {to} --to {from} --dry-run\n  \
          kubectl pgha switchover {CLUSTER} --from {to} --to {from}\n\n\
          Everything is in namespace {SERVICE_NAMESPACE}. `cargo xtask lab down` ends the lab.",
-        bin.display(),
+        kubectl.bin().display(),
         paths::kubeconfig().display(),
         from = from.name(),
         to = to.name(),

@@ -12,6 +12,7 @@ mod provider;
 mod sim;
 mod test;
 mod tidy;
+mod users;
 
 use std::process::ExitCode;
 
@@ -30,7 +31,7 @@ enum Command {
     /// Work with the lab: two real Kubernetes sites on this machine
     #[command(subcommand)]
     Lab(lab::Command),
-    /// Bring the lab up, move a service under live writes, and show what became of every row
+    /// Bring the lab up, move a service and its users under live writes, and show what became of every row and of logins
     Demo,
     Test(test::Args),
     Sim(sim::Args),

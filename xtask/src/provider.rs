@@ -1,4 +1,4 @@
-//! The OpenID provider that `token-check` is tested against: packages of npm, as their lock file names them.
+//! The OpenID provider that logins are tested against and shown at: packages of npm, as their lock file names them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,9 +14,18 @@ use crate::{lab, part};
 pub(crate) const VARIABLE: &str = "PGHA_OIDC_PROVIDER";
 
 /// What the folder is made of.
-const FILES: [&str; 3] = ["package.json", "package-lock.json", "provider.mjs"];
+const FILES: [&str; 8] = [
+    "package.json",
+    "package-lock.json",
+    "browser.mjs",
+    "person.mjs",
+    "provider.mjs",
+    "settings.mjs",
+    "site.mjs",
+    "store.mjs",
+];
 
-/// The folder with the program `provider.mjs` and its packages, made when there is none of the same content; `None` where
+/// The folder with the programs of `tests/oidc` and their packages, made when there is none of the same content; `None` where
 /// there is no node to run it.
 pub(crate) fn ensure() -> Result<Option<PathBuf>> {
     if !is_there("node") || !is_there("npm") {

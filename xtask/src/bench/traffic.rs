@@ -1,9 +1,7 @@
 //! `cargo xtask bench traffic`.
 
 mod cutover;
-mod haproxy;
 mod issuer;
-mod load;
 mod pooler;
 mod report;
 mod token;

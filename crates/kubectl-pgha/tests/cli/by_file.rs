@@ -3,7 +3,7 @@
 use pgha_testkit::pgo::{Kind, pair};
 use serde_json::Value;
 
-use crate::bench::{Bench, NAMESPACE, Ran, cluster, now};
+use crate::bench::{NAMESPACE, Ran, cluster, now};
 use crate::house::House;
 
 /// The contexts of the file's sites.
@@ -24,7 +24,7 @@ fn sides(ran: &Ran) -> Vec<Value> {
     let services = view["services"].as_array().cloned().unwrap_or_default();
     let sides = services
         .iter()
-        .flat_map(|it| it["sides"].as_array().cloned());
+        .filter_map(|it| it["sides"].as_array().cloned());
     sides
         .flatten()
         .map(|side| side["place"]["context"].clone())

@@ -9,11 +9,11 @@ mod backup;
     reason = "a place for tests that cannot be made fails the test"
 )]
 mod bench;
+mod by_file;
 #[expect(
     clippy::unwrap_used,
     reason = "a place for tests that cannot be made fails the test"
 )]
-mod by_file;
 mod canary;
 mod completion;
 mod deadline;

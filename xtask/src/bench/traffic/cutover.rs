@@ -1,6 +1,7 @@
 //! The cut-over of a real HAProxy under load.
 
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -8,15 +9,26 @@ use anyhow::{Context as _, Result, ensure};
 use pgha_judge::bench::{By, TrafficRun};
 use pgha_lab::wait;
 
-use super::haproxy::Haproxy;
-use super::load::Load;
 use super::{Bench, Keep};
+use crate::users::haproxy::{Front, Haproxy, free_address};
+use crate::users::load::{Load, Users};
 
 /// What it is called in the file.
 pub(super) const WHAT: &str = "haproxy-runtime";
 
 /// Requests a second while users are moved.
 const RATE: u32 = 1000;
+
+/// Who share them.
+const LANES: u32 = 4;
+
+/// The host that users ask for.
+const HOST: &str = "login.example";
+
+/// Nobody looks at these: no cluster is asked.
+const SITES: &str = "    - { name: core1, context: core1, cluster: bench }
+    - { name: core2, context: core2, cluster: bench }
+";
 
 /// How many users come before the others are moved, and after.
 const BEFORE_AND_AFTER: u64 = 500;
@@ -26,7 +38,16 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Moves users there and back, by pgha and by one line on the socket in turn.
 pub(super) fn run(bench: &Bench, runs: u32, keep: &mut Keep<'_>) -> Result<()> {
-    let haproxy = Haproxy::start(&bench.peers)?;
+    let folder = tempfile::tempdir()?;
+    let front = Front {
+        at: free_address()?,
+        host: HOST,
+        site: "core2",
+        backend: &answers_itself,
+    };
+    let haproxy = Haproxy::start(&bench.peers, folder.path(), front)?;
+    let service = folder.path().join("pgha.yaml");
+    fs::write(&service, haproxy.service("bench", SITES))?;
     for _ in 0..runs {
         for (by, to) in [
             (By::Pgha, "core1"),
@@ -34,19 +55,36 @@ pub(super) fn run(bench: &Bench, runs: u32, keep: &mut Keep<'_>) -> Result<()> {
             (By::Bare, "core1"),
             (By::Bare, "core2"),
         ] {
-            keep(measure(&haproxy, &bench.plugin, by, to)?)?;
+            keep(measure(&haproxy, (&bench.plugin, &service), by, to)?)?;
         }
     }
     Ok(())
 }
 
-/// One move under load.
-fn measure(haproxy: &Haproxy, plugin: &Path, by: By, to: &str) -> Result<TrafficRun> {
-    let load = Load::start(haproxy.at(), RATE);
+/// A backend without a server, which answers with the site's name.
+fn answers_itself(site: &str) -> String {
+    format!(
+        "  http-request return status 200 content-type text/plain hdr x-site {site} string {site}\n"
+    )
+}
+
+/// One move under load; by the plugin as the service's file has it.
+fn measure(
+    haproxy: &Haproxy,
+    (plugin, service): (&Path, &Path),
+    by: By,
+    to: &str,
+) -> Result<TrafficRun> {
+    let load = Load::start(Users {
+        at: haproxy.at(),
+        host: HOST,
+        rate: RATE,
+        lanes: LANES,
+    });
     await_users(&load, BEFORE_AND_AFTER)?;
     let began = Instant::now();
     if by == By::Pgha {
-        move_users(plugin, &haproxy.service(), to)?;
+        move_users(plugin, service, to)?;
     } else {
         haproxy.set(to)?;
     }
@@ -75,7 +113,7 @@ fn await_users(load: &Load, count: u64) -> Result<()> {
 }
 
 /// There is no cluster here whose primary could be asked for.
-fn move_users(plugin: &Path, service: &PathBuf, to: &str) -> Result<()> {
+fn move_users(plugin: &Path, service: &Path, to: &str) -> Result<()> {
     let mut command = Command::new(plugin);
     command.args([
         "traffic",
