@@ -142,19 +142,6 @@ impl Pooler {
         .await
     }
 
-    /// Lets its clients go on, whether they waited or not.
-    ///
-    /// # Errors
-    /// It was not seen to: its clients may wait still.
-    pub async fn resume(&self, within: Duration) -> Result<(), PoolerError> {
-        self.bounded("resume", within, async {
-            let mut admin = self.enter().await?;
-            self.resume_by(&mut admin).await?;
-            self.check_paused(&mut admin, false).await
-        })
-        .await
-    }
-
     /// The longest pause.
     pub const fn longest_pause(&self) -> Duration {
         Duration::from_secs(self.settings.longest_pause_seconds)

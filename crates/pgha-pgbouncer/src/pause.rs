@@ -1,8 +1,9 @@
-//! Having clients wait without an error.
+//! Having clients wait, and go on, without an error.
 //!
 //! `PAUSE` closes a connection to Postgres that is being opened at that moment, and `PgBouncer` takes it for one that failed: the pool
 //! then opens none for `server_login_retry` (15 s), and who connects to it meanwhile gets an error (pgbouncer/pgbouncer, pull request
-//! 420; seen with 1.18.0). So a pause that met one is taken back until it has come about, and tried again.
+//! 420; seen with 1.18.0). So a pause that met one is taken back until it has come about, and tried again. The same goes for a first
+//! connection after the pause, which a service that has just moved may refuse.
 
 use std::time::Duration;
 
@@ -69,12 +70,36 @@ impl Pooler {
     /// Takes a pause back until the connections that it met have come about.
     async fn let_log_in(&self) -> Result<(), Wrong> {
         let mut admin = self.enter().await?;
+        self.resume_and_wait(&mut admin).await
+    }
+
+    /// Lets its clients go on where they wait, and waits until their first connections to Postgres have come about: one that is
+    /// refused is tried again at once.
+    ///
+    /// # Errors
+    /// It was not seen to resume, or it did and Postgres has not let it in within seconds: its clients may wait still.
+    pub async fn resume(&self, within: Duration) -> Result<(), PoolerError> {
+        let within = within.max(LOGIN + CONSOLE);
+        self.bounded("resume", within, async {
+            let mut admin = self.enter().await?;
+            if self.names(&mut admin, true).await?.is_empty() {
+                return Ok(());
+            }
+            self.resume_and_wait(&mut admin).await?;
+            self.check_paused(&mut admin, false).await
+        })
+        .await
+    }
+
+    async fn resume_and_wait(&self, admin: &mut Admin) -> Result<(), Wrong> {
         let before = admin.setting(RETRY_SETTING).await?;
         admin.run(&set_retry(RETRY)).await?;
         let mut looks = tokio::time::interval(LOOK);
         let resumed = async {
-            self.resume_by(&mut admin).await?;
-            while !self.is_logged_in(&mut admin).await? {
+            for database in self.names(admin, true).await? {
+                admin.command("RESUME", &database).await?;
+            }
+            while !self.is_logged_in(admin).await? {
                 looks.tick().await;
             }
             Ok(())
@@ -83,7 +108,7 @@ impl Pooler {
         admin.run(&set_retry(&before)).await?;
         resumed.unwrap_or_else(|_elapsed| {
             let text = format!(
-                "a connection to Postgres that was being opened did not come about within {} s",
+                "it has resumed, and no connection to Postgres came about within {} s",
                 LOGIN.as_secs()
             );
             Err(Wrong::new(text))
@@ -94,14 +119,6 @@ impl Pooler {
         let pools = admin.rows("SHOW POOLS").await?;
         let own = self.settings.databases.iter();
         Ok(own.flat_map(|name| of(&pools, name)).all(is_open))
-    }
-
-    /// Ends every pause of its databases.
-    pub(crate) async fn resume_by(&self, admin: &mut Admin) -> Result<(), Wrong> {
-        for database in self.names(admin, true).await? {
-            admin.command("RESUME", &database).await?;
-        }
-        Ok(())
     }
 }
 

@@ -4,24 +4,37 @@
 use std::io::{Read as _, Result, Write as _};
 use std::net::{TcpListener, TcpStream};
 
-/// Listens at a free port of the loopback address until the process ends. The first connections get no answer for as long as the
-/// pooler leaves them open: so many of them.
-pub(crate) fn serve(silent: usize) -> u16 {
+/// What becomes of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// It is let in.
+    Welcome,
+    /// It is closed at once.
+    Refusal,
+    /// Nothing, for as long as the pooler leaves it open.
+    Silence,
+}
+
+/// Listens at a free port of the loopback address until the process ends; the first connections are answered so, all others let in.
+pub(crate) fn serve(first: &'static [Answer]) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
         for (place, stream) in listener.incoming().enumerate() {
             // The pooler goes away when it likes.
-            std::thread::spawn(move || stream.and_then(|it| converse(it, place < silent)).ok());
+            let answer = first.get(place).copied().unwrap_or(Answer::Welcome);
+            std::thread::spawn(move || stream.and_then(|it| converse(it, answer)).ok());
         }
     });
     port
 }
 
-fn converse(mut stream: TcpStream, is_silent: bool) -> Result<()> {
+fn converse(mut stream: TcpStream, answer: Answer) -> Result<()> {
     read_message(&mut stream)?;
-    if is_silent {
-        stream.read_exact(&mut [0])?;
+    match answer {
+        Answer::Welcome => {}
+        Answer::Refusal => return Ok(()),
+        Answer::Silence => stream.read_exact(&mut [0])?,
     }
     message(&mut stream, b'R', &0_i32.to_be_bytes())?;
     for pair in ["server_version\x0015.0\0", "client_encoding\0UTF8\0"] {

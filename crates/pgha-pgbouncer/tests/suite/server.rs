@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
 
-use crate::backend;
+use crate::backend::{self, Answer};
 
 pub(crate) const WITHIN: Duration = Duration::from_secs(20);
 
@@ -40,16 +40,16 @@ impl Drop for Server {
 
 /// Starts one; `None`, and says so, where there are no peers.
 pub(crate) fn start(mode: &str) -> Option<Server> {
-    start_before(mode, 0)
+    start_before(mode, &[])
 }
 
-/// Starts one before a backend whose first connections get no answer.
-pub(crate) fn start_before(mode: &str, silent: usize) -> Option<Server> {
+/// Starts one before a backend that answers its first connections so.
+pub(crate) fn start_before(mode: &str, first: &'static [Answer]) -> Option<Server> {
     let Some(peers) = std::env::var_os("PGHA_PEERS") else {
         eprintln!("skipped: PGHA_PEERS does not name where PgBouncer is");
         return None;
     };
-    let backend = backend::serve(silent);
+    let backend = backend::serve(first);
     let started = (0..STARTS).find_map(|_| try_start(Path::new(&peers), mode, backend));
     assert!(started.is_some(), "PgBouncer does not start");
     started

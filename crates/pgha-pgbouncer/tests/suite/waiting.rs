@@ -6,6 +6,7 @@ use pgha_pgbouncer::{Database, Look, Pooler};
 use tokio::task::JoinHandle;
 use tokio_postgres::Client;
 
+use crate::backend::Answer;
 use crate::server::{WITHIN, ends, start, start_before};
 
 async fn await_look(pooler: &Pooler, wanted: impl Fn(&Database) -> bool) {
@@ -98,7 +99,7 @@ async fn a_pause_ends_with_the_last_transaction() {
 
 #[tokio::test]
 async fn a_login_that_a_pause_meets_comes_about_first() {
-    let Some(server) = start_before("transaction", 1) else {
+    let Some(server) = start_before("transaction", &[Answer::Silence]) else {
         return;
     };
     let pooler = server.pooler();
@@ -118,7 +119,7 @@ async fn a_login_that_a_pause_meets_comes_about_first() {
 
 #[tokio::test]
 async fn logins_that_never_come_about_refuse_the_pause() {
-    let Some(server) = start_before("transaction", usize::MAX) else {
+    let Some(server) = start_before("transaction", &[Answer::Silence; 9]) else {
         return;
     };
     let pooler = server.pooler();
@@ -126,10 +127,47 @@ async fn logins_that_never_come_about_refuse_the_pause() {
     await_waiting(&pooler, 1).await;
     let said = pooler.pause(WITHIN).await.unwrap_err().to_string();
     assert!(
-        said.contains("being opened did not come about within 2 s"),
+        said.contains("no connection to Postgres came about within 2 s"),
         "{said}"
     );
     assert!(!is_paused(&pooler.look(WITHIN).await.unwrap()));
     assert_eq!(server.setting("server_login_retry").await, "3600");
     first.abort();
+}
+
+/// A service that has just moved may still lead elsewhere.
+#[tokio::test]
+async fn who_is_refused_at_first_after_a_pause_goes_on_all_the_same() {
+    let answers = &[Answer::Welcome, Answer::Refusal, Answer::Refusal];
+    let Some(server) = start_before("transaction", answers) else {
+        return;
+    };
+    let pooler = server.pooler();
+    let client = server.client().await;
+    client.simple_query("select").await.unwrap();
+    pooler.pause(WITHIN).await.unwrap();
+    let asked = ask(client);
+    await_waiting(&pooler, 1).await;
+    pooler.resume(WITHIN).await.unwrap();
+    ends(asked).await.unwrap();
+    assert_eq!(server.setting("server_login_retry").await, "3600");
+}
+
+#[tokio::test]
+async fn who_is_never_let_in_after_a_pause_is_told_and_no_longer_paused() {
+    let answers = &[Answer::Welcome, Answer::Silence];
+    let Some(server) = start_before("transaction", answers) else {
+        return;
+    };
+    let pooler = server.pooler();
+    let client = server.client().await;
+    client.simple_query("select").await.unwrap();
+    pooler.pause(WITHIN).await.unwrap();
+    let asked = ask(client);
+    await_waiting(&pooler, 1).await;
+    let said = pooler.resume(WITHIN).await.unwrap_err().to_string();
+    assert!(said.contains("it has resumed, and no connection"), "{said}");
+    assert!(!is_paused(&pooler.look(WITHIN).await.unwrap()));
+    pooler.resume(WITHIN).await.unwrap();
+    asked.abort();
 }
