@@ -1,6 +1,5 @@
 //! Servers that answer as no PowerDNS does, or not at all.
 
-use std::net::TcpListener;
 use std::time::Duration;
 
 use pgha_model::effect::Effect;
@@ -69,9 +68,7 @@ async fn a_server_that_never_answers_takes_no_longer_than_it_may() {
 
 #[tokio::test]
 async fn a_port_that_nobody_listens_at_is_out_of_reach() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    drop(listener);
-    let error = observed(port, WITHIN).await;
+    // One that was free a moment ago may be held by a process that somebody starts.
+    let error = observed(1, WITHIN).await;
     assert_eq!(error.problem, Problem::Unreachable);
 }
