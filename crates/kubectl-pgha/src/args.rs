@@ -3,6 +3,7 @@
 mod common;
 mod deadline;
 mod keep;
+mod lint;
 mod login;
 mod look;
 mod moving;
@@ -14,6 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use self::common::{ColorChoice, CommonArgs, Format, OutputArgs, SiteArgs};
 pub(crate) use self::deadline::{DeadlineArgs, DeadlineJobArgs};
 pub(crate) use self::keep::{BackupArgs, SyncSecretsArgs};
+pub(crate) use self::lint::LintArgs;
 pub(crate) use self::login::{GrantKind, LoginArgs};
 pub(crate) use self::look::{HistoryArgs, LeaderArgs, StatusArgs, ValidateArgs};
 pub(crate) use self::moving::{
@@ -91,6 +93,7 @@ pub(crate) enum Command {
     Traffic(TrafficArgs),
     Login(LoginArgs),
     TokenCheck(TokenCheckArgs),
+    Lint(LintArgs),
     Completion(CompletionArgs),
     #[command(hide = true)]
     Deadline(DeadlineArgs),

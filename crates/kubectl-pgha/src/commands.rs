@@ -10,6 +10,7 @@ pub(crate) mod failover;
 mod following;
 pub(crate) mod history;
 pub(crate) mod leader;
+pub(crate) mod lint;
 pub(crate) mod login;
 mod looked_at;
 mod moving;

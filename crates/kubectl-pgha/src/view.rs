@@ -5,6 +5,7 @@ pub(crate) mod backup;
 pub(crate) mod demote;
 pub(crate) mod history;
 pub(crate) mod leader;
+pub(crate) mod lint;
 pub(crate) mod login;
 mod member;
 pub(crate) mod poolers;

@@ -116,7 +116,7 @@ async fn verify(args: &VerifyArgs, settings: &Settings, ui: &Ui) -> Result<Exit,
 }
 
 /// Without a probe nothing is proved.
-fn refuse_blind(traffic: &Traffic) -> Result<(), Failure> {
+pub(crate) fn refuse_blind(traffic: &Traffic) -> Result<(), Failure> {
     if !traffic.probes.is_empty() {
         return Ok(());
     }

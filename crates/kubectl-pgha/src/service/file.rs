@@ -247,8 +247,30 @@ fn read_poolers(
 fn in_a_line(error: &str) -> String {
     let first = error.trim_start().lines().next().unwrap_or_default();
     let reason = first.strip_prefix("error: ").unwrap_or(first);
-    sanitised(reason)
+    let reason = sanitised(reason);
+    match meant(&reason) {
+        Some(name) => format!("{reason}; did you mean `{name}`?"),
+        None => reason,
+    }
 }
+
+/// The expected name that is most like the unknown one, as serde words it: ``unknown field `a`, expected one of `b`, `c` ``.
+fn meant(reason: &str) -> Option<&str> {
+    let (_, unknown) = reason
+        .split_once("unknown field `")
+        .or_else(|| reason.split_once("unknown variant `"))?;
+    let (unknown, expected) = unknown.split_once("`, expected ")?;
+    let expected = expected.strip_prefix("one of ").unwrap_or(expected);
+    let names = expected
+        .split([',', ' '])
+        .map(|name| name.trim_matches('`'));
+    let likeness = |name: &str| strsim::jaro(unknown, name);
+    let best = names.max_by(|one, other| likeness(one).total_cmp(&likeness(other)))?;
+    (likeness(best) > ALIKE).then_some(best)
+}
+
+/// As clap has it for its own arguments.
+const ALIKE: f64 = 0.7;
 
 /// A name that can be a file's and an object's.
 fn is_name(name: &str) -> bool {

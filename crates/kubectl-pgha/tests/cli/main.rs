@@ -41,6 +41,7 @@ mod house;
 )]
 mod issuer;
 mod leader;
+mod lint;
 #[expect(
     clippy::unwrap_used,
     reason = "helpers of tests fail the test that calls them"
