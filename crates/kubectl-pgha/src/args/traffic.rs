@@ -73,6 +73,9 @@ pub(crate) struct ServiceArgs {
     pub(crate) exchange_timeout: RequestTimeout,
 
     #[command(flatten)]
+    pub(crate) site: SiteArgs,
+
+    #[command(flatten)]
     pub(crate) output: OutputArgs,
 }
 
@@ -129,9 +132,6 @@ pub(crate) struct MoveArgs {
     pub(crate) record: Option<PathBuf>,
 
     #[command(flatten)]
-    pub(crate) site: SiteArgs,
-
-    #[command(flatten)]
     pub(crate) service: ServiceArgs,
 }
 
@@ -173,21 +173,11 @@ impl ServiceArgs {
         self.exchange_timeout.0
     }
 
-    /// With no site of a cluster.
-    pub(crate) fn common(&self) -> CommonArgs {
-        CommonArgs {
-            site: SiteArgs::default(),
-            output: self.output.clone(),
-        }
-    }
-}
-
-impl MoveArgs {
     /// What every command takes.
     pub(crate) fn common(&self) -> CommonArgs {
         CommonArgs {
             site: self.site.clone(),
-            output: self.service.output.clone(),
+            output: self.output.clone(),
         }
     }
 }

@@ -60,6 +60,26 @@ fn an_object_moves_with_the_others_and_is_taken_back() {
 }
 
 #[test]
+fn every_command_takes_a_kubeconfig() {
+    let (house, _core1) = house();
+    let elsewhere = house.bench.home().join("elsewhere");
+    std::fs::rename(house.bench.kubeconfig(), &elsewhere).unwrap();
+    let lost = house.traffic(&["show"]);
+    assert_words(&lost, 3, &["kubeconfig"]);
+    let named = ["--kubeconfig", elsewhere.to_str().unwrap()];
+    for (verb, more) in [
+        ("show", &[][..]),
+        ("plan", &["--to", "core1"]),
+        ("verify", &["--to", "core2"]),
+        ("move", &["--to", "core1", "--yes"]),
+        ("rollback", &["--yes", "--allow-standby"]),
+    ] {
+        let ran = house.traffic(&[&[verb], more, &named].concat());
+        assert_eq!(ran.code, Some(0), "{verb}: {ran}");
+    }
+}
+
+#[test]
 fn an_object_is_taken_back_where_a_later_backend_fails() {
     let (house, core1) = house();
     house.mark("b", "fail");

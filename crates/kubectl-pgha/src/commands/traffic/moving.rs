@@ -23,7 +23,7 @@ use crate::view::traffic::{OutcomeView, PlansView};
 
 /// Runs `traffic move`.
 pub(super) fn main(args: &MoveArgs, environment: &Environment) -> Exit {
-    crate::commands::start(&args.common(), environment, async |settings, ui| {
+    crate::commands::start(&args.service.common(), environment, async |settings, ui| {
         Box::pin(run(args, settings, ui)).await
     })
 }
