@@ -68,7 +68,7 @@ fn clients_of_a_move_that_is_taken_back_see_no_error() -> Result<()> {
     let mut moving = house.start("switchover", &["--yes", "-o", "json"])?;
     let stdout = moving.stdout.take().context("no stdout")?;
     for line in BufReader::new(stdout).lines() {
-        if line?.contains("The clients of edge wait") {
+        if line?.contains(FENCED) {
             interrupt(&moving)?;
         }
     }
