@@ -30,7 +30,7 @@ pub(crate) const BUILD: [&str; 4] = [
     "--workspace",
     "--locked",
     "--features",
-    "kubectl-pgha/aws,pgha-lab/programs,pgha-model/mutation,pgha-nlb/conformance",
+    "kubectl-pgha/aws,kubectl-pgha/schema,pgha-lab/programs,pgha-model/mutation,pgha-nlb/conformance",
 ];
 
 /// They take three minutes on two cores.

@@ -77,6 +77,7 @@ const PURE: &[(&str, &[&str])] = &[
         "pgha-model",
         &[
             "jiff",
+            "schemars",
             "serde",
             "serde_json",
             "thiserror",
@@ -86,12 +87,16 @@ const PURE: &[(&str, &[&str])] = &[
         ],
     ),
     ("pgha-judge", &["serde", "serde_json", "insta", "proptest"]),
-    ("pgha-haproxy", &["serde"]),
-    ("pgha-dns", &["serde", "serde_json", "thiserror"]),
+    ("pgha-haproxy", &["schemars", "serde"]),
+    (
+        "pgha-dns",
+        &["schemars", "serde", "serde_json", "thiserror"],
+    ),
     (
         "pgha-nlb",
         &[
             "async-trait",
+            "schemars",
             "serde",
             "serde_json",
             "similar",

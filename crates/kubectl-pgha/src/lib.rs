@@ -27,6 +27,9 @@ use crate::args::{Cli, Command};
 use crate::exit::Exit;
 use crate::settings::Environment;
 
+#[cfg(feature = "schema")]
+pub use crate::service::service_schema;
+
 /// Runs the plugin with these arguments, the first of which is the program's name.
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
     end_at_a_bug();

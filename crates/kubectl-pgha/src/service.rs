@@ -2,9 +2,13 @@
 
 mod backends;
 mod file;
+#[cfg(feature = "schema")]
+mod schema;
 
 pub(crate) use self::backends::{Routed, Traffic, build};
 pub(crate) use self::file::{Service, Site};
+#[cfg(feature = "schema")]
+pub use self::schema::service_schema;
 
 #[cfg(test)]
 mod tests {

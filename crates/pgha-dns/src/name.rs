@@ -11,6 +11,7 @@ const LONGEST_LABEL: usize = 63;
 
 /// An absolute name in small letters, with its last dot: DNS knows no other difference (RFC 4343).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String")]
 pub struct DnsName(String);
 

@@ -93,6 +93,11 @@ impl fmt::Display for Record {
 
 /// The records of one name, in no order that matters: addresses, or the name that it is another one for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(with = "Written")
+)]
 #[serde(try_from = "Written")]
 pub struct Records(BTreeSet<Record>);
 
@@ -103,12 +108,16 @@ pub struct BadRecords(String);
 
 /// The records as the service's file has them.
 #[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Written {
+    /// Its IPv4 addresses.
     #[serde(default)]
     a: Vec<Ipv4Addr>,
+    /// Its IPv6 addresses.
     #[serde(default)]
     aaaa: Vec<Ipv6Addr>,
+    /// Or the name that it is another one for.
     #[serde(default)]
     cname: Option<DnsName>,
 }

@@ -13,6 +13,7 @@ use crate::records::{BadRecords, Kind, Records};
 
 /// One route of a backend of a DNS server.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RouteSettings {
     /// Its name.
@@ -21,6 +22,13 @@ pub struct RouteSettings {
     pub record: DnsName,
     /// The records of each site, written as one value: `A 192.0.2.1; AAAA 2001:db8::1`.
     #[serde(deserialize_with = "records_of_sites")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(
+            with = "BTreeMap<SiteName, Records>",
+            description = "The records of each site."
+        )
+    )]
     pub sites: SiteValues,
 }
 

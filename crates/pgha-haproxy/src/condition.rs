@@ -2,6 +2,7 @@
 
 /// By what a rule tells hosts apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum By {
     /// The server name of a TLS greeting.

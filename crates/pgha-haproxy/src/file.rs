@@ -12,6 +12,7 @@ use crate::line::{Line, Word, lines};
 
 /// Where a route is written down.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum Spot {
     /// A `use_backend` of a frontend in the configuration.

@@ -25,6 +25,7 @@ pub use credentials::{Clock, Keys, Source, Surroundings};
 
 /// One product of AWS'.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Settings {
     /// The backend's name.
@@ -35,6 +36,7 @@ pub struct Settings {
     pub routes: Vec<Weighted>,
     /// Which keys requests are signed with.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(extend("default" = "environment")))]
     pub credentials: Source,
     /// The region that a signature names; that of the listeners, or `us-east-1`, when it is left out.
     #[serde(default)]
@@ -49,6 +51,7 @@ pub struct Settings {
 
 /// What has the weights.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum By {
     /// Record sets of Route 53.
@@ -69,6 +72,7 @@ const fn short() -> u32 {
 
 /// A name with a weighted record set for each site, or a listener with a target group for each.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Weighted {
     /// The route's name.

@@ -29,6 +29,7 @@ const TTL: std::ops::RangeInclusive<u32> = 30..=86_400;
 
 /// Records of one zone.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Settings {
     /// The backend's name.

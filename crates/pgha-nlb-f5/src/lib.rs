@@ -22,6 +22,7 @@ pub use backend::BigIp;
 
 /// One BIG-IP, and others of its DNS synchronization group.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Settings {
     /// The backend's name.
@@ -47,6 +48,7 @@ pub struct Settings {
 
 /// The pool that decides where the users of one route go.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RouteSettings {
     /// Its name.
@@ -62,6 +64,7 @@ pub struct RouteSettings {
 
 /// A type of records that leads users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum Records {
     /// IPv4 addresses.

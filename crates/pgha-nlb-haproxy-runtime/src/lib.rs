@@ -19,6 +19,7 @@ pub use table::Sessions;
 
 /// One HAProxy process.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Settings {
     /// The backend's name.
@@ -34,6 +35,7 @@ pub struct Settings {
 
 /// One route.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RouteSettings {
     /// Its name.
@@ -48,6 +50,7 @@ pub struct RouteSettings {
 
 /// Where HAProxy keeps which backend serves a host.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum Spot {
     /// A map file by the name that the configuration has for it; the host is a key.
@@ -66,6 +69,7 @@ pub enum Spot {
 
 /// A rule with inline patterns, by where it stands in the configuration that runs.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Acl {
     /// The file as HAProxy was given it.

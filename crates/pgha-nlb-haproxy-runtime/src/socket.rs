@@ -15,6 +15,7 @@ const LARGEST_ANSWER: u64 = 64 * 1024 * 1024;
 
 /// Where the runtime API listens.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum Socket {
     /// `stats socket /run/haproxy/admin.sock`.

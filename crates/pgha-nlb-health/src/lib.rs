@@ -30,6 +30,7 @@ pub type Settings = pgha_objects::Settings<RouteSettings>;
 
 /// One route: an endpoint that answers at one of its sites.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RouteSettings {
     /// Its name.
@@ -42,6 +43,7 @@ pub struct RouteSettings {
 
 /// What decides whether an endpoint answers, by the same name at each site.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(
     rename_all = "camelCase",
     rename_all_fields = "camelCase",

@@ -25,6 +25,7 @@ pub type Settings = pgha_objects::Settings<RouteSettings>;
 
 /// One route: a field that leads users to a site.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RouteSettings {
     /// Its name.
@@ -39,6 +40,7 @@ pub struct RouteSettings {
 
 /// A field that leads users.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum Field {
     /// The weights of the backends in a rule; for a site it says a backend's name, `namespace/name` when it is in another one.
@@ -81,6 +83,7 @@ pub enum Field {
 
 /// Kinds of routes in `gateway.networking.k8s.io` whose rules weigh their backends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum RouteKind {
     /// By request.
     #[serde(rename = "HTTPRoute")]
@@ -96,6 +99,7 @@ pub enum RouteKind {
 /// Kinds of objects at which external-dns reads a target: of the Gateway API that is the Gateway, and never a route
 /// (external-dns documentation, "Gateway API Annotation Placement").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum TargetKind {
     /// `v1`.
     Service,
@@ -107,6 +111,7 @@ pub enum TargetKind {
 
 /// What a field says.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged, expecting = "expected a text, or the labels of a selector")]
 pub enum Says {
     /// A text.

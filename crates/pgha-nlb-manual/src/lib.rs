@@ -19,6 +19,7 @@ use serde::Deserialize;
 
 /// What a person is told, and how the routes are called.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Settings {
     /// The backend's name.

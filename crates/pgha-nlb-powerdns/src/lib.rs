@@ -22,6 +22,7 @@ const LONGEST: u32 = 0x7fff_ffff;
 
 /// One zone of one server.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Settings {
     /// The backend's name.

@@ -21,6 +21,7 @@ pub use connect::spki_sha256;
 
 /// What is asked, and what tells the sites apart.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Settings {
     /// The route by which the user comes who is asked as.
@@ -41,6 +42,7 @@ pub struct Settings {
 
 /// A protocol of the Internet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Family {
     /// IPv4.
@@ -51,6 +53,7 @@ pub enum Family {
 
 /// What tells the sites apart.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum Evidence {
     /// A header of the response.

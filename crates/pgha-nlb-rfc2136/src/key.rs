@@ -17,12 +17,14 @@ const FUDGE: u16 = 300;
 
 /// A key by its name; the secret is in a file that only its owner may read.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct KeySettings {
     /// What the primary calls it.
     pub name: DnsName,
     /// The algorithm.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(extend("default" = "hmac-sha256")))]
     pub algorithm: Algorithm,
     /// A file as `tsig-keygen` writes it, or with the secret alone in base64.
     pub secret_file: PathBuf,
@@ -30,6 +32,7 @@ pub struct KeySettings {
 
 /// How a message is signed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Algorithm {
     /// HMAC with SHA-256.
     #[default]

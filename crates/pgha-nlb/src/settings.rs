@@ -6,6 +6,7 @@ use crate::name::{BackendId, RouteName, SiteValues};
 
 /// One route of a product that calls each site by a word of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RouteSettings {
     /// Its name.

@@ -22,6 +22,7 @@ use crate::place::Whereabouts;
 
 /// A backend's name and its routes.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Settings<R> {
     /// The backend's name.

@@ -10,6 +10,7 @@ use crate::cluster::Object;
 
 /// A namespace of a cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Whereabouts {
     /// A site of the service.

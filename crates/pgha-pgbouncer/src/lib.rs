@@ -20,6 +20,7 @@ pub use look::{Database, Look};
 
 /// Where a pooler is, and how its admin console is entered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Settings {
     /// What it is called in what is told of it.
@@ -54,6 +55,7 @@ const fn thirty() -> u64 {
 
 /// Who is believed to sign the pooler's certificate.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Tls {
     /// A file with the authorities, in PEM [default: the system's].

@@ -15,7 +15,9 @@ Examples:
   kubectl pgha lint services/*.yaml
 
 No cluster, load balancer or pooler is asked: what they say is for `validate -f`. The files that a service's file names, keys,
-passwords and certificates, are read where a command would read them before anything else. Exit code 2: a file makes no sense.";
+passwords and certificates, are read where a command would read them before anything else. Exit code 2: a file makes no sense.
+
+An editor marks most mistakes as they are typed, by docs/service.schema.json: docs/traffic.md says how.";
 
 /// Check services' files by themselves
 ///

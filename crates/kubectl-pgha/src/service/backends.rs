@@ -33,6 +33,7 @@ type Aws = serde::de::IgnoredAny;
 
 /// One entry of the traffic of a service.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) enum Entry {
     /// Records of a DNS zone.
@@ -48,7 +49,13 @@ pub(crate) enum Entry {
     /// Pools of BIG-IP DNS.
     F5(pgha_nlb_f5::Settings),
     /// Weights at AWS.
-    Aws(Aws),
+    Aws(
+        #[cfg_attr(
+            all(feature = "schema", not(feature = "aws")),
+            schemars(with = "serde_json::Value")
+        )]
+        Aws,
+    ),
     /// Record sets of a zone of PowerDNS.
     Powerdns(pgha_nlb_powerdns::Settings),
     /// Fields of objects in Kubernetes.

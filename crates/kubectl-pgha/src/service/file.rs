@@ -21,36 +21,55 @@ const KIND: &str = "Service";
 /// No file of a person is as long as this, in bytes.
 const LARGEST: u64 = 1024 * 1024;
 
-/// A service: its sites and how its users come in.
+/// A service of pgha: its sites and how its users come in.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Document {
+pub(super) struct Document {
+    /// The version of the file's form.
+    #[cfg_attr(feature = "schema", schemars(extend("const" = API_VERSION)))]
     api_version: String,
+    /// The one kind of file.
+    #[cfg_attr(feature = "schema", schemars(extend("const" = KIND)))]
     kind: String,
+    /// What it is called.
     metadata: Metadata,
+    /// What it consists of.
     spec: Spec,
 }
 
+/// What a service is called.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Metadata {
+    /// The service's name: small letters, digits and `-`.
     name: String,
 }
 
+/// What a service consists of.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Spec {
+    /// Its sites, at least two.
+    #[cfg_attr(feature = "schema", schemars(length(min = 2)))]
     sites: Vec<Site>,
+    /// What runs only where the primary is, in the order in which it is started.
     #[serde(default)]
     app: Vec<AppStep>,
+    /// The poolers whose clients wait while nobody takes writes.
     #[serde(default)]
     poolers: Vec<pgha_pgbouncer::Settings>,
+    /// How its users come in: what decides it, in the order in which it is changed, and the probes.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(extend("default" = [])))]
     traffic: Vec<Entry>,
 }
 
 /// Where a side of the service is.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Site {
     /// What the service calls it.

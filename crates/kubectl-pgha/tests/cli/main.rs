@@ -61,6 +61,12 @@ mod plugin;
 mod provider;
 mod proxy;
 mod refusal;
+#[cfg(all(feature = "aws", feature = "schema"))]
+#[expect(
+    clippy::unwrap_used,
+    reason = "a document that is not there fails the test"
+)]
+mod schema;
 mod status;
 mod switchover;
 #[expect(clippy::unwrap_used, reason = "what a fake site lacks fails the test")]

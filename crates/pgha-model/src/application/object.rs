@@ -19,6 +19,11 @@ pub struct At {
 /// A resource and a name in it, written as kubectl takes them: `deployment/zitadel`, `sts/zitadel`, or with the whole name of
 /// the resource, `kustomizations.v1.kustomize.toolkit.fluxcd.io/prod`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(extend("pattern" = "^[^/]+/[^/]+$"))
+)]
 #[serde(try_from = "String", into = "String")]
 pub struct ObjectName {
     /// The resource.

@@ -15,6 +15,7 @@ const SITE: &str = "{site}";
 
 /// One thing that differs between the primary's site and the other's, or is done where the application enters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum AppStep {
     /// A workload that has pods only where the primary is.
@@ -44,6 +45,7 @@ pub enum Side {
 
 /// A workload that has pods only where the primary is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Scale {
     /// Which: `deployment/zitadel`.
@@ -58,6 +60,7 @@ pub struct Scale {
 
 /// An annotation that says something else where the primary is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Annotate {
     /// Of which object.
@@ -77,6 +80,7 @@ pub struct Annotate {
 
 /// A Service whose selector says something else where the primary is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Select {
     /// Which Service.
@@ -92,6 +96,7 @@ pub struct Select {
 
 /// A workload whose pods are replaced where the application enters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Restart {
     /// Which Deployment, `StatefulSet` or `DaemonSet`.
@@ -103,6 +108,7 @@ pub struct Restart {
 
 /// A Job that is to be complete where the application enters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Job {
     /// Which Job.
@@ -117,6 +123,7 @@ pub struct Job {
 
 /// A request over HTTP for each role of a site.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Call {
     /// What is asked for where the application enters.
@@ -135,6 +142,7 @@ pub struct Call {
 
 /// A request that may be sent twice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Request {
     /// By which method.
@@ -149,6 +157,7 @@ pub struct Request {
 
 /// A method that changes something (RFC 9110, section 9; RFC 5789).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Method {
     /// POST.
@@ -164,6 +173,7 @@ pub enum Method {
 
 /// An answer over HTTP that is awaited where the application enters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Wait {
     /// What is asked for.
@@ -188,6 +198,11 @@ const fn ok() -> u16 {
 
 /// The URL of something over HTTP; `{site}` in it stands for the name of the site.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(extend("pattern" = "^https?://"))
+)]
 #[serde(try_from = "String", into = "String")]
 pub struct Url(String);
 
