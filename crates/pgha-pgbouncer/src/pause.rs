@@ -30,6 +30,15 @@ const RETRY: &str = "0.05";
 
 const RETRY_SETTING: &str = "server_login_retry";
 
+/// Which of a database's pools have to be let in by Postgres.
+#[derive(Clone, Copy)]
+enum Wanted {
+    /// Each in which a client waits.
+    Every,
+    /// One, if a client waits at all: what is shared out among many users may not reach each of them at once.
+    One,
+}
+
 impl Pooler {
     /// Has new transactions of its databases wait, and waits until those under way have ended. Whatever comes of it, somebody has to
     /// [`resume`](Self::resume) afterwards.
@@ -70,11 +79,11 @@ impl Pooler {
     /// Takes a pause back until the connections that it met have come about.
     async fn let_log_in(&self) -> Result<(), Wrong> {
         let mut admin = self.enter().await?;
-        self.resume_and_wait(&mut admin).await
+        self.resume_and_wait(&mut admin, Wanted::Every).await
     }
 
-    /// Lets its clients go on where they wait, and waits until their first connections to Postgres have come about: one that is
-    /// refused is tried again at once.
+    /// Lets its clients go on where they wait, and waits until a first connection to Postgres has come about for each database: one
+    /// that is refused is tried again at once.
     ///
     /// # Errors
     /// It was not seen to resume, or it did and Postgres has not let it in within seconds: its clients may wait still.
@@ -85,13 +94,13 @@ impl Pooler {
             if self.names(&mut admin, true).await?.is_empty() {
                 return Ok(());
             }
-            self.resume_and_wait(&mut admin).await?;
+            self.resume_and_wait(&mut admin, Wanted::One).await?;
             self.check_paused(&mut admin, false).await
         })
         .await
     }
 
-    async fn resume_and_wait(&self, admin: &mut Admin) -> Result<(), Wrong> {
+    async fn resume_and_wait(&self, admin: &mut Admin, wanted: Wanted) -> Result<(), Wrong> {
         let before = admin.setting(RETRY_SETTING).await?;
         admin.run(&set_retry(RETRY)).await?;
         let mut looks = tokio::time::interval(LOOK);
@@ -99,13 +108,13 @@ impl Pooler {
             for database in self.names(admin, true).await? {
                 admin.command("RESUME", &database).await?;
             }
-            while !self.is_logged_in(admin).await? {
+            while !self.is_let_in(admin, wanted).await? {
                 looks.tick().await;
             }
             Ok(())
         };
         let resumed = tokio::time::timeout(LOGIN, resumed).await;
-        admin.run(&set_retry(&before)).await?;
+        admin.run(&put_back(&before)).await?;
         resumed.unwrap_or_else(|_elapsed| {
             let text = format!(
                 "it has resumed, and no connection to Postgres came about within {} s",
@@ -115,15 +124,30 @@ impl Pooler {
         })
     }
 
-    async fn is_logged_in(&self, admin: &mut Admin) -> Result<bool, Wrong> {
+    async fn is_let_in(&self, admin: &mut Admin, wanted: Wanted) -> Result<bool, Wrong> {
         let pools = admin.rows("SHOW POOLS").await?;
-        let own = self.settings.databases.iter();
-        Ok(own.flat_map(|name| of(&pools, name)).all(is_open))
+        let mut own = self.settings.databases.iter();
+        Ok(own.all(|name| match wanted {
+            Wanted::Every => of(&pools, name).all(is_open),
+            Wanted::One => {
+                let is_wanted = of(&pools, name).any(|pool| count(pool, "cl_waiting") > 0);
+                !is_wanted || of(&pools, name).any(has_one)
+            }
+        }))
     }
 }
 
 fn set_retry(seconds: &str) -> String {
     format!("SET {RETRY_SETTING} = '{seconds}'")
+}
+
+/// Where a tool was killed, or another one is at it, the setting is ours already: only the pooler's configuration has what it was.
+fn put_back(before: &str) -> String {
+    if before.parse::<f64>() == RETRY.parse() {
+        "RELOAD".to_owned()
+    } else {
+        set_retry(before)
+    }
 }
 
 fn of<'a>(pools: &'a [SimpleQueryRow], database: &str) -> impl Iterator<Item = &'a SimpleQueryRow> {
@@ -134,9 +158,13 @@ fn of<'a>(pools: &'a [SimpleQueryRow], database: &str) -> impl Iterator<Item = &
 
 /// Whether nobody waits for a first connection.
 fn is_open(pool: &SimpleQueryRow) -> bool {
+    count(pool, "sv_login") == 0 && (has_one(pool) || count(pool, "cl_waiting") == 0)
+}
+
+/// Whether it has a connection to Postgres.
+fn has_one(pool: &SimpleQueryRow) -> bool {
     let servers = ["sv_active", "sv_idle", "sv_used", "sv_tested"];
-    let has_one = servers.iter().any(|state| count(pool, state) > 0);
-    count(pool, "sv_login") == 0 && (has_one || count(pool, "cl_waiting") == 0)
+    servers.iter().any(|state| count(pool, state) > 0)
 }
 
 fn count(pool: &SimpleQueryRow, column: &str) -> u64 {

@@ -158,12 +158,21 @@ impl Server {
         .unwrap()
     }
 
-    /// A setting, as the console shows it.
-    pub(crate) async fn setting(&self, key: &str) -> String {
+    async fn console(&self) -> Client {
         let mut config = Config::new();
         config.host("127.0.0.1").port(self.port).dbname("pgbouncer");
         config.user("pgha").password("s3cret");
-        let console = connect(config).await;
+        connect(config).await
+    }
+
+    /// Has the console do something.
+    pub(crate) async fn command(&self, command: &str) {
+        self.console().await.simple_query(command).await.unwrap();
+    }
+
+    /// A setting, as the console shows it.
+    pub(crate) async fn setting(&self, key: &str) -> String {
+        let console = self.console().await;
         let answer = console.simple_query("SHOW CONFIG").await.unwrap();
         let value = answer.iter().find_map(|message| {
             let SimpleQueryMessage::Row(row) = message else {

@@ -171,3 +171,15 @@ async fn who_is_never_let_in_after_a_pause_is_told_and_no_longer_paused() {
     pooler.resume(WITHIN).await.unwrap();
     asked.abort();
 }
+
+#[tokio::test]
+async fn what_a_killed_tool_has_set_is_put_back_by_the_next() {
+    let Some(server) = start("transaction") else {
+        return;
+    };
+    let pooler = server.pooler();
+    server.command("SET server_login_retry = '0.05'").await;
+    pooler.pause(WITHIN).await.unwrap();
+    pooler.resume(WITHIN).await.unwrap();
+    assert_eq!(server.setting("server_login_retry").await, "3600");
+}
