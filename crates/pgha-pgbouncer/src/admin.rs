@@ -113,8 +113,7 @@ impl Pooler {
     pub(crate) async fn look_by(&self, admin: &mut Admin) -> Result<Look, Wrong> {
         let version = admin.rows("SHOW VERSION").await?;
         let version = version.first().map(|row| text(row, "version"));
-        let mode = admin.setting("pool_mode").await?;
-        let patience = admin.setting("query_wait_timeout").await?;
+        let [mode, patience] = admin.settings(["pool_mode", "query_wait_timeout"]).await?;
         let patience = patience.parse::<f64>().ok();
         let pools = admin.rows("SHOW POOLS").await?;
         let own = self.own_rows(admin).await?;
@@ -233,11 +232,16 @@ impl Admin {
         Ok(rows(answer))
     }
 
-    /// The value of a setting; empty where this version has none of the name.
-    pub(crate) async fn setting(&mut self, key: &str) -> Result<String, Wrong> {
+    /// The values of settings; empty where this version has none of the name.
+    pub(crate) async fn settings<const N: usize>(
+        &mut self,
+        keys: [&str; N],
+    ) -> Result<[String; N], Wrong> {
         let config = self.rows("SHOW CONFIG").await?;
-        let row = config.iter().find(|row| text(row, "key") == key);
-        Ok(row.map(|row| text(row, "value")).unwrap_or_default())
+        Ok(keys.map(|key| {
+            let row = config.iter().find(|row| text(row, "key") == key);
+            row.map(|row| text(row, "value")).unwrap_or_default()
+        }))
     }
 }
 

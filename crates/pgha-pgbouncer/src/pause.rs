@@ -79,7 +79,9 @@ impl Pooler {
     /// Takes a pause back until the connections that it met have come about.
     async fn let_log_in(&self) -> Result<(), Wrong> {
         let mut admin = self.enter().await?;
-        self.resume_and_wait(&mut admin, Wanted::Every).await
+        let paused = self.names(&mut admin, true).await?;
+        self.resume_and_wait(&mut admin, &paused, Wanted::Every)
+            .await
     }
 
     /// Lets its clients go on where they wait, and waits until a first connection to Postgres has come about for each database: one
@@ -91,22 +93,29 @@ impl Pooler {
         let within = within.max(LOGIN + CONSOLE);
         self.bounded("resume", within, async {
             let mut admin = self.enter().await?;
-            if self.names(&mut admin, true).await?.is_empty() {
+            let paused = self.names(&mut admin, true).await?;
+            if paused.is_empty() {
                 return Ok(());
             }
-            self.resume_and_wait(&mut admin, Wanted::One).await?;
+            self.resume_and_wait(&mut admin, &paused, Wanted::One)
+                .await?;
             self.check_paused(&mut admin, false).await
         })
         .await
     }
 
-    async fn resume_and_wait(&self, admin: &mut Admin, wanted: Wanted) -> Result<(), Wrong> {
-        let before = admin.setting(RETRY_SETTING).await?;
+    async fn resume_and_wait(
+        &self,
+        admin: &mut Admin,
+        paused: &[String],
+        wanted: Wanted,
+    ) -> Result<(), Wrong> {
+        let [before] = admin.settings([RETRY_SETTING]).await?;
         admin.run(&set_retry(RETRY)).await?;
         let mut looks = tokio::time::interval(LOOK);
         let resumed = async {
-            for database in self.names(admin, true).await? {
-                admin.command("RESUME", &database).await?;
+            for database in paused {
+                admin.command("RESUME", database).await?;
             }
             while !self.is_let_in(admin, wanted).await? {
                 looks.tick().await;

@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 use tokio_postgres::Client;
 
 use crate::backend::Answer;
-use crate::server::{WITHIN, ends, start, start_before};
+use crate::server::{Server, WITHIN, ends, start, start_before};
 
 async fn await_look(pooler: &Pooler, wanted: impl Fn(&Database) -> bool) {
     let seen = async {
@@ -22,8 +22,21 @@ async fn await_waiting(pooler: &Pooler, wanted: u64) {
     await_look(pooler, |database| database.waiting == wanted).await;
 }
 
-fn ask(client: Client) -> JoinHandle<Result<(), tokio_postgres::Error>> {
+type Asked = JoinHandle<Result<(), tokio_postgres::Error>>;
+
+fn ask(client: Client) -> Asked {
     tokio::spawn(async move { client.simple_query("select").await.map(drop) })
+}
+
+/// A pooler that is paused, and a client of it who waits.
+async fn waiting(server: &Server) -> (Pooler, Asked) {
+    let pooler = server.pooler();
+    let client = server.client().await;
+    client.simple_query("select").await.unwrap();
+    pooler.pause(WITHIN).await.unwrap();
+    let asked = ask(client);
+    await_waiting(&pooler, 1).await;
+    (pooler, asked)
 }
 
 fn is_paused(look: &Look) -> bool {
@@ -142,12 +155,7 @@ async fn who_is_refused_at_first_after_a_pause_goes_on_all_the_same() {
     let Some(server) = start_before("transaction", answers) else {
         return;
     };
-    let pooler = server.pooler();
-    let client = server.client().await;
-    client.simple_query("select").await.unwrap();
-    pooler.pause(WITHIN).await.unwrap();
-    let asked = ask(client);
-    await_waiting(&pooler, 1).await;
+    let (pooler, asked) = waiting(&server).await;
     pooler.resume(WITHIN).await.unwrap();
     ends(asked).await.unwrap();
     assert_eq!(server.setting("server_login_retry").await, "3600");
@@ -159,12 +167,7 @@ async fn who_is_never_let_in_after_a_pause_is_told_and_no_longer_paused() {
     let Some(server) = start_before("transaction", answers) else {
         return;
     };
-    let pooler = server.pooler();
-    let client = server.client().await;
-    client.simple_query("select").await.unwrap();
-    pooler.pause(WITHIN).await.unwrap();
-    let asked = ask(client);
-    await_waiting(&pooler, 1).await;
+    let (pooler, asked) = waiting(&server).await;
     let said = pooler.resume(WITHIN).await.unwrap_err().to_string();
     assert!(said.contains("it has resumed, and no connection"), "{said}");
     assert!(!is_paused(&pooler.look(WITHIN).await.unwrap()));
