@@ -6,7 +6,7 @@ mod file;
 mod schema;
 
 pub(crate) use self::backends::{Routed, Traffic, build};
-pub(crate) use self::file::{Service, Site};
+pub(crate) use self::file::{Service, Site, senseless};
 #[cfg(feature = "schema")]
 pub use self::schema::service_schema;
 

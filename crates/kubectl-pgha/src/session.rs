@@ -104,6 +104,19 @@ impl<'a> Session<'a> {
         Ok(site)
     }
 
+    /// The site of a context, in this namespace where one is named.
+    pub(crate) async fn site_in(
+        &self,
+        context: &str,
+        namespace: Option<&str>,
+    ) -> Result<SiteClient, Failure> {
+        let site = self.site(Some(context)).await?;
+        Ok(match namespace {
+            Some(namespace) => site.in_namespace(namespace),
+            None => site,
+        })
+    }
+
     /// The site of a context, with a token in place of its own credentials.
     pub(crate) async fn site_with_token(
         &self,

@@ -15,7 +15,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt::unless_interrupted;
 use crate::ui::{Span, Style, Ui};
-use crate::view::application::{ApplicationView, FollowedView};
+use crate::view::application::ApplicationView;
 
 /// Which of both sites.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,14 +130,7 @@ impl<'a> AppMove<'a> {
         let mut tell = |text: String| say(name, &text, Style::Dim, ui);
         let limit = limit.min(LONGEST_STEP);
         let started = Box::pin(start(site, &application, limit, &mut tell));
-        let evidence = seen(started, "be ready at", name).await?;
-        if ui.format.is_text() {
-            say(name, &evidence, Style::Good, ui);
-        } else {
-            // Whoever closed the pipe does not stop a move.
-            drop(ui.show_next(&FollowedView::application(name, &evidence)));
-        }
-        Ok(evidence)
+        seen(started, "be ready at", name).await
     }
 }
 

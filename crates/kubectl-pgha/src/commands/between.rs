@@ -76,11 +76,7 @@ impl<'a> Between<'a> {
         context: &str,
         session: &Session<'_>,
     ) -> Result<SiteClient, Failure> {
-        let site = session.site(Some(context)).await?;
-        Ok(match &self.namespace {
-            Some(namespace) => site.in_namespace(namespace),
-            None => site,
-        })
+        session.site_in(context, self.namespace.as_deref()).await
     }
 
     /// Looks at both sides.

@@ -258,12 +258,15 @@ impl Followers<'_> {
         self.concluded(self.toward, opened).await
     }
 
+    const fn site(&self, toward: Toward) -> &SiteName {
+        match (toward, self.toward) {
+            (Toward::Target, Toward::Target) => self.entered,
+            _ => self.from,
+        }
+    }
+
     async fn open_poolers(&self, toward: Toward, ui: &Ui) -> Result<(), Failure> {
-        let site = if toward == self.toward {
-            self.entered
-        } else {
-            self.from
-        };
+        let site = self.site(toward);
         let opened = match &self.poolers {
             None => return Ok(()),
             Some(Ok(poolers)) => poolers.open(Some(site)).await,
@@ -282,15 +285,21 @@ impl Followers<'_> {
         let Some(evidence) = opened? else {
             return Ok(());
         };
+        let view = FollowedView::clients(site, &evidence);
+        self.tell("poolers to", &view, ui).await;
+        Ok(())
+    }
+
+    /// Tells who has followed, and notes it.
+    async fn tell(&self, who: &str, view: &FollowedView<'_>, ui: &Ui) {
         if ui.format.is_text() {
-            let lead = Span::new(format!("poolers to {site} "), Style::Good);
-            ui.progress([lead, Span::plain(&evidence)]);
+            let lead = Span::new(format!("{who} {} ", view.site()), Style::Good);
+            ui.progress([lead, Span::plain(view.evidence())]);
         } else {
             // Whoever closed the pipe does not stop a move.
-            drop(ui.show_next(&FollowedView::clients(site, &evidence)));
+            drop(ui.show_next(view));
         }
-        self.aside.note(evidence).await;
-        Ok(())
+        self.aside.note(view.evidence().to_owned()).await;
     }
 
     async fn concluded(&self, toward: Toward, done: Result<(), Failure>) -> Followed {
@@ -381,7 +390,8 @@ impl Followers<'_> {
             Some(Ok(application)) => application.enter(toward, self.arrival, ui).await?,
             Some(Err(because)) => return Err(because.clone()),
         };
-        self.aside.note(entered).await;
+        let view = FollowedView::application(self.site(toward), &entered);
+        self.tell("application at", &view, ui).await;
         Ok(())
     }
 

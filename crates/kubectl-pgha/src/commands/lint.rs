@@ -2,13 +2,11 @@
 
 use std::path::Path;
 
-use pgha_core::diagnose::sanitised;
-
 use super::traffic::refuse_blind;
 use crate::args::LintArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::service::{Service, build};
+use crate::service::{Service, build, senseless};
 use crate::session::Reach;
 use crate::settings::{Environment, Settings};
 use crate::ui::Ui;
@@ -45,10 +43,6 @@ fn look(path: &Path, reach: &Reach) -> Result<FileView, Failure> {
         refuse_blind(&traffic)?;
         Ok(traffic)
     });
-    let traffic = made.map_err(|failure| {
-        let shown = sanitised(&path.display().to_string());
-        let because = failure.in_one_line();
-        Failure::usage(format!("{shown} is no service's file: {because}"))
-    })?;
+    let traffic = made.map_err(|failure| senseless(path, &failure.in_one_line()))?;
     Ok(FileView::new(path, &service, Some(&traffic)))
 }

@@ -46,11 +46,8 @@ impl LookedAt {
         let cluster = service.cluster()?.to_owned();
         let mut sites = Vec::new();
         for site in &service.sites {
-            let client = session.site(Some(&site.context)).await?;
-            sites.push(match &site.namespace {
-                Some(namespace) => client.in_namespace(namespace),
-                None => client,
-            });
+            let namespace = site.namespace.as_deref();
+            sites.push(session.site_in(&site.context, namespace).await?);
         }
         Ok(Self {
             sites,

@@ -110,8 +110,7 @@ impl Service {
                 .hinting("Name it with --file.")
         })?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        Self::of(&text, folder)
-            .map_err(|because| Failure::usage(format!("{shown} is no service's file: {because}")))
+        Self::of(&text, folder).map_err(|because| senseless(path, &because))
     }
 
     /// What the text says; files that it names lie in the folder.
@@ -245,6 +244,12 @@ impl Service {
                 .hinting(format!("Its sites are {}.", names.join(", ")))
         })
     }
+}
+
+/// Why a file makes no sense.
+pub(crate) fn senseless(path: &Path, because: &str) -> Failure {
+    let shown = sanitised(&path.display().to_string());
+    Failure::usage(format!("{shown} is no service's file: {because}"))
 }
 
 fn read_poolers(

@@ -74,6 +74,18 @@ impl<'a> FollowedView<'a> {
     }
 }
 
+impl FollowedView<'_> {
+    /// Where to.
+    pub(crate) const fn site(&self) -> &SiteName {
+        self.site
+    }
+
+    /// What was seen there, as a full sentence.
+    pub(crate) const fn evidence(&self) -> &str {
+        self.evidence
+    }
+}
+
 impl View for FollowedView<'_> {
     fn page(&self, _detail: Detail) -> Page {
         Page::of_line([Span::plain(self.evidence)])

@@ -94,11 +94,8 @@ async fn look_at_all<'a>(
 
 /// Whether a site's leader takes writes.
 async fn look(site: &Site, part: Part, session: &Session<'_>) -> Result<bool, String> {
-    let client = session.site(Some(&site.context)).await;
-    let mut client = client.map_err(|failure| failure.in_one_line())?;
-    if let Some(namespace) = &site.namespace {
-        client = client.in_namespace(namespace);
-    }
+    let client = session.site_in(&site.context, site.namespace.as_deref());
+    let client = client.await.map_err(|failure| failure.in_one_line())?;
     let opened = Box::pin(Side::open(client, &site.cluster, part)).await;
     let opened = opened.map_err(|error| chain_of(&error))?;
     Ok(leader_is(&opened, &Role::Primary))
