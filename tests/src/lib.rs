@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use pgha_judge::{Question, Verdict};
+use pgha_judge::Verdict;
 use pgha_lab::cluster::{self, Pair, Patroni, Standby, primary_site};
 use pgha_lab::kubectl::Kubectl;
 use pgha_lab::paths::{self, Cache};
@@ -254,21 +254,16 @@ impl Writer {
 
     /// Ends the writing and judges it.
     pub fn judge(self, expected_moves: usize) -> Result<Verdict> {
-        self.judge_within(expected_moves, Duration::from_secs(30))
+        let within = Audit::of_moves(expected_moves).follow_within;
+        self.judge_within(expected_moves, within)
     }
 
     /// The same, where nobody is expected to follow after that long.
     pub fn judge_within(self, expected_moves: usize, follow_within: Duration) -> Result<Verdict> {
         writer::stop(&self.cluster)?;
-        let question = Question {
-            expected_moves: Some(expected_moves),
-            ..Question::default()
-        };
         let asked = Audit {
-            question,
             follow_within,
-            reads_wal: true,
-            is_repeated: false,
+            ..Audit::of_moves(expected_moves)
         };
         writer::audit(&self.cluster, &asked)
     }

@@ -7,10 +7,9 @@ mod program;
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use pgha_judge::{Question, Ruling};
+use pgha_judge::Ruling;
 use pgha_lab::cluster::{self, Pair, Patroni, Standby};
 use pgha_lab::paths;
 use pgha_lab::progress::Progress;
@@ -60,7 +59,7 @@ pub(crate) fn run() -> Result<()> {
     };
     writer::start(CLUSTER, &program, load)?;
     let moved = show(&kubectl, house, from, to);
-    let verdict = audit();
+    let verdict = writer::audit(CLUSTER, &Audit::of_moves(1));
     writer::stop(CLUSTER)?;
     moved?;
     let verdict = verdict?;
@@ -153,21 +152,6 @@ fn move_with_users(kubectl: &Kubectl, house: House, from: Site, to: Site) -> Res
     say(&app::report(&seen, from, to));
     kubectl.run(&[&["pgha", "traffic", "verify"][..], &by_file].concat())?;
     person.log_in_after(kubectl, &since)
-}
-
-fn audit() -> Result<pgha_judge::Verdict> {
-    let question = Question {
-        expected_moves: Some(1),
-        ..Question::default()
-    };
-    let follow_within = Duration::from_secs(30);
-    let asked = Audit {
-        question,
-        follow_within,
-        reads_wal: true,
-        is_repeated: false,
-    };
-    writer::audit(CLUSTER, &asked)
 }
 
 fn next(kubectl: &Kubectl, from: Site, to: Site) -> String {

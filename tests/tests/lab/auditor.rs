@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use pgha_judge::{Question, Ruling, State, Verdict};
+use pgha_judge::{Ruling, State, Verdict};
 use pgha_lab::cluster::{Patroni, Standby, primary_site};
 use pgha_lab::fault::link::{self, End};
 use pgha_lab::kubectl::Kubectl;
@@ -126,15 +126,9 @@ fn spoil(verdict: &Verdict) -> Result<()> {
 }
 
 fn audit() -> Result<Verdict> {
-    let question = Question {
-        expected_moves: Some(0),
-        ..Question::default()
-    };
     let asked = Audit {
-        question,
         follow_within: PATIENCE,
-        reads_wal: true,
-        is_repeated: false,
+        ..Audit::of_moves(0)
     };
     writer::audit(CLUSTER, &asked)
 }

@@ -6,7 +6,6 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use pgha_judge::Question;
 use pgha_judge::bench::{GapParts, Method, MoveFile, MoveRun, Spread, Standby, spread};
 use pgha_lab::cluster::{self, Pair, Patroni, primary_site};
 use pgha_lab::documented;
@@ -196,16 +195,9 @@ pub(super) fn measured(
     writers: u32,
     method: Method,
 ) -> Result<MoveRun> {
-    let question = Question {
-        expected_moves: Some(1),
-        ..Question::default()
-    };
-    let follow_within = Duration::from_secs(30);
     let asked = Audit {
-        question,
-        follow_within,
         reads_wal: false,
-        is_repeated: false,
+        ..Audit::of_moves(1)
     };
     let verdict = writer::audit(name, &asked)?;
     Ok(MoveRun::measured(&verdict, standby, writers, method)?)

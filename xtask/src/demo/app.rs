@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use pgha_lab::cluster::service_file;
 use pgha_lab::pooled::{Entrance, entrance};
-use pgha_lab::site::{SERVICE_NAMESPACE, Site};
+use pgha_lab::site::Site;
 use pgha_lab::wait;
 use serde_json::{Value, json};
 
@@ -73,7 +74,7 @@ impl App {
             backend: &backend,
         };
         let haproxy = Haproxy::start(&peers, &folder("haproxy")?, front)?;
-        let service = haproxy.service(cluster, &sites_of(cluster));
+        let service = service_file(cluster, &haproxy.traffic());
         fs::write(kubectl::folder().join("pgha.yaml"), service)?;
         let app = Self {
             haproxy,
@@ -164,14 +165,4 @@ fn issuer(at: SocketAddr) -> String {
 /// The provider behind it has to know what users asked for, which is not itself.
 fn server(site: &str, port: u64) -> String {
     format!("  http-request set-header x-forwarded-proto http\n  server {site} 127.0.0.1:{port}\n")
-}
-
-fn sites_of(cluster: &str) -> String {
-    let line = |site: Site| {
-        let name = site.name();
-        format!(
-            "    - {{ name: {name}, context: {name}, namespace: {SERVICE_NAMESPACE}, cluster: {cluster} }}\n"
-        )
-    };
-    Site::ALL.map(line).concat()
 }

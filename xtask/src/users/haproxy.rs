@@ -93,17 +93,12 @@ impl Haproxy {
         Ok(())
     }
 
-    /// A service's file in which its users are led by this HAProxy; `sites` are the lines of its sites.
-    pub(crate) fn service(&self, name: &str, sites: &str) -> String {
+    /// What a service's file says of its users, who are led by this HAProxy.
+    pub(crate) fn traffic(&self) -> String {
         let socket = self.socket();
         let (socket, at, host) = (socket.display(), self.at, &self.host);
         format!(
-            "apiVersion: pgha.dev/v1alpha1
-kind: Service
-metadata: {{ name: {name} }}
-spec:
-  sites:
-{sites}  traffic:
+            "  traffic:
     - haproxyRuntime:
         id: lb
         socket: {{ unix: {socket} }}

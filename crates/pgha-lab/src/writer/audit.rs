@@ -29,6 +29,21 @@ pub struct Audit {
     pub is_repeated: bool,
 }
 
+impl Audit {
+    /// Everything, of a run in which the service has moved so often; the standbys may take half a minute.
+    pub fn of_moves(expected: usize) -> Self {
+        Self {
+            question: Question {
+                expected_moves: Some(expected),
+                ..Question::default()
+            },
+            follow_within: Duration::from_secs(30),
+            reads_wal: true,
+            is_repeated: false,
+        }
+    }
+}
+
 /// Audits the writer's run on a cluster. A writer that runs goes on; its rows up to now are judged.
 ///
 /// # Errors

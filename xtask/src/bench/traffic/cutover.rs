@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use pgha_judge::bench::{By, TrafficRun};
+use pgha_lab::cluster::service_file;
 use pgha_lab::wait;
 
 use super::{Bench, Keep};
@@ -25,11 +26,6 @@ const LANES: u32 = 4;
 /// The host that users ask for.
 const HOST: &str = "login.example";
 
-/// Nobody looks at these: no cluster is asked.
-const SITES: &str = "    - { name: core1, context: core1, cluster: bench }
-    - { name: core2, context: core2, cluster: bench }
-";
-
 /// How many users come before the others are moved, and after.
 const BEFORE_AND_AFTER: u64 = 500;
 
@@ -47,7 +43,8 @@ pub(super) fn run(bench: &Bench, runs: u32, keep: &mut Keep<'_>) -> Result<()> {
     };
     let haproxy = Haproxy::start(&bench.peers, folder.path(), front)?;
     let service = folder.path().join("pgha.yaml");
-    fs::write(&service, haproxy.service("bench", SITES))?;
+    // No cluster is asked.
+    fs::write(&service, service_file("bench", &haproxy.traffic()))?;
     for _ in 0..runs {
         for (by, to) in [
             (By::Pgha, "core1"),
