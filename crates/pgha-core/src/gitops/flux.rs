@@ -42,7 +42,11 @@ pub(super) async fn fetch(site: &SiteClient, owner: &Owner) -> Result<DynamicObj
     let object = format!("{owner}");
     let got = site.call("get", &object, api.get(name)).await;
     got.map_err(|error| match error.kind {
-        CallKind::NotFound => format!("`{}` has no such object", site.context),
+        // One Flux can apply to many clusters (Flux documentation, "Kustomization", "Remote Clusters").
+        CallKind::NotFound => format!(
+            "`{}` has no such object: Flux may run in another cluster",
+            site.context
+        ),
         _ => chain_of(&error),
     })
 }

@@ -95,9 +95,9 @@ impl<'a> Signs<'a> {
     /// disabled` or, live, `<group>/ssa: Ignore` (Flux documentation, "Kustomization", "Controlling the apply behavior").
     fn flux(&self, kind: OwnerKind, group: &str) -> Option<Owner> {
         let name = self.label(&format!("{group}/name"))?;
-        let namespace = self.label(&format!("{group}/namespace"))?;
+        let namespace = self.label(&format!("{group}/namespace"));
         let evidence = format!("label {group}/name");
-        let mut owner = self.owner(kind, Some(namespace), Some(name), evidence);
+        let mut owner = self.owner(kind, namespace, Some(name), evidence);
         let switches = [("reconcile", "disabled"), ("ssa", "Ignore")];
         owner.exempt = switches.into_iter().find_map(|(switch, off)| {
             let key = format!("{group}/{switch}");
