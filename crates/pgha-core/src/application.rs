@@ -5,6 +5,7 @@
 mod field;
 mod http;
 mod job;
+mod owner;
 mod restart;
 mod scale;
 
@@ -15,6 +16,7 @@ use kube::Api;
 use pgha_model::application::{AppStep, Application, At, Scale, Side};
 
 use self::job::{Work, kept_name};
+pub use self::owner::owners;
 use self::scale::{Workload, replicas_of};
 use crate::client::{CallError, SiteClient};
 use crate::clock;

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod diagnose;
 pub mod engine;
 pub mod exec;
+pub mod gitops;
 pub mod journal;
 pub mod k8s;
 pub mod login;

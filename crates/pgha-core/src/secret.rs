@@ -21,7 +21,7 @@ use crate::diagnose::{Diagnose, chain_of, sanitised};
 use crate::exec::Container;
 use crate::k8s::ListParams;
 use crate::operator::pgo_v5::DATABASE_CONTAINER;
-use crate::operator::pgo_v5::secret::{RoleKeys, managers_of, role_keys, secrets_selector};
+use crate::operator::pgo_v5::secret::{RoleKeys, owners_of, role_keys, secrets_selector};
 use crate::patch::PatchBuilder;
 use crate::postgres::{Psql, SqlError};
 use crate::settle::{Look, Settlement, await_until};
@@ -100,7 +100,7 @@ impl SecretSide {
                 role: sanitised(&keys.role),
                 password: value(secret, keys.password).map(|value| fingerprint(&value.0)),
                 verifier: value(secret, keys.verifier).map(|value| fingerprint(&value.0)),
-                managed_by: managers_of(secret),
+                owners: owners_of(secret),
             };
             (name.clone(), fact)
         });

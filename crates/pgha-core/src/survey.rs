@@ -13,7 +13,7 @@ use futures::future::join_all;
 use kube::Api;
 use pgha_model::observed::Observed;
 use pgha_model::site::Place;
-use pgha_model::survey::{LeaderLock, Member, SiteSurvey};
+use pgha_model::survey::{ClusterObject, LeaderLock, Member, SiteSurvey};
 
 pub use self::error::SurveyError;
 pub use self::live::{LiveError, fetch_live_status};
@@ -23,6 +23,7 @@ pub use self::patroni::read_objects as read_patroni_objects;
 pub use self::sql::{ask_for_record, ask_postgres_instead};
 use crate::client::{CallError, SiteClient};
 use crate::clock;
+use crate::gitops::{self, Closeness};
 use crate::k8s::{self, DynamicObject, ListParams};
 use crate::operator::pgo_v5;
 
@@ -53,6 +54,25 @@ pub async fn survey_site(
     cluster: &str,
     depth: Depth,
 ) -> Result<SiteSurvey, SurveyError> {
+    survey(site, cluster, depth, None).await
+}
+
+/// The same, and asks everybody who owns the object, at the same time as the members.
+pub async fn survey_with_owners(
+    site: &SiteClient,
+    cluster: &str,
+    depth: Depth,
+    closeness: Closeness,
+) -> Result<SiteSurvey, SurveyError> {
+    survey(site, cluster, depth, Some(closeness)).await
+}
+
+async fn survey(
+    site: &SiteClient,
+    cluster: &str,
+    depth: Depth,
+    closeness: Option<Closeness>,
+) -> Result<SiteSurvey, SurveyError> {
     let seen_at = clock::now();
     let (object, stores, pods) = tokio::join!(
         fetch_object(site, cluster),
@@ -69,11 +89,21 @@ pub async fn survey_site(
         Err(error) => (Observed::unseen(said(error)), Observed::unseen(said(error))),
     };
     let port = pgo_v5::patroni_port(&object);
-    let members = look_at_members(site, pods, port, asked(depth, &lock)).await;
+    let owners = async {
+        let closeness = closeness?;
+        let (resource, fields) = (pgo_v5::resource(), pgo_v5::MOVED_FIELDS);
+        Some(gitops::owners(site, &object, &resource, fields, closeness).await)
+    };
+    let members = look_at_members(site, pods, port, asked(depth, &lock));
+    let (members, owners) = Box::pin(async { tokio::join!(members, owners) }).await;
+    let read = pgo_v5::read_object(&object);
     Ok(SiteSurvey {
         place: site.place(cluster),
         seen_at,
-        object: pgo_v5::read_object(&object),
+        object: ClusterObject {
+            owners: owners.unwrap_or(read.owners),
+            ..read
+        },
         lock,
         store,
         members,

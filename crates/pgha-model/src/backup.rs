@@ -15,6 +15,7 @@ use crate::finding::Findings;
 use crate::leader::judge_leader;
 use crate::member::Role;
 use crate::observed::Observed;
+use crate::owner;
 use crate::survey::{ClusterObject, SiteSurvey};
 
 /// What a backup copies (pgBackRest configuration reference, `--type`).
@@ -139,12 +140,10 @@ pub fn judge_backup(
         judge_preparation(facts, plan, &mut findings);
     }
     judge_running(facts, &mut findings);
-    let managers = (!consent.managed && !object.managed_by.is_empty())
-        .then(|| format!("The object is owned by {}.", object.managed_by.join(", ")));
     findings.fail_if(
         "managed",
         None,
-        managers,
+        owner::writing(&object.owners).filter(|_| !consent.managed),
         "The owner will take the request back or fight over it. Give --allow-managed to ask all the same.",
     );
     findings

@@ -34,6 +34,7 @@ pub use self::validation::{Readiness, Validation, validate};
 use crate::finding::Findings;
 use crate::leader::judge_leader;
 use crate::member::{PatroniVersion, Role};
+use crate::owner;
 use crate::postgres::PostgresFacts;
 use crate::site::Part;
 use crate::survey::SiteSurvey;
@@ -241,18 +242,19 @@ fn judge_object(part: Part, survey: &SiteSurvey, consent: Consent, findings: &mu
         }),
         "Remove standby_cluster from spec.patroni.dynamicConfiguration.",
     );
-    let managed = (!object.managed_by.is_empty()).then(|| {
-        format!(
-            "The object is owned by {}, which will revert the change.",
-            object.managed_by.join(", ")
-        )
-    });
+    let managed = owner::writing(&object.owners);
     let advice = "Change it in its source, or suspend the owner and repeat with --allow-managed.";
     if consent.managed {
         findings.warn_if("not-managed", part, managed, advice);
     } else {
         findings.fail_if("not-managed", part, managed, advice);
     }
+    findings.warn_if(
+        "owner-held",
+        part,
+        owner::held(&object.owners),
+        "See that its source says what the move makes of the object, before it is released.",
+    );
 }
 
 fn judge_patroni(part: Part, survey: &SiteSurvey, findings: &mut Findings) {

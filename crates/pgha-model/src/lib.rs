@@ -23,6 +23,7 @@ pub mod machine;
 pub mod member;
 pub mod notice;
 pub mod observed;
+pub mod owner;
 pub mod plan;
 pub mod postgres;
 pub mod promotion;

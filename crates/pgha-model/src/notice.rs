@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::finding::Severity;
 use crate::leader::LeaderVerdict;
 use crate::member::{PatroniVersion, Role};
+use crate::owner;
 use crate::site::Place;
 use crate::survey::{Member, SiteSurvey};
 
@@ -115,14 +116,18 @@ fn judge_object(survey: &SiteSurvey, notices: &mut Notices<'_>) {
             "Move it into the object's standby section.",
         );
     }
-    if !object.managed_by.is_empty() {
+    if let Some(told) = owner::writing(&object.owners) {
         notices.warn(
             "managed",
-            format!(
-                "{} also writes this object.",
-                object.managed_by.join(" and ")
-            ),
+            told,
             "It will take a move back unless it is suspended or its source is changed too.",
+        );
+    }
+    if let Some(told) = owner::held(&object.owners) {
+        notices.warn(
+            "owner-held",
+            told,
+            "See that its source says what the cluster is, before it is released.",
         );
     }
 }
@@ -226,7 +231,7 @@ mod tests {
     use crate::leader::judge_leader;
     use crate::member::MemberStatus;
     use crate::observed::Observed;
-    use crate::service::samples;
+    use crate::service::samples::{self, helm_release};
 
     fn checks(survey: &SiteSurvey) -> Vec<&'static str> {
         let leader = judge_leader(survey, samples::now());
@@ -249,7 +254,7 @@ mod tests {
         survey.object.shutdown = true;
         survey.object.pending_switchover = Some("to a-1".to_owned());
         survey.object.hidden_standby_section = true;
-        survey.object.managed_by = vec!["Helm release db".to_owned()];
+        survey.object.owners = vec![helm_release()];
         assert_eq!(
             checks(&survey),
             [

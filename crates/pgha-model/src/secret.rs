@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::finding::{Finding, Findings};
 use crate::member::Role;
 use crate::observed::Observed;
+use crate::owner::{self, Owner};
 use crate::site::Part;
 use crate::survey::SiteSurvey;
 
@@ -38,8 +39,8 @@ pub struct RoleSecret {
     pub password: Option<Fingerprint>,
     /// The SCRAM verifier, likewise.
     pub verifier: Option<Fingerprint>,
-    /// Who else writes it, other than the operator.
-    pub managed_by: Vec<String>,
+    /// Who else writes it, other than the operator; only their signs were read.
+    pub owners: Vec<Owner>,
 }
 
 /// One site, as far as passwords go.
@@ -238,11 +239,11 @@ fn judge_row(
         }),
         advice,
     );
-    let managed = !allows_managed && !b.managed_by.is_empty();
+    let managed = owner::writing(&b.owners).filter(|_| !allows_managed);
     findings.fail_if(
         "managed",
         Part::Target,
-        managed.then(|| format!("The Secret {name} is owned by {}.", b.managed_by.join(", "))),
+        managed.map(|told| format!("Somebody else writes the Secret {name}. {told}")),
         "The owner will put its own value back. Give --allow-managed to copy all the same.",
     );
 }
@@ -250,7 +251,7 @@ fn judge_row(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::samples::{primary, set_system_identifier, standby};
+    use crate::service::samples::{helm_release, primary, set_system_identifier, standby};
 
     fn print(number: u8) -> Fingerprint {
         Fingerprint([number; 32])
@@ -267,7 +268,7 @@ mod tests {
                 role: (*role).to_owned(),
                 password: Some(print(*number)),
                 verifier: Some(print(*number)),
-                managed_by: Vec::new(),
+                owners: Vec::new(),
             };
             (name, secret)
         };
@@ -344,7 +345,7 @@ mod tests {
         assert_eq!(failed(&spoiled), ["secret-incomplete"]);
         let mut spoiled = pair();
         for secret in spoiled.1.secrets.values_mut() {
-            secret.managed_by.push("Flux".to_owned());
+            secret.owners.push(helm_release());
         }
         assert_eq!(failed(&spoiled), ["managed"]);
     }

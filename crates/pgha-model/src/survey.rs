@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::member::MemberStatus;
 use crate::observed::Observed;
+use crate::owner::Owner;
 use crate::site::Place;
 use crate::timeline::History;
 
@@ -52,8 +53,8 @@ pub struct ClusterObject {
     pub shutdown: bool,
     /// Whether the operator says, by its condition, that it leaves the cluster alone.
     pub pause_acknowledged: bool,
-    /// What else writes this object: `Flux Kustomization flux-system/db`, `Argo CD application db`, `Helm release db`.
-    pub managed_by: Vec<String>,
+    /// Who else writes this object. Of an owner's own object only what was read with the survey is known.
+    pub owners: Vec<Owner>,
     /// A switchover inside the cluster that the operator was asked for and has not finished.
     pub pending_switchover: Option<String>,
     /// A standby section in the operator's free-form Patroni configuration: it survives promotion (PGO never deletes it).

@@ -10,7 +10,6 @@ mod change;
 mod cluster;
 mod field;
 mod objects;
-mod owner;
 mod patch;
 mod place;
 

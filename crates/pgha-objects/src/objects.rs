@@ -4,11 +4,12 @@ use std::fmt;
 use std::time::Duration;
 
 use kube::api::DynamicObject;
+use pgha_model::owner::signed;
+use pgha_nlb::text::one_line;
 use pgha_nlb::{BackendId, CutoverError, Fence, Finding};
 use sha2::{Digest as _, Sha256};
 
 use crate::cluster::{Clusters, Need, Object, Open};
-use crate::owner::owners_of;
 
 /// Objects, each once, and the contexts that they are in.
 pub(crate) struct Objects {
@@ -101,12 +102,15 @@ impl Objects {
 /// Who else writes an object.
 pub(crate) fn owner_finding(id: &BackendId, object: &Object, live: &DynamicObject) -> Finding {
     let check = "kubernetes-owner";
-    let owners = owners_of(live);
-    if owners.is_empty() {
+    let metadata = serde_json::to_value(&live.metadata).unwrap_or_default();
+    let owners = signed(&metadata, one_line);
+    let writing = owners.iter().filter(|owner| owner.exempt.is_none());
+    let writing: Vec<String> = writing.map(ToString::to_string).collect();
+    if writing.is_empty() {
         return Finding::pass(id, check);
     }
-    let (label, owners) = (object.label(), owners.join(", "));
-    let seen = format!("{label} is also written by {owners}.");
+    let (label, writing) = (object.label(), writing.join(", "));
+    let seen = format!("{label} is also written by {writing}.");
     let advice =
         "See that it does not put the field back: suspend it, or have it leave the field alone.";
     Finding::warn(id, check, &seen, advice)

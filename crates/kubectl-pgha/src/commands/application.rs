@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use pgha_core::application::{ApplicationError, denied, obstacles, replicas, start, stop};
+use pgha_core::application::{ApplicationError, denied, obstacles, owners, replicas, start, stop};
 use pgha_core::client::{CallError, SiteClient};
 use pgha_core::diagnose::chain_of;
 use pgha_model::application::{AppStep, Application, Count, Scale};
@@ -40,6 +40,8 @@ pub(crate) struct AppMove<'a> {
     at_target: Vec<Count>,
     /// Whether every workload runs where it would be started.
     runs: (bool, bool),
+    /// Who else writes its objects, at each site, in sentences.
+    owners: Vec<String>,
 }
 
 impl<'a> AppMove<'a> {
@@ -57,10 +59,10 @@ impl<'a> AppMove<'a> {
         may_be_gone: bool,
     ) -> Result<Self, Failure> {
         let seen = tokio::join!(look_at(&source, steps), look_at(&target, steps));
-        let at_target = seen.1?;
-        let at_source = match seen.0 {
-            Ok(counts) => counts,
-            Err(_) if may_be_gone => Vec::new(),
+        let (at_target, target_owners) = seen.1?;
+        let (at_source, mut owners) = match seen.0 {
+            Ok(seen) => seen,
+            Err(_) if may_be_gone => (Vec::new(), Vec::new()),
             Err(failure) => return Err(failure),
         };
         let runs = |counts: &[Count]| counts.iter().all(|count| count.replicas > 0);
@@ -70,6 +72,7 @@ impl<'a> AppMove<'a> {
             Toward::Source => Vec::new(),
             Toward::Target => wanted(steps, &at_source, before, &at_target, &target.0)?,
         };
+        owners.extend(target_owners);
         Ok(Self {
             steps,
             source,
@@ -77,6 +80,7 @@ impl<'a> AppMove<'a> {
             at_source,
             at_target,
             runs,
+            owners,
         })
     }
 
@@ -101,7 +105,12 @@ impl<'a> AppMove<'a> {
     pub(crate) fn view(&self, toward: Toward, leaves: bool) -> ApplicationView {
         let ((site, _), counts) = self.at(toward);
         let leaves = leaves.then_some(&self.source.0);
-        ApplicationView::new(self.steps, counts, site, leaves)
+        ApplicationView::new(self.steps, counts, site, leaves).owned_by(&self.owners)
+    }
+
+    /// Who else writes its objects, in sentences.
+    pub(crate) fn owners(&self) -> &[String] {
+        &self.owners
     }
 
     const fn at(&self, toward: Toward) -> (&NamedSite, &Vec<Count>) {
@@ -180,8 +189,11 @@ async fn seen(
     })
 }
 
-/// The workloads' counts at a site, once everything that the steps do there is seen to be permitted.
-async fn look_at((name, site): &NamedSite, steps: &[AppStep]) -> Result<Vec<Count>, Failure> {
+/// The workloads' counts at a site, once everything that the steps do there is seen to be permitted, and who else writes their objects.
+async fn look_at(
+    (name, site): &NamedSite,
+    steps: &[AppStep],
+) -> Result<(Vec<Count>, Vec<String>), Failure> {
     let site = site.as_ref().map_err(Failure::clone)?;
     let steps = &at_site(steps, name);
     let unseen = |error: CallError| Failure::from(&error);
@@ -205,7 +217,12 @@ async fn look_at((name, site): &NamedSite, steps: &[AppStep]) -> Result<Vec<Coun
         let at = scale.at();
         counts.push(Count { at, replicas });
     }
-    Ok(counts)
+    let mut told = Vec::new();
+    for (at, owners) in owners(site, steps).await {
+        let owners = owners.iter();
+        told.extend(owners.map(|owner| format!("{at} at {name}: {}", owner.told())));
+    }
+    Ok((counts, told))
 }
 
 fn scales(steps: &[AppStep]) -> impl Iterator<Item = &Scale> {

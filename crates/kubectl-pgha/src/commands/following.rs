@@ -191,6 +191,12 @@ pub(crate) enum Followed {
 }
 
 impl Followers<'_> {
+    /// What is to be known before a move and stops none, in sentences.
+    pub(crate) fn remarks(&self) -> &[String] {
+        let application = self.application.as_ref().and_then(|one| one.as_ref().ok());
+        application.map(AppMove::owners).unwrap_or_default()
+    }
+
     /// Refuses a move that application or users could not follow. Where nobody takes writes that is no reason to stay there: see
     /// [`warn`](Self::warn).
     ///

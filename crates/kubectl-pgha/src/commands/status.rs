@@ -6,8 +6,9 @@ use futures::future::join_all;
 use futures::stream::{self, StreamExt as _};
 use pgha_core::client::SiteClient;
 use pgha_core::clock;
+use pgha_core::gitops::Closeness;
 use pgha_core::survey::{
-    Depth, Scope, ask_for_record, ask_postgres_instead, list_clusters, survey_site,
+    Depth, Scope, ask_for_record, ask_postgres_instead, list_clusters, survey_with_owners,
 };
 use pgha_model::follow::Branch;
 use pgha_model::service::{Side, judge_services};
@@ -167,7 +168,8 @@ fn is_undecided(side: &Side<'_>) -> bool {
 async fn read_all(site: &SiteClient, places: Vec<Place>) -> Vec<Result<SiteSurvey, Failure>> {
     let readings = places.into_iter().map(|place| async move {
         let site = site.in_namespace(place.namespace);
-        let mut survey = survey_site(&site, &place.cluster, Depth::Leader)
+        let (depth, closeness) = (Depth::Leader, Closeness::Signed);
+        let mut survey = survey_with_owners(&site, &place.cluster, depth, closeness)
             .await
             .map_err(|error| Failure::from(&error))?;
         ask_postgres_instead(&site, &mut survey).await;

@@ -41,6 +41,9 @@ async fn run(args: &ValidateArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit
         let hint = "Mend what fails and run the same command again.";
         ui.complain(&Failure::refused(text).hinting(hint));
     }
+    for remark in followers.iter().flat_map(Followers::remarks) {
+        ui.note(remark);
+    }
     let mut could_follow = true;
     for doubt in followers.iter().flat_map(Followers::doubts) {
         could_follow = false;

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::API_VERSION;
 use super::poolers::PoolerView;
 use super::traffic::PlansView;
-use crate::ui::{Detail, Page, Span, View};
+use crate::ui::{Detail, Page, Span, Style, View};
 
 /// What becomes of those who use the database.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -107,6 +107,9 @@ pub(crate) struct ApplicationView {
     leaves: Option<SiteName>,
     /// In the order in which they are started.
     steps: Vec<StepView>,
+    /// Who else writes their objects, in sentences.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    owners: Vec<String>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -140,6 +143,15 @@ impl ApplicationView {
                 .iter()
                 .map(|step| StepView::of(step, counts, enters, leaves))
                 .collect(),
+            owners: Vec::new(),
+        }
+    }
+
+    /// Adds who else writes the objects, in sentences.
+    pub(crate) fn owned_by(self, owners: &[String]) -> Self {
+        Self {
+            owners: owners.to_vec(),
+            ..self
         }
     }
 
@@ -159,6 +171,9 @@ impl ApplicationView {
         page.line([Span::plain(text)]);
         for step in &self.steps {
             step.add_to(step.entering.as_deref(), page);
+        }
+        for owner in &self.owners {
+            page.line([Span::new(format!("  {owner}"), Style::Warning)]);
         }
     }
 }

@@ -10,6 +10,7 @@ use pgha_model::follow::{Branch, Feed};
 use pgha_model::lsn::Lsn;
 use pgha_model::member::Role;
 use pgha_model::notice::Notice;
+use pgha_model::owner::Owner;
 use pgha_model::service::{Service, ServiceState, Side};
 use pgha_model::site::Place;
 use serde::Serialize;
@@ -66,6 +67,9 @@ struct SideView {
     last_backup: Option<String>,
     /// Whether the backup from which replicas are made is there; the object does not say when it ended.
     has_first_backup: bool,
+    /// Who else writes the operator's object.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    owners: Vec<Owner>,
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -276,6 +280,7 @@ impl SideView {
                 .repos
                 .iter()
                 .any(|repo| repo.replica_create_backup_complete),
+            owners: survey.object.owners.clone(),
         }
     }
 }

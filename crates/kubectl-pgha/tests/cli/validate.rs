@@ -155,6 +155,45 @@ fn an_owner_fails_unless_it_is_allowed() {
 }
 
 #[test]
+fn an_owner_that_is_suspended_stops_no_move_and_is_told() {
+    let (primary, standby) = sites();
+    let clusters = (cluster(&primary), cluster(&standby.managed_by_flux()));
+    let group = "kustomize.toolkit.fluxcd.io";
+    clusters
+        .1
+        .install(group, "v1", "Kustomization", "kustomizations");
+    clusters.1.insert(
+        json!({"apiVersion": format!("{group}/v1"), "kind": "Kustomization",
+        "metadata": {"name": "databases", "namespace": "flux-system"},
+        "spec": {"interval": "10m", "suspend": true}}),
+    );
+    let bench = Bench::new(&[("core1", &clusters.0), ("core2", &clusters.1)]);
+    let ran = bench.run(&with(&["-o", "json"]));
+    let view: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(findings(&view, "not-managed")[1].0, "pass");
+    let (severity, seen) = findings(&view, "owner-held")[1].clone();
+    let told = "Flux Kustomization flux-system/databases owns the object and is held (spec.suspend is true).";
+    assert_eq!((severity.as_str(), seen.as_str()), ("warn", told));
+    let status = bench.run(&["status", "--context", "core2", "-o", "json"]);
+    let view: Value = serde_json::from_str(&status.stdout).unwrap();
+    let owner = &view["services"][0]["sides"][0]["owners"][0];
+    assert_eq!(
+        owner["state"]["seen"]["reverts"]["when"], "held",
+        "{status}"
+    );
+    clusters
+        .1
+        .change("kustomizations", "flux-system", "databases", |object| {
+            object["spec"]["suspend"] = json!(false);
+        });
+    let ran = bench.run(&with(&["-o", "json"]));
+    let view: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let (severity, seen) = findings(&view, "not-managed")[1].clone();
+    assert_eq!(severity, "fail");
+    assert!(seen.ends_with("takes a change back within 10m."), "{seen}");
+}
+
+#[test]
 fn only_what_does_not_hold_is_named_to_a_script() {
     let bench = Bench::two(&sites());
     let ran = bench.run(&with(&["-o", "name"]));

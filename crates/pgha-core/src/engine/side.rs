@@ -21,6 +21,7 @@ use crate::client::{CallError, SiteClient};
 use crate::clock;
 use crate::diagnose::chain_of;
 use crate::exec::{self, Container, Process, Shell};
+use crate::gitops::Closeness;
 use crate::journal::read_journal;
 use crate::login::Programs;
 use crate::operator::pgo_v5::{self, render};
@@ -28,7 +29,7 @@ use crate::patch::{ObjectPatch, patch_endpoints, patch_object};
 use crate::permission::{Role, permissions};
 use crate::postgres::Psql;
 use crate::settle::{Look, Settlement, await_until};
-use crate::survey::{Depth, SurveyError, survey_site};
+use crate::survey::{Depth, SurveyError, survey_with_owners};
 use crate::validate::{denied, inspect};
 
 /// Pause between two looks at an API server.
@@ -92,7 +93,9 @@ impl Side {
     /// Surveys a side and keeps connections to its members. What cannot be connected to becomes a fact that is missing;
     /// the checks then refuse.
     pub async fn open(site: SiteClient, cluster: &str, part: Part) -> Result<Self, SideError> {
-        let survey = Box::pin(survey_site(&site, cluster, Depth::Members))
+        let closeness = Closeness::Claimants;
+        let survey = survey_with_owners(&site, cluster, Depth::Members, closeness);
+        let survey = Box::pin(survey)
             .await
             .map_err(|source| SideError::Survey { part, source })?;
         let call = |source| SideError::Call { part, source };

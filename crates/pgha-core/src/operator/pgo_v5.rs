@@ -4,7 +4,6 @@
 //! release from 5.0 to 6.0.
 
 pub mod backup;
-mod owner;
 mod read;
 pub mod render;
 pub mod secret;
@@ -27,6 +26,9 @@ pub const ROLE_LABEL: &str = "postgres-operator.crunchydata.com/role";
 
 /// The annotation that asks for a manual backup; its value is the backup's id.
 pub const BACKUP_ANNOTATION: &str = "postgres-operator.crunchydata.com/pgbackrest-backup";
+
+/// The fields of the operator's object that a move changes and does not put back.
+pub const MOVED_FIELDS: &[&[&str]] = &[&["spec", "standby"]];
 
 /// The annotation that asks for a switchover inside the cluster.
 pub const SWITCHOVER_ANNOTATION: &str = "postgres-operator.crunchydata.com/trigger-switchover";

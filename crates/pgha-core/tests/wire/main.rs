@@ -8,6 +8,7 @@ mod application;
 mod application_http;
 mod application_objects;
 mod call;
+mod gitops;
 mod journal;
 mod login;
 mod open;

@@ -104,7 +104,7 @@ async fn a_primary_is_read_with_its_pods_and_its_lock() {
     let object = &survey.object;
     assert_eq!((object.operator, object.generation), ("pgo-v5", Some(3)));
     assert!(!object.standby && !object.paused && !object.shutdown && !object.pause_acknowledged);
-    assert!(object.managed_by.is_empty() && object.pending_switchover.is_none());
+    assert!(object.owners.is_empty() && object.pending_switchover.is_none());
     assert_eq!(object.requested_backup.as_deref(), Some("one"));
     let backup = object.manual_backup.as_ref().unwrap();
     assert_eq!(
@@ -289,8 +289,9 @@ async fn what_the_operator_was_told_is_read() {
     assert!(object.paused && object.pause_acknowledged && object.shutdown);
     assert!(object.hidden_standby_section);
     assert_eq!(object.pending_switchover.as_deref(), Some("again"));
+    let owners: Vec<String> = object.owners.iter().map(ToString::to_string).collect();
     assert_eq!(
-        object.managed_by,
+        owners,
         [
             "Flux Kustomization flux-system/databases",
             "Argo CD application databases",

@@ -1,5 +1,5 @@
 use super::*;
-use crate::service::samples::{now, primary, standby};
+use crate::service::samples::{helm_release, now, primary, standby};
 use crate::survey::{BackupRepo, Condition, ManualBackup};
 
 const INFO: &str = r#"[{"archive":[],"backup":[{"archive":{"start":"000000010000000000000003",
@@ -104,9 +104,8 @@ fn each_gate_is_seen_beforehand() {
     );
     let option = || vec!["--repo=2".to_owned()];
     assert_eq!(spoiled(|f| f.spec.manual_options = option()), ["options"]);
-    let owner = || vec!["Helm release db".to_owned()];
     assert_eq!(
-        spoiled(|f| f.survey.object.managed_by = owner()),
+        spoiled(|f| f.survey.object.owners = vec![helm_release()]),
         ["managed"]
     );
     assert_eq!(
@@ -148,7 +147,7 @@ fn a_request_that_was_taken_up_and_has_no_job_yet_stands_in_the_way() {
 #[test]
 fn an_owner_can_be_overruled() {
     let mut facts = facts();
-    facts.survey.object.managed_by.push("Helm".to_owned());
+    facts.survey.object.owners.push(helm_release());
     let plan = plan_backup(&facts.spec, None, None).unwrap();
     let consent = Consent { managed: true };
     assert_eq!(

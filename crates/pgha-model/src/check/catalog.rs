@@ -124,6 +124,12 @@ pub const CHECKS: &[Check] = &[
          --allow-managed",
         "Nobody else writes the object.",
     ),
+    warn(
+        "owner-held",
+        "the owner's own object, and what the object tells it to leave alone",
+        "what Git says of the object takes effect when its owner is released, whatever the sites are by then",
+        "No owner of the object is held.",
+    ),
     fail(
         "patroni-not-paused",
         "`pause` in Patroni's configuration",

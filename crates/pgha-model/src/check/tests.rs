@@ -8,7 +8,9 @@ use super::samples::{Sample, worst};
 use crate::finding::Severity;
 use crate::member::MemberStatus;
 use crate::observed::Observed;
-use crate::service::samples::{PRIMARY, STANDBY, promote, set_status, set_system_identifier};
+use crate::service::samples::{
+    PRIMARY, STANDBY, helm_release, promote, set_status, set_system_identifier, suspended,
+};
 use crate::site::Part::{Source, Target};
 use crate::survey::{ManualBackup, SiteSurvey};
 use crate::timeline::Timeline;
@@ -44,7 +46,10 @@ const SPOILERS: &[(&str, Spoil)] = &[
         s.target.survey.object.hidden_standby_section = true;
     }),
     ("not-managed", |s| {
-        s.source.survey.object.managed_by = vec!["Helm release db".to_owned()];
+        s.source.survey.object.owners = vec![helm_release()];
+    }),
+    ("owner-held", |s| {
+        s.source.survey.object.owners = vec![suspended()];
     }),
     ("patroni-not-paused", |s| {
         if let Observed::Seen(store) = &mut s.target.survey.store {
@@ -343,11 +348,28 @@ fn a_failover_does_not_mind_what_only_the_source_lacks() {
 #[test]
 fn an_owner_that_the_user_allows_is_a_warning() {
     let mut sample = Sample::healthy();
-    sample.target.survey.object.managed_by = vec!["Argo CD application db".to_owned()];
+    sample.target.survey.object.owners = vec![helm_release()];
     sample.consent.managed = true;
     let validation = sample.validate();
     assert_eq!(worst(&validation, "not-managed"), Severity::Warn);
     assert!(validation.ready_for_switchover.ready);
+}
+
+#[test]
+fn an_owner_that_is_held_stops_no_move_unless_its_parent_frees_it() {
+    let mut sample = Sample::healthy();
+    sample.target.survey.object.owners = vec![suspended()];
+    let validation = sample.validate();
+    assert_eq!(worst(&validation, "not-managed"), Severity::Pass);
+    assert!(validation.ready_for_switchover.ready);
+    let parents = &mut sample.target.survey.object.owners[0].parents;
+    parents.push(crate::owner::Parent {
+        owner: "Flux Kustomization flux-system/root".to_owned(),
+        undoes_hold: true,
+        reverts: Observed::unseen("it was not looked at"),
+    });
+    let validation = sample.validate();
+    assert_eq!(worst(&validation, "not-managed"), Severity::Fail);
 }
 
 #[test]

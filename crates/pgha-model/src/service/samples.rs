@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use crate::member::MemberStatus;
 use crate::observed::Observed;
+use crate::owner::{Owner, OwnerKind, OwnerState, Reverts};
 use crate::site::Place;
 use crate::survey::{ClusterObject, LeaderLock, Member, PatroniStore, SiteSurvey};
 use crate::timeline::History;
@@ -74,6 +75,32 @@ pub(crate) fn promote(survey: &mut SiteSurvey, timeline: u32, fork: &str, writte
     }
 }
 
+/// An owner that takes a change back.
+pub(crate) fn helm_release() -> Owner {
+    Owner::by_sign(
+        OwnerKind::HelmRelease,
+        None,
+        Some("db".to_owned()),
+        "annotation",
+    )
+}
+
+/// An owner that takes nothing back for now.
+pub(crate) fn suspended() -> Owner {
+    let namespace = Some("flux-system".to_owned());
+    let kind = OwnerKind::FluxKustomization;
+    let mut owner = Owner::by_sign(kind, namespace, Some("db".to_owned()), "label");
+    owner.state = Observed::Seen(OwnerState {
+        reverts: Reverts::Held {
+            by: "spec.suspend is true".to_owned(),
+        },
+        source: None,
+        revision: None,
+        problem: None,
+    });
+    owner
+}
+
 fn survey(context: &str, status: &str, standby: bool) -> SiteSurvey {
     let pod = format!("{context}-0");
     let status = MemberStatus::from_json(status).unwrap();
@@ -93,7 +120,7 @@ fn survey(context: &str, status: &str, standby: bool) -> SiteSurvey {
             paused: false,
             shutdown: false,
             pause_acknowledged: false,
-            managed_by: Vec::new(),
+            owners: Vec::new(),
             pending_switchover: None,
             hidden_standby_section: false,
             requested_backup: None,

@@ -5,8 +5,9 @@ use kube::ResourceExt as _;
 use pgha_model::survey::{BackupRepo, ClusterObject, Condition, ManualBackup};
 use serde_json::Value;
 
-use super::{BACKUP_ANNOTATION, OPERATOR, SWITCHOVER_ANNOTATION, owner};
+use super::{BACKUP_ANNOTATION, OPERATOR, SWITCHOVER_ANNOTATION};
 use crate::diagnose::sanitised;
+use crate::gitops::signs;
 use crate::k8s::DynamicObject;
 
 /// Patroni's port when the object does not name one (`patroni.port`, CRD default).
@@ -27,7 +28,7 @@ pub fn read_object(object: &DynamicObject) -> ClusterObject {
         paused: flag(data, "/spec/paused"),
         shutdown: flag(data, "/spec/shutdown"),
         pause_acknowledged: has_acknowledged_pause(data),
-        managed_by: owner::managers_of(object),
+        owners: signs(object),
         pending_switchover: pending_switchover(object),
         hidden_standby_section: has_hidden_standby_section(data),
         requested_backup: object

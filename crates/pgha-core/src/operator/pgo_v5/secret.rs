@@ -7,10 +7,11 @@
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
+use pgha_model::owner::{Owner, signed};
 use serde_json::Value;
 
-use super::{PREFIX, owner};
-use crate::k8s::DynamicObject;
+use super::PREFIX;
+use crate::diagnose::sanitised;
 
 /// What a Secret of a role is called inside, and whose it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,19 +73,11 @@ pub fn user_secret(cluster: &str, user: &str) -> String {
 }
 
 /// Who else writes a Secret, other than the operator that it belongs to.
-pub fn managers_of(secret: &Secret) -> Vec<String> {
-    let Ok(Value::Object(mut fields)) = serde_json::to_value(secret) else {
-        return Vec::new();
-    };
-    fields.retain(|name, _| name == "metadata");
-    let Ok(object) = serde_json::from_value::<DynamicObject>(Value::Object(fields)) else {
-        return Vec::new();
-    };
-    let managers = owner::managers_of(&object);
-    managers
-        .into_iter()
-        .filter(|manager| !manager.starts_with("PostgresCluster "))
-        .collect()
+pub fn owners_of(secret: &Secret) -> Vec<Owner> {
+    let metadata = serde_json::to_value(&secret.metadata).unwrap_or_default();
+    let mut owners = signed(&metadata, sanitised);
+    owners.retain(|owner| !owner.to_string().starts_with("PostgresCluster "));
+    owners
 }
 
 #[cfg(test)]
@@ -124,9 +117,9 @@ mod tests {
     #[test]
     fn the_operator_is_no_other_writer() {
         let mut user = secret("zitadel-pguser-app", &[]);
-        assert!(managers_of(&user).is_empty());
+        assert!(owners_of(&user).is_empty());
         user.labels_mut()
             .insert("kapp.k14s.io/app".to_owned(), "7".to_owned());
-        assert_eq!(managers_of(&user), ["kapp app 7"]);
+        assert_eq!(owners_of(&user)[0].to_string(), "kapp app 7");
     }
 }

@@ -1,0 +1,173 @@
+//! Flux' `Kustomization` and `HelmRelease`.
+
+use kube::Api;
+use pgha_model::owner::{Owner, OwnerKind, OwnerState, Reverts, writer_of};
+use serde_json::Value;
+
+use super::{Subject, is_true, problem, text_at};
+use crate::client::{CallError, CallKind, SiteClient};
+use crate::diagnose::{chain_of, sanitised};
+use crate::k8s::{self, ApiResource, DynamicObject, ListParams};
+
+/// How Flux' controllers sign what they apply.
+pub(super) const MANAGERS: [&str; 2] = ["kustomize-controller", "helm-controller"];
+
+/// As many Kustomizations of one namespace are looked through.
+const MOST: u32 = 500;
+
+fn resource(kind: OwnerKind) -> ApiResource {
+    match kind {
+        OwnerKind::FluxHelmRelease => k8s::resource(
+            "helm.toolkit.fluxcd.io",
+            "v2",
+            "HelmRelease",
+            "helmreleases",
+        ),
+        _ => k8s::resource(
+            "kustomize.toolkit.fluxcd.io",
+            "v1",
+            "Kustomization",
+            "kustomizations",
+        ),
+    }
+}
+
+/// Reads the owner's object; why it could not be read, as a fragment.
+pub(super) async fn fetch(site: &SiteClient, owner: &Owner) -> Result<DynamicObject, String> {
+    let (Some(namespace), Some(name)) = (&owner.namespace, &owner.name) else {
+        return Err("its name is not known".to_owned());
+    };
+    let site = site.in_namespace(namespace.clone());
+    let api = site.objects(&resource(owner.kind));
+    let object = format!("{owner}");
+    let got = site.call("get", &object, api.get(name)).await;
+    got.map_err(|error| match error.kind {
+        // One Flux can apply to many clusters (Flux documentation, "Kustomization", "Remote Clusters").
+        CallKind::NotFound => format!(
+            "`{}` has no such object: Flux may run in another cluster",
+            site.context
+        ),
+        _ => chain_of(&error),
+    })
+}
+
+/// What a Kustomization says (Flux documentation, "Kustomization", "Suspend", "Interval"). One that is still at work is not held,
+/// whatever it says: its turn ends first.
+pub(super) fn kustomization_state(found: &DynamicObject) -> OwnerState {
+    OwnerState {
+        reverts: suspended(found).unwrap_or_else(|| within_interval(found)),
+        source: source(found, "/spec/sourceRef"),
+        revision: text_at(found, "/status/lastAppliedRevision"),
+        problem: problem(found, is_not_ready),
+    }
+}
+
+/// What a HelmRelease says: only one that detects drift takes a change back before its next upgrade (Flux documentation,
+/// "HelmRelease", "Drift detection").
+pub(super) fn release_state(found: &DynamicObject) -> OwnerState {
+    let detects = text_at(found, "/spec/driftDetection/mode").as_deref() == Some("enabled");
+    let unless_suspended = || {
+        if detects {
+            within_interval(found)
+        } else {
+            Reverts::NextChange
+        }
+    };
+    OwnerState {
+        reverts: suspended(found).unwrap_or_else(unless_suspended),
+        source: source(found, "/spec/chartRef")
+            .or_else(|| source(found, "/spec/chart/spec/sourceRef")),
+        revision: text_at(found, "/status/lastAttemptedRevision"),
+        problem: problem(found, is_not_ready),
+    }
+}
+
+fn suspended(found: &DynamicObject) -> Option<Reverts> {
+    let is_held = is_true(found, "/spec/suspend") && !is_at_work(found);
+    is_held.then(|| Reverts::Held {
+        by: "spec.suspend is true".to_owned(),
+    })
+}
+
+fn within_interval(found: &DynamicObject) -> Reverts {
+    let interval = text_at(found, "/spec/interval");
+    interval.map_or(Reverts::AtOnce, |interval| Reverts::Within { interval })
+}
+
+fn is_at_work(found: &DynamicObject) -> bool {
+    let conditions = found
+        .data
+        .pointer("/status/conditions")
+        .and_then(Value::as_array);
+    let is =
+        |condition: &Value| condition["type"] == "Reconciling" && condition["status"] == "True";
+    conditions.is_some_and(|conditions| conditions.iter().any(is))
+}
+
+fn is_not_ready(condition: &Value) -> bool {
+    condition["type"] == "Ready" && condition["status"] == "False"
+}
+
+fn source(found: &DynamicObject, pointer: &str) -> Option<String> {
+    let kind = text_at(found, &format!("{pointer}/kind"))?;
+    let name = text_at(found, &format!("{pointer}/name"))?;
+    let namespace = text_at(found, &format!("{pointer}/namespace"));
+    let own = || found.metadata.namespace.as_deref().map(sanitised);
+    let namespace = namespace.or_else(own).unwrap_or_default();
+    Some(format!("{kind} {namespace}/{name}"))
+}
+
+/// Whether a Kustomization has the subject in its inventory, whose ids are `<namespace>_<name>_<group>_<kind>` (Flux documentation,
+/// "Kustomization", "Inventory").
+pub(super) fn lists(found: &DynamicObject, subject: &Subject<'_>) -> bool {
+    let Subject {
+        group,
+        kind,
+        namespace,
+        name,
+        ..
+    } = subject;
+    let id = format!("{namespace}_{name}_{group}_{kind}");
+    let entries = found
+        .data
+        .pointer("/status/inventory/entries")
+        .and_then(Value::as_array);
+    entries.is_some_and(|entries| entries.iter().any(|entry| entry["id"] == id.as_str()))
+}
+
+/// Which field of those that we would change somebody else has taken from Flux, or Flux never had.
+pub(super) fn drift(subject: &Subject<'_>) -> Option<String> {
+    subject.fields.iter().find_map(|field| {
+        let writer = writer_of(&subject.metadata, field, &MANAGERS)?;
+        let (field, writer) = (field.join("."), sanitised(writer));
+        Some(format!(
+            "Its {field} was last written by {writer}: it differs from Git, or Git does not name it."
+        ))
+    })
+}
+
+/// The Kustomizations of a namespace that have the subject in their inventory.
+pub(super) async fn list_claimants(
+    site: &SiteClient,
+    namespace: &str,
+    subject: &Subject<'_>,
+) -> Result<Vec<(Owner, DynamicObject)>, CallError> {
+    let kind = OwnerKind::FluxKustomization;
+    let site = site.in_namespace(namespace);
+    let api: Api<DynamicObject> = site.objects(&resource(kind));
+    let params = ListParams::default().limit(MOST);
+    let listed = site
+        .call("list", "kustomizations", api.list(&params))
+        .await?;
+    let claiming = listed
+        .items
+        .into_iter()
+        .filter(|found| lists(found, subject));
+    let owner = |found: DynamicObject| {
+        let name = found.metadata.name.as_deref().map(sanitised);
+        let evidence = "its own list of what it applied";
+        let owner = Owner::by_sign(kind, Some(namespace.to_owned()), name, evidence);
+        (owner, found)
+    };
+    Ok(claiming.map(owner).collect())
+}
