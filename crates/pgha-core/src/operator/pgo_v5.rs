@@ -5,6 +5,7 @@
 
 pub mod backup;
 mod owner;
+pub mod program;
 mod read;
 pub mod render;
 pub mod secret;

@@ -14,6 +14,7 @@ mod open;
 mod patch;
 mod permission;
 mod schedule;
+mod surroundings;
 mod survey;
 mod trouble;
 mod validate;
