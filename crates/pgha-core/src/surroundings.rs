@@ -95,7 +95,7 @@ async fn list_workloads(
     try_join_all(lists).await
 }
 
-/// Ingresses, and the routes of the Gateway API in each version in which they were served: HTTPRoute is v1 since 1.0, TLSRoute
+/// Ingresses, and the routes of the Gateway API in each version in which they were served: `HTTPRoute` is v1 since 1.0, `TLSRoute`
 /// since 1.5 (kubernetes-sigs/gateway-api, `apis`).
 async fn list_leads(site: &SiteClient) -> Result<Vec<Listed<Lead>>, CallError> {
     let route = |version, kind, plural| k8s::resource(GATEWAY_API, version, kind, plural);
@@ -142,12 +142,10 @@ async fn list<T>(
         match list_all(site, &resource, &read).await {
             Ok(listed) => return Ok(listed),
             Err(error) if error.is_unknown_resource() => {}
-            Err(error) => {
-                return match error.kind {
-                    CallKind::Forbidden { .. } => Ok(Listed::nothing(Some(chain_of(&error)))),
-                    _ => Err(error),
-                };
+            Err(error) if matches!(error.kind, CallKind::Forbidden { .. }) => {
+                return Ok(Listed::nothing(Some(chain_of(&error))));
             }
+            Err(error) => return Err(error),
         }
     }
     Ok(Listed::nothing(None))

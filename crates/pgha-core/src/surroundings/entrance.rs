@@ -51,8 +51,9 @@ impl Lead {
                 add(host, service);
             }
         }
-        if items(data, "/spec/rules").next().is_none() {
-            default.into_iter().for_each(|service| add("", service));
+        let has_rules = items(data, "/spec/rules").next().is_some();
+        if let Some(service) = default.filter(|_| !has_rules) {
+            add("", service);
         }
         Self::some("Ingress", object, hosts)
     }
@@ -77,7 +78,7 @@ impl Lead {
     }
 }
 
-/// A backend is a Service of the route's own namespace unless it says otherwise (Gateway API, BackendObjectReference).
+/// A backend is a Service of the route's own namespace unless it says otherwise (Gateway API, `BackendObjectReference`).
 fn of_route(object: &DynamicObject, is_tls: bool) -> BTreeMap<(String, bool), BTreeSet<String>> {
     let own = object.namespace();
     let services: BTreeSet<String> = items(&object.data, "/spec/rules")

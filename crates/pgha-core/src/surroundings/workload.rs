@@ -6,15 +6,13 @@ use kube::ResourceExt as _;
 use serde_json::Value;
 
 use super::{items, labels_at, text};
+use crate::application::KEPT;
 use crate::diagnose::sanitised;
 use crate::k8s::{self, ApiResource, DynamicObject};
 use crate::operator::pgo_v5::program::{hosts, is_operators, is_user_secret, managers_of};
 
 /// The annotation by which Flux leaves an object alone (kustomize-controller, "Controlling the apply behavior of resources").
 pub const RECONCILE: &str = "kustomize.toolkit.fluxcd.io/reconcile";
-
-/// On the Job that keeps another one's manifest while that is made again (`application::job`).
-const KEPT: &str = "pgha.dev/kept";
 
 /// The port of a pooler by custom: PgBouncer's `listen_port` [default: 6432] (PgBouncer documentation, Configuration).
 const POOLER_PORT: u64 = 6432;
@@ -24,11 +22,11 @@ const POOLER_PORT: u64 = 6432;
 pub enum WorkloadKind {
     /// `batch/v1` Job.
     Job,
-    /// `apps/v1` StatefulSet.
+    /// `apps/v1` `StatefulSet`.
     StatefulSet,
     /// `apps/v1` Deployment.
     Deployment,
-    /// `batch/v1` CronJob.
+    /// `batch/v1` `CronJob`.
     CronJob,
 }
 
@@ -86,9 +84,9 @@ pub struct Workload {
     pub kind: WorkloadKind,
     /// Its name, as the API server has it.
     pub name: String,
-    /// How many pods it is to have; `None` for a Job and a CronJob.
+    /// How many pods it is to have; `None` for a Job and a `CronJob`.
     pub replicas: Option<u32>,
-    /// Whether a Job or a CronJob is suspended.
+    /// Whether a Job or a `CronJob` is suspended.
     pub suspended: bool,
     /// Where it refers to the cluster, a clause each; none for a pooler of which it is not seen where it leads.
     pub uses: Vec<String>,
@@ -170,7 +168,7 @@ impl Workload {
     }
 }
 
-/// A Job that a CronJob makes is told with that; one that pgha keeps stands for another.
+/// A Job that a `CronJob` makes is told with that; one that pgha keeps stands for another.
 fn is_anothers_part(kind: WorkloadKind, object: &DynamicObject) -> bool {
     let of_cron_job = object
         .owner_references()

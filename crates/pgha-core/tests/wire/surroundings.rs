@@ -115,7 +115,7 @@ async fn programs_of_the_cluster_are_found_by_what_they_refer_to() {
     assert_eq!(around.unread, [""; 0]);
 }
 
-/// None of what the operator makes is the application, nor what pgha and a CronJob make of a Job that is.
+/// None of what the operator makes is the application, nor what pgha and a `CronJob` make of a Job that is.
 #[tokio::test]
 async fn what_the_operator_and_others_derive_is_left_out() {
     let cluster = primary()
