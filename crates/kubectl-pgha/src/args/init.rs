@@ -16,11 +16,13 @@ Examples:
   kubectl pgha lint pgha.yaml
   kubectl pgha validate zitadel -f pgha.yaml --to core2
 
-It looks at Deployments, StatefulSets, CronJobs, Jobs, Services, Ingresses and routes of the Gateway API in the cluster's
-namespace at both sites, and at no Secret: which of them a program uses stands in the program's own template. What it may not
-list is told on stderr and in the file. Nothing is changed at the sites.
+It looks at Deployments, StatefulSets, CronJobs, Jobs, Services, Ingresses and routes of the
+Gateway API in the cluster's namespace at both sites, and at no Secret: which of them a program
+uses stands in the program's own template. What it may not list is told on stderr and in the
+file. Nothing is changed at the sites.
 
-Exit code 2: the file of --write is there already. Exit code 3: a side cannot be seen, or they are no sides of one service.";
+Exit code 2: the file of --write is there already. Exit code 3: a side cannot be seen, or they
+are no sides of one service.";
 
 /// Draft a service's file from what both sites say
 ///

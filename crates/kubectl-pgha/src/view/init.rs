@@ -10,6 +10,8 @@ mod traffic;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use pgha_core::surroundings::{Surroundings, Workload};
 use pgha_model::survey::SiteSurvey;
 
@@ -145,10 +147,10 @@ impl<'a> Draft<'a> {
             .collect();
         names.sort();
         names.dedup();
-        text.remark(
-            2,
-            &format!("Programs reach the primary by {}.", names.join(", ")),
-        );
+        if !names.is_empty() {
+            let names = names.join(", ");
+            text.remark(2, &format!("Programs reach the primary by {names}."));
+        }
     }
 }
 
@@ -157,20 +159,14 @@ type Pair<'a> = [Option<&'a Workload>; 2];
 
 /// The workloads that one of both sites has and that are of interest, each with what it is at either.
 fn pairs<'a>(draft: &Draft<'a>, is_wanted: impl Fn(&Workload) -> bool) -> Vec<Pair<'a>> {
-    let [here, there] = draft.sites.map(|site| site.around.workloads.as_slice());
-    let key = |one: &Workload| (one.kind, one.name.clone());
-    let mut keys: Vec<_> = here
-        .iter()
-        .chain(there)
-        .filter(|one| is_wanted(one))
-        .map(key)
-        .collect();
-    keys.sort();
-    keys.dedup();
-    let of = |all: &'a [Workload], wanted: &_| all.iter().find(|one| key(one) == *wanted);
-    keys.iter()
-        .map(|wanted| [of(here, wanted), of(there, wanted)])
-        .collect()
+    let mut pairs: BTreeMap<_, Pair<'a>> = BTreeMap::new();
+    for (index, site) in draft.sites.into_iter().enumerate() {
+        for one in &site.around.workloads {
+            pairs.entry((one.kind, one.name.as_str())).or_default()[index] = Some(one);
+        }
+    }
+    let is_wanted = |pair: &Pair<'_>| pair.iter().flatten().any(|one| is_wanted(one));
+    pairs.into_values().filter(is_wanted).collect()
 }
 
 /// A service's name: small letters, digits and `-`, at most 63 of them.
@@ -183,6 +179,14 @@ fn service_name(cluster: &str) -> String {
         .collect();
     let name = name.trim_matches('-');
     if name.is_empty() { "service" } else { name }.to_owned()
+}
+
+/// Tells of what is not written down.
+fn leave_out(all: usize, what: &str, text: &mut Text) {
+    let left = all.saturating_sub(MOST);
+    if left > 0 {
+        text.remark(4, &format!("{left} more {what}, and are left out here."));
+    }
 }
 
 /// `a, b and 3 more`.

@@ -6,7 +6,7 @@ use pgha_core::surroundings::{PoolerPart, RECONCILE, Workload, WorkloadKind};
 use pgha_model::application::ObjectName;
 
 use super::text::{Text, scalar};
-use super::{Draft, MOST, Pair, pairs, some};
+use super::{Draft, MOST, Pair, leave_out, pairs, some};
 
 /// What is written of one workload.
 enum Line {
@@ -15,11 +15,14 @@ enum Line {
     Example(String),
 }
 
+/// A step of which nothing was found.
+const ANY: &str = "- scale: { object: deployment/NAME }";
+
 /// Writes the steps, in the order in which kinds are started.
 pub(super) fn write(draft: &Draft<'_>, text: &mut Text) {
     let found = pairs(draft, |one| one.pooler != PoolerPart::Whole);
     let written = found.iter().take(MOST);
-    let lines: Vec<Line> = written.flat_map(|pair| lines(draft, pair)).collect();
+    let mut lines: Vec<Line> = written.flat_map(|pair| lines(draft, pair)).collect();
     text.blank();
     text.remark(
         2,
@@ -32,7 +35,7 @@ pub(super) fn write(draft: &Draft<'_>, text: &mut Text) {
             "Nothing was found. A workload that is to run where the primary is:",
         );
         text.example(2, "app:");
-        text.example(4, "- scale: { object: deployment/NAME }");
+        text.example(4, ANY);
         return;
     }
     text.remark(
@@ -40,6 +43,9 @@ pub(super) fn write(draft: &Draft<'_>, text: &mut Text) {
         "The steps are taken in this order where the application enters, and in reverse order where it leaves. Which needs another \
          one first was not seen: put that one first.",
     );
+    if lines.iter().all(|line| matches!(line, Line::Remark(_))) {
+        lines.push(Line::Example(ANY.to_owned()));
+    }
     let has_live = lines.iter().any(|line| matches!(line, Line::Live(_)));
     if has_live {
         text.live(2, "app:");
@@ -53,13 +59,7 @@ pub(super) fn write(draft: &Draft<'_>, text: &mut Text) {
             Line::Example(line) => text.example(4, &line),
         }
     }
-    let left = found.len().saturating_sub(MOST);
-    if left > 0 {
-        text.remark(
-            4,
-            &format!("{left} more use the database, and are left out here."),
-        );
-    }
+    leave_out(found.len(), "use the database", text);
 }
 
 fn lines(draft: &Draft<'_>, pair: &Pair<'_>) -> Vec<Line> {

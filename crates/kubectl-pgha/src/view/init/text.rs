@@ -35,7 +35,7 @@ impl Text {
 
     /// Sentences for a person, on as many lines as they take.
     pub(super) fn remark(&mut self, indent: usize, sentences: &str) {
-        let sentences = shortened(&sanitised(sentences));
+        let sentences = shortened(&sanitised(sentences)).replace(is_none_of_yaml, "\u{fffd}");
         let room = WIDTH.saturating_sub(indent + 2);
         let mut line = String::new();
         for word in sentences.split_whitespace() {
@@ -57,6 +57,11 @@ impl Text {
         // Writing into a String cannot fail.
         let _ = writeln!(self.0, "{:indent$}{mark}{line}", "");
     }
+}
+
+/// What no comment may hold and [`sanitised`] leaves (YAML 1.2.2, 5.1 Character Set, `nb-char`).
+const fn is_none_of_yaml(character: char) -> bool {
+    matches!(character, '\u{feff}' | '\u{fffe}' | '\u{ffff}')
 }
 
 fn shortened(text: &str) -> String {

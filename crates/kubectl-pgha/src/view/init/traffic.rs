@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use pgha_core::surroundings::PoolerPart;
 
 use super::text::{Text, scalar};
-use super::{Draft, MOST, Pair, pairs, some};
+use super::{Draft, MOST, Pair, leave_out, pairs, some};
 
 /// What a host's name in an example stands for when it is not known.
 const HOST: &str = "HOST";
@@ -42,6 +42,7 @@ pub(super) fn poolers(draft: &Draft<'_>, text: &mut Text) {
     for pair in found.iter().take(MOST) {
         pooler(pair, text);
     }
+    leave_out(found.len(), "are poolers", text);
 }
 
 fn pooler(pair: &Pair<'_>, text: &mut Text) {
@@ -97,6 +98,7 @@ pub(super) fn write(draft: &Draft<'_>, text: &mut Text) {
             &format!("Users come in by {host} ({}).", through.join("; ")),
         );
     }
+    leave_out(ways.len(), "are hosts by which users come in", text);
     text.remark(
         2,
         "What decides at which site they arrive was not seen: docs/traffic.md has an entry for each product, in place of \
