@@ -2,6 +2,7 @@
 
 mod common;
 mod deadline;
+mod init;
 mod keep;
 mod lint;
 mod login;
@@ -14,6 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::common::{ColorChoice, CommonArgs, Format, OutputArgs, SiteArgs};
 pub(crate) use self::deadline::{DeadlineArgs, DeadlineJobArgs};
+pub(crate) use self::init::InitArgs;
 pub(crate) use self::keep::{BackupArgs, SyncSecretsArgs};
 pub(crate) use self::lint::LintArgs;
 pub(crate) use self::login::{GrantKind, LoginArgs};
@@ -93,6 +95,7 @@ pub(crate) enum Command {
     Traffic(TrafficArgs),
     Login(LoginArgs),
     TokenCheck(TokenCheckArgs),
+    Init(InitArgs),
     Lint(LintArgs),
     Completion(CompletionArgs),
     #[command(hide = true)]

@@ -9,6 +9,7 @@ pub(crate) mod demote;
 pub(crate) mod failover;
 mod following;
 pub(crate) mod history;
+pub(crate) mod init;
 pub(crate) mod leader;
 pub(crate) mod lint;
 pub(crate) mod login;

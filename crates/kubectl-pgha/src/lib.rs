@@ -83,6 +83,7 @@ fn dispatch(cli: Cli, environment: &Environment) -> Exit {
         Command::SyncSecrets(args) => commands::sync_secrets::main(&args, environment),
         Command::Login(args) => commands::login::main(&args, environment),
         Command::TokenCheck(args) => commands::token_check::main(&args, environment),
+        Command::Init(args) => commands::init::main(&args, environment),
         Command::Lint(args) => commands::lint::main(&args, environment),
         Command::Traffic(args) => commands::traffic::main(&args, environment),
         Command::PoolerGuard => commands::poolers::guard_main(),

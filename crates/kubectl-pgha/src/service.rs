@@ -4,11 +4,13 @@ mod backends;
 mod file;
 #[cfg(feature = "schema")]
 mod schema;
+mod text;
 
 pub(crate) use self::backends::{Routed, Traffic, build};
 pub(crate) use self::file::{Service, Site, senseless};
 #[cfg(feature = "schema")]
 pub use self::schema::service_schema;
+pub(crate) use self::text::read_text;
 
 #[cfg(test)]
 mod tests {

@@ -273,6 +273,14 @@ pub(crate) fn print(text: &str) {
     drop(write_stdout(text));
 }
 
+/// Shows a result that has one form, a file's. Whoever made the text has made it harmless.
+///
+/// # Errors
+/// It cannot be written.
+pub(crate) fn show_file(text: &str) -> Result<(), Failure> {
+    write_stdout(text).map(|_pipe| ())
+}
+
 fn write_stdout(text: &str) -> Result<Pipe, Failure> {
     match write_to(&mut io::stdout().lock(), text) {
         Ok(()) => Ok(Pipe::Open),

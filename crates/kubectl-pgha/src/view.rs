@@ -4,6 +4,7 @@ pub(crate) mod application;
 pub(crate) mod backup;
 pub(crate) mod demote;
 pub(crate) mod history;
+pub(crate) mod init;
 pub(crate) mod leader;
 pub(crate) mod lint;
 pub(crate) mod login;

@@ -15,6 +15,7 @@ use futures::future::try_join_all;
 use kube::Api;
 use pgha_model::application::{AppStep, Application, At, Scale, Side};
 
+pub(crate) use self::job::KEY as KEPT;
 use self::job::{Work, kept_name};
 pub use self::owner::owners;
 use self::scale::{Workload, replicas_of};

@@ -24,5 +24,6 @@ pub mod postgres;
 pub mod schedule;
 pub mod secret;
 pub mod settle;
+pub mod surroundings;
 pub mod survey;
 pub mod validate;

@@ -12,7 +12,7 @@ use crate::operator::pgo_v5::secret::user_secret;
 /// What a person may do with pgha. Each is a Role at both sites.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Look: `leader`, `status`, `history`. Opens no container and reads no Secret.
+    /// Look: `leader`, `status`, `history`, `init`. Opens no container and reads no Secret.
     Viewer,
     /// Move: everything but `sync-secrets`. Opens containers, which is as much as the database's superuser.
     Operator,
@@ -90,10 +90,10 @@ impl Permission {
 /// Everything that a role permits for one cluster.
 pub fn permissions(role: Role, cluster: &str) -> Vec<Permission> {
     match role {
-        Role::Viewer => looking(cluster),
+        Role::Viewer => [looking(cluster), drafting()].concat(),
         Role::Operator => {
             let mut all = looking(cluster);
-            for more in [moving(cluster), helping(cluster)] {
+            for more in [drafting(), moving(cluster), helping(cluster)] {
                 all.extend(more);
             }
             all.sort();
@@ -116,6 +116,21 @@ fn looking(cluster: &str) -> Vec<Permission> {
         Permission::on("list", "", "pods"),
         Permission::of_pods("get", "proxy"),
         Permission::on("get", "", "configmaps").named(&journal::name_of(cluster)),
+    ]
+}
+
+/// What `init` looks at beside the cluster, and writes of in the file where it may not: programs, and how users come to them.
+fn drafting() -> Vec<Permission> {
+    let routes = |resource| Permission::on("list", "gateway.networking.k8s.io", resource);
+    vec![
+        Permission::on("list", "apps", "deployments"),
+        Permission::on("list", "apps", "statefulsets"),
+        Permission::on("list", "batch", "cronjobs"),
+        Permission::on("list", "batch", "jobs"),
+        Permission::on("list", "", "services"),
+        Permission::on("list", "networking.k8s.io", "ingresses"),
+        routes("httproutes"),
+        routes("tlsroutes"),
     ]
 }
 

@@ -225,9 +225,14 @@ impl fmt::Display for Reverts {
     }
 }
 
+/// Those who take a change back.
+pub fn reverting(owners: &[Owner]) -> impl Iterator<Item = &Owner> {
+    owners.iter().filter(|owner| !owner.is_held())
+}
+
 /// What is known of those who take a change back, in sentences; `None` where nobody does.
 pub fn writing(owners: &[Owner]) -> Option<String> {
-    told(owners.iter().filter(|owner| !owner.is_held()))
+    told(reverting(owners))
 }
 
 /// What is known of those who are held, in sentences; `None` where nobody is.

@@ -172,6 +172,29 @@ async fn lists_are_selected_by_label_and_can_be_metadata_only() {
 }
 
 #[tokio::test]
+async fn a_list_comes_in_pages() {
+    let cluster = FakeCluster::new();
+    for name in ["a", "b", "c", "d"] {
+        let metadata = json!({"name": name, "namespace": NAMESPACE});
+        cluster.insert(json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata}));
+    }
+    let api = pods(&cluster);
+    let mut params = ListParams::default().limit(2);
+    let mut pages = Vec::new();
+    loop {
+        let page = api.list(&params).await.unwrap();
+        pages.push(page.items.len());
+        match page.metadata.continue_ {
+            Some(token) => params = params.continue_token(&token),
+            None => break,
+        }
+    }
+    assert_eq!(pages, [2, 2]);
+    let all = api.list(&ListParams::default().limit(4)).await.unwrap();
+    assert_eq!((all.items.len(), all.metadata.continue_), (4, None));
+}
+
+#[tokio::test]
 async fn objects_are_created_once_and_deleted() {
     let cluster = FakeCluster::new();
     let api = endpoints(&cluster);

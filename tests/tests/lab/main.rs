@@ -10,6 +10,7 @@ mod deadline;
 mod failover;
 mod faults;
 mod harms;
+mod init;
 mod interrupt;
 mod killed;
 mod logins;

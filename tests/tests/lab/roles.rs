@@ -73,10 +73,12 @@ fn every_role_permits_its_commands_and_no_more() -> Result<()> {
 /// After the operator: only then is there a history.
 fn as_viewer(suite: &Suite) -> Result<()> {
     let viewer = Account::make(VIEWER, &["viewer.yaml"])?;
-    let (from, _) = sides()?;
+    let (from, to) = sides()?;
     let both = ["--context", "core1", "--context", "core2"];
     viewer.run(suite, &["leader", CLUSTER, "--context", from.name()])?;
     viewer.run(suite, &[&["history", CLUSTER][..], &both].concat())?;
+    let there = ["--from", from.name(), "--to", to.name()];
+    viewer.run(suite, &[&["init", CLUSTER][..], &there].concat())?;
     let status = viewer.plugin(suite, &[&["status", CLUSTER][..], &both].concat())?;
     // What only Postgres could tell is undecided for who may not ask it.
     ensure!(matches!(status.code, Some(0 | 3)), "{status:?}");
@@ -92,6 +94,7 @@ fn as_operator(suite: &Suite) -> Result<()> {
     operator.run(suite, &["status", CLUSTER, "--context", from])?;
     operator.complete(suite)?;
     operator.run(suite, &[&["validate", CLUSTER][..], &there].concat())?;
+    operator.run(suite, &[&["init", CLUSTER][..], &there].concat())?;
     operator.run(suite, &["backup", CLUSTER, "--context", from, "--verify"])?;
     operator.run(
         suite,
@@ -421,27 +424,32 @@ fn bind(account: &str, role: &Value) -> Result<()> {
     Ok(())
 }
 
-/// An API server knows a new Role some time after it has taken it.
+/// An API server knows a new Role some time after it has taken it. It is asked by a review: `kubectl auth can-i` does not know a
+/// kind that is not installed, of which a rule may be all the same.
 fn await_permitted(site: Site, account: &str, rules: &[Rule]) -> Result<()> {
     let user = format!("system:serviceaccount:{SERVICE_NAMESPACE}:{account}");
-    let kubectl = Kubectl::new(site);
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("review.json");
     for rule in rules {
         let (resource, part) = rule
             .resource
             .split_once('/')
             .unwrap_or((&rule.resource, ""));
-        let mut what = resource.to_owned();
-        if !rule.group.is_empty() {
-            what = format!("{what}.{}", rule.group);
-        }
-        if let Some(name) = rule.names.first() {
-            what = format!("{what}/{name}");
-        }
-        let part = format!("--subresource={part}");
-        let namespace = ["--namespace", &rule.namespace, "--as", &user];
-        let ask = [&["auth", "can-i", &rule.verb, &what, &part][..], &namespace].concat();
+        let asked = json!({
+            "namespace": rule.namespace, "group": rule.group, "resource": resource, "subresource": part,
+            "verb": rule.verb, "name": rule.names.first().map_or("", String::as_str),
+        });
+        let review = json!({
+            "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
+            "spec": {"user": user, "resourceAttributes": asked},
+        });
+        fs::write(&file, review.to_string())?;
+        let path = file.to_str().context("a path that is no text")?;
+        let ask = ["create", "--output", "json", "--filename", path];
         wait::until("a new Role", Duration::from_secs(10), || {
-            kubectl.run(&ask).map(drop)
+            let answer: Value = serde_json::from_str(&Kubectl::new(site).run(&ask)?)?;
+            ensure!(answer["status"]["allowed"] == true, "{asked} is denied");
+            Ok(())
         })?;
     }
     Ok(())

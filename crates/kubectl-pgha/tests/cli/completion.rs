@@ -23,6 +23,8 @@ fn kubectl_gets_commands_flags_contexts_and_clusters() {
         complete(&["completion", ""]),
         complete(&["switchover", "--from", "core2", "--to", ""]),
         complete(&["switchover", "--from", "core2", "zi"]),
+        complete(&["init", "--from", ""]),
+        complete(&["init", "--from", "core1", "zi"]),
     );
 }
 

@@ -140,6 +140,8 @@ fn every_command_stays_harmless_among_hostile_objects() {
             assert_harmless(&bench.run(&arguments), command);
         }
     }
+    let init = ["init", "zitadel", "--from", "core1", "--to", "core2"];
+    assert_harmless(&bench.run(&init), "init");
     for command in ["demote", "promote", "backup", "leader", "history"] {
         for format in FORMATS {
             let arguments = [command, "zitadel", "--context", "core1", "-o", format];
@@ -239,6 +241,11 @@ fn names_of_a_kubeconfig_and_of_clusters_are_harmless() {
         &["__complete", "leader", "--context", ""],
         &["__complete", "leader", "z"],
         &["__complete", "leader", ""],
+        &["init", "zitadel", "--from", HOSTILE, "--to", "core1"],
+        &["init", HOSTILE, "--from", HOSTILE, "--to", "core1"],
+        &[
+            "init", "zitadel", "--from", "core1", "--to", "core1", "--write", HOSTILE,
+        ],
     ] {
         let ran = bench.run(arguments);
         assert_harmless(&ran, &arguments.join(" "));

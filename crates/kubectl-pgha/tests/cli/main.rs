@@ -37,6 +37,11 @@ mod hostile;
 mod house;
 #[expect(
     clippy::unwrap_used,
+    reason = "a place for tests that cannot be written to fails the test"
+)]
+mod init;
+#[expect(
+    clippy::unwrap_used,
     reason = "a fake issuer that cannot do its part fails the test"
 )]
 mod issuer;

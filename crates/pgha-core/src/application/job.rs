@@ -24,7 +24,7 @@ use crate::settle::{Look, await_until};
 const SUFFIX: &str = "-pgha-kept";
 
 /// What a kept Job says of the one that it stands for.
-const KEY: &str = "pgha.dev/kept";
+pub(crate) const KEY: &str = "pgha.dev/kept";
 
 /// No name of a Job is longer: its pods carry it as a label (Kubernetes documentation, Jobs, Writing a Job spec).
 const LONGEST: usize = 63;

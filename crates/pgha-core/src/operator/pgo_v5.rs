@@ -4,6 +4,7 @@
 //! release from 5.0 to 6.0.
 
 pub mod backup;
+pub mod program;
 mod read;
 pub mod render;
 pub mod secret;

@@ -15,6 +15,7 @@ mod open;
 mod patch;
 mod permission;
 mod schedule;
+mod surroundings;
 mod survey;
 mod trouble;
 mod validate;

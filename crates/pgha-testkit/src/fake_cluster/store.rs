@@ -166,7 +166,7 @@ impl Store {
             return status::unknown_path();
         };
         let selected = |key: &str| call.query.get(key).map_or("", String::as_str);
-        let items = self
+        let mut items = self
             .objects
             .iter()
             .filter(|((plural, namespace, _), _)| {
@@ -189,7 +189,15 @@ impl Store {
         } else {
             (resource.api_version(), format!("{}List", resource.kind))
         };
-        let metadata = json!({"resourceVersion": self.revision.to_string()});
+        let mut metadata = json!({"resourceVersion": self.revision.to_string()});
+        // A continuation is opaque to clients; here it is how many items came before.
+        let number = |key: &str| selected(key).parse::<usize>().ok();
+        let before = number("continue").unwrap_or(0).min(items.len());
+        items.drain(..before);
+        if let Some(limit) = number("limit").filter(|limit| (1..items.len()).contains(limit)) {
+            items.truncate(limit);
+            metadata["continue"] = json!((before + limit).to_string());
+        }
         Answer::ok(
             &json!({"kind": kind, "apiVersion": api_version, "metadata": metadata, "items": items}),
         )
