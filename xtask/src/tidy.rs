@@ -87,6 +87,10 @@ const PURE: &[(&str, &[&str])] = &[
         ],
     ),
     ("pgha-judge", &["serde", "serde_json", "insta", "proptest"]),
+    (
+        "pgha-edit",
+        &["serde-saphyr", "serde_json", "serde_yaml_ng", "thiserror"],
+    ),
     ("pgha-haproxy", &["schemars", "serde"]),
     (
         "pgha-dns",

@@ -1,0 +1,13 @@
+//! Edits of texts as people and programs write them.
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests fail the test that calls them"
+)]
+
+mod corpus;
+mod generated;
+mod random;
+mod yaml;
+
+#[path = "../../../../fuzz/src/yaml_edit.rs"]
+mod yaml_edit;
