@@ -29,6 +29,8 @@ const EDGES: &[(&str, &str)] = &[
     ("pgha-objects", "pgha-model"),
     ("pgha-objects", "pgha-nlb"),
     ("pgha-dns", "pgha-nlb"),
+    ("pgha-git", "pgha-model"),
+    ("pgha-nlb-haproxy-git", "pgha-git"),
     ("pgha-wire", "pgha-model"),
     ("pgha-wire", "pgha-nlb"),
     ("pgha-sim", "pgha-core"),
