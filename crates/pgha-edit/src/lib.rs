@@ -4,8 +4,10 @@
 //! parser says where a value lies, its bytes are replaced, and a reader compares what the text says before and after. Where
 //! the difference is not exactly the intended one there is an error and no text.
 
-mod diff;
+pub mod cue;
+pub mod diff;
 mod error;
+pub mod glob;
 mod object;
 mod pointer;
 pub mod yaml;

@@ -17,6 +17,32 @@ const YAML: [&str; 24] = [
     "|+\n", "{", "}", "[", "&a ", "*a", "{{", "\u{feff}", "\n---\n",
 ];
 
+/// What a reader of CUE stumbles over.
+const CUE: [&str; 22] = [
+    "\"",
+    "'",
+    "\\",
+    "\\(",
+    "\"\"\"",
+    "#\"",
+    "\"#",
+    "\n",
+    "//",
+    "{",
+    "}",
+    "[",
+    "(",
+    ")",
+    ": ",
+    ",",
+    "@a(",
+    "?",
+    "| ",
+    "& ",
+    "if x {",
+    "name: \"core1\"\n",
+];
+
 fn mutated(bytes: &[u8], tokens: &[&str], seed: u64) -> Vec<u8> {
     let mut random = Random(seed);
     let mut bytes = bytes.to_vec();
@@ -60,4 +86,9 @@ fn survives(name: &str, files: usize, tokens: &[&str], entry: fn(&[u8])) {
 #[test]
 fn an_edit_of_yaml_changes_one_value_whatever_the_file_holds() {
     survives("yaml_edit", 4, &YAML, crate::yaml_edit::yaml_edit);
+}
+
+#[test]
+fn an_edit_of_cue_changes_one_literal_whatever_the_file_holds() {
+    survives("cue_edit", 2, &CUE, crate::cue_edit::cue_edit);
 }

@@ -5,9 +5,14 @@
 )]
 
 mod corpus;
+mod cue;
+mod diff;
 mod generated;
 mod random;
 mod yaml;
 
 #[path = "../../../../fuzz/src/yaml_edit.rs"]
 mod yaml_edit;
+
+#[path = "../../../../fuzz/src/cue_edit.rs"]
+mod cue_edit;
