@@ -8,6 +8,7 @@ pub mod cue;
 pub mod diff;
 mod error;
 pub mod glob;
+pub mod kustomize;
 mod object;
 mod pointer;
 pub mod yaml;

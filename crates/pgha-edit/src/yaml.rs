@@ -5,6 +5,7 @@
 //! ends. What the text says afterwards is read again and must be what was meant, in every document.
 
 mod change;
+mod inline;
 mod scalar;
 mod tree;
 mod walk;
@@ -15,6 +16,7 @@ use crate::error::{EditError, Problem, shown};
 use crate::object::ObjectId;
 use crate::pointer::Pointer;
 use change::Splice;
+pub(crate) use inline::edited_within;
 use tree::Node;
 
 /// Which document of a text is edited.

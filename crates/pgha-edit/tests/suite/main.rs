@@ -8,6 +8,7 @@ mod corpus;
 mod cue;
 mod diff;
 mod generated;
+mod kustomize;
 mod random;
 mod yaml;
 

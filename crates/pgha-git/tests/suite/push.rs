@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use pgha_git::Problem;
 use pgha_model::effect::Effect;
+use tokio::process::Command;
 
 use crate::repository::{Repository, SOURCE, WITHIN, demoted, git, tree};
 
@@ -156,7 +157,7 @@ async fn a_hook_of_the_clone_that_refuses_leaves_nothing() {
 #[tokio::test]
 async fn an_answer_that_is_lost_is_looked_after() {
     let repository = Repository::new();
-    let fifo = repository.fifo();
+    let fifo = repository.fifo("fifo");
     // The branch is updated, and nobody hears of it.
     let hang = r#"read -r line < "$FOLDER/fifo""#;
     repository.hook(&repository.server(), "post-receive", hang);
@@ -170,7 +171,7 @@ async fn an_answer_that_is_lost_is_looked_after() {
 #[tokio::test]
 async fn a_push_of_which_nothing_is_known_is_unknown() {
     let repository = Repository::new();
-    let fifo = repository.fifo();
+    let fifo = repository.fifo("fifo");
     let hang = r#"read -r line < "$FOLDER/fifo""#;
     repository.hook(&repository.server(), "pre-receive", hang);
     let branch = repository.branch();
@@ -183,18 +184,18 @@ async fn a_push_of_which_nothing_is_known_is_unknown() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_push_that_can_never_arrive_is_none() {
     let repository = Repository::new();
-    let fifo = repository.fifo();
+    let fifo = repository.fifo("fifo");
     let branch = repository.branch();
+    let there = repository.fifo("there");
     let (commit, base) = demoted(&branch).await.unwrap();
     // The server hangs on this push only, and another one overtakes it.
     let hang = format!(
-        r#"read -r old new ref; [ "$new" != {commit} ] || {{ : > "$FOLDER/there"; read -r line < "$FOLDER/fifo"; }}"#
+        r#"read -r old new ref; [ "$new" != {commit} ] || {{ echo > "$FOLDER/there"; read -r line < "$FOLDER/fifo"; }}"#
     );
     repository.hook(&repository.server(), "pre-receive", &hang);
     let overtake = async {
-        while !repository.path("there").exists() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let mut wait = Command::new("cat");
+        wait.arg(&there).kill_on_drop(true).output().await.unwrap();
         tokio::task::block_in_place(|| repository.push_by_another())
     };
     let within = 2 * SOON;

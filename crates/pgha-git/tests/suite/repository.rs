@@ -9,7 +9,7 @@ use std::time::Duration;
 use pgha_git::{Branch, File, GitError, Tree};
 use tempfile::TempDir;
 
-pub(crate) const WITHIN: Duration = Duration::from_secs(60);
+pub(crate) const WITHIN: Duration = Duration::from_mins(1);
 pub(crate) const SOURCE: &str = "deploy/clusters/core2/pg.yaml";
 pub(crate) const TARGET: &str = "deploy/clusters/core1/pg.yaml";
 
@@ -125,8 +125,8 @@ impl Repository {
         self.tip()
     }
 
-    pub(crate) fn fifo(&self) -> PathBuf {
-        let fifo = self.path("fifo");
+    pub(crate) fn fifo(&self, name: &str) -> PathBuf {
+        let fifo = self.path(name);
         let made = Command::new("mkfifo").arg(&fifo).status().unwrap();
         assert!(made.success());
         fifo
