@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::process::Command;
 
 use crate::error::{GitError, Problem};
-use crate::message::{OPERATION, PHASE, Phase};
+use crate::message::{OPERATION, PHASE, Phase, word};
 use crate::program::{Ended, run};
 
 /// So many commits of a branch are looked through for one of a move.
@@ -250,10 +250,11 @@ impl Branch {
         let list = ["log", "-n", LOOKED_THROUGH, &format, tip];
         let tried = "look for the move's commit";
         let text = self.text(&self.checkout, tried, &list, within).await?;
+        let operation = word(operation);
         let is_it = |line: &str| {
             let mut fields = line.split('\t');
             let commit = fields.next()?;
-            (fields.next() == Some(operation) && fields.next() == Some(phase.word()))
+            (fields.next() == Some(operation.as_str()) && fields.next() == Some(phase.word()))
                 .then(|| commit.to_owned())
         };
         Ok(text.lines().find_map(is_it))

@@ -31,10 +31,14 @@ pub(crate) const PHASE: &str = "Pgha-Phase";
 /// A message with the two trailers by which a commit of a move is found again. An id is one word; what cannot be in one is
 /// left out of it.
 pub fn with_trailers(message: &str, operation: &str, phase: Phase) -> String {
-    let message = message.trim_end();
-    let id: String = operation.chars().filter(char::is_ascii_graphic).collect();
+    let (message, id) = (message.trim_end(), word(operation));
     format!(
         "{message}\n\n{OPERATION}: {id}\n{PHASE}: {}\n",
         phase.word()
     )
+}
+
+/// An id as its trailer says it.
+pub(crate) fn word(operation: &str) -> String {
+    operation.chars().filter(char::is_ascii_graphic).collect()
 }

@@ -49,7 +49,7 @@ impl Pushed {
 
 impl Branch {
     /// Pushes a commit, if the branch is still at `base`. The remote is asked afterwards whether it has it; when git does not
-    /// say how the push ended, that answer decides.
+    /// say how the push ended, that answer decides. Each of the two runs of git may take `within`.
     ///
     /// # Errors
     /// [`Problem::Moved`] when somebody came first; what the remote or a hook says against it; or that nobody knows.
