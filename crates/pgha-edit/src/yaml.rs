@@ -12,7 +12,7 @@ mod walk;
 
 use serde_json::{Map, Value};
 
-use crate::error::{EditError, Problem, shown};
+use crate::error::{EditError, Place, Problem, shown};
 use crate::object::ObjectId;
 use crate::pointer::Pointer;
 use change::Splice;
@@ -86,9 +86,8 @@ pub fn documents(text: &str) -> Result<Vec<Value>, EditError> {
 fn one(text: &str, target: &Target, edit: &Edit) -> Result<String, EditError> {
     let tried = edit.tried();
     let (roots, mut values) = read(&tried, text)?;
-    let of_root = |root: &Node| id_of_root(root);
     let root =
-        chosen(target, &roots, of_root).map_err(|problem| EditError::new(&tried, problem))?;
+        chosen(target, &roots, id_of_root).map_err(|problem| EditError::new(&tried, problem))?;
     let index = chosen_index(target, &values, ObjectId::of)
         .map_err(|problem| EditError::new(&tried, problem))?;
     let value = &mut values[index];
@@ -172,7 +171,12 @@ fn read(tried: &str, text: &str) -> Result<(Vec<Node>, Vec<Value>), EditError> {
     }
     let values = serde_saphyr::from_multiple(text).map_err(|error| {
         let said = shown(&error.without_snippet().to_string());
-        EditError::new(tried, Problem::Unreadable { said })
+        let mut refused = EditError::new(tried, Problem::Unreadable { said });
+        refused.place = error.location().and_then(|at| {
+            let (line, column) = (at.line().try_into().ok()?, at.column().try_into().ok()?);
+            Some(Place { line, column })
+        });
+        refused
     })?;
     Ok((roots, values))
 }

@@ -297,5 +297,8 @@ fn what_cannot_be_read_is_told_with_its_place() {
         "{error}"
     );
     assert!(error.place.is_some(), "{error}");
+    let (problem, place) = refusal("a: 1\nb: .nan\n", set("/a", json!(2)));
+    assert!(matches!(problem, Problem::Unreadable { .. }), "{problem}");
+    assert_eq!(place, Some((2, 4)));
     assert!(documents("a: 1\na: 2\n").is_err());
 }
