@@ -2,6 +2,7 @@
 //!
 //! It stands by itself because `pgha-core`, whose test runs the other entries, edits nothing.
 
+use pgha_edit::kustomize::{self, Files};
 use pgha_edit::yaml::{Edit, Target, documents, edited};
 use pgha_edit::{ObjectId, Pointer};
 use serde_json::{Value, json};
@@ -9,7 +10,15 @@ use serde_json::{Value, json};
 /// What YAML 1.1 and 1.2 take for true or false.
 const TRUTHS: [&str; 8] = ["true", "false", "yes", "no", "on", "off", "y", "n"];
 
-/// A file with objects, or values of Helm.
+/// What the kustomization is of.
+const CLUSTER: &str = "\
+apiVersion: postgres-operator.crunchydata.com/v1beta1
+kind: PostgresCluster
+metadata: {name: zitadel}
+spec: {port: 5432, standby: {enabled: true}}
+";
+
+/// A file with objects, a kustomization, or values of Helm.
 ///
 /// # Panics
 /// An edit changed something else than its value, or is not what it says.
@@ -23,6 +32,7 @@ pub(crate) fn yaml_edit(bytes: &[u8]) {
         namespace: Some("prod-iam-zitadel".to_owned()),
         name: "zitadel".to_owned(),
     };
+    overlay(text, &cluster);
     for target in [Target::Sole, Target::Object(cluster)] {
         flip(text, &target);
         for way in [&["zz"][..], &["spec", "zz"], &["spec", "standby", "zz"]] {
@@ -33,6 +43,29 @@ pub(crate) fn yaml_edit(bytes: &[u8]) {
         };
         if let Some(after) = tried(text, &target, &gone) {
             assert!(after.len() <= text.len(), "less is left: {after}");
+        }
+    }
+}
+
+/// The text as a kustomization of a cluster. What is edited once is as it is to be.
+fn overlay(text: &str, cluster: &ObjectId) {
+    let pair = |(path, text): (&str, &str)| (path.to_owned(), text.to_owned());
+    let all = [("k/kustomization.yaml", text), ("k/pg.yaml", CLUSTER)];
+    let mut files: Files = all.into_iter().map(pair).collect();
+    for to in [true, false] {
+        let edit = set(&Pointer::new(["spec", "standby", "enabled"]), json!(to));
+        match kustomize::edited(&files, "k", cluster, &edit) {
+            Ok(None) => {}
+            Ok(Some((path, after))) => {
+                let before = files.insert(path, after.clone()).unwrap_or_default();
+                assert!(before != after, "an edit changes something");
+                let again = kustomize::edited(&files, "k", cluster, &edit);
+                assert_eq!(again, Ok(None), "once is enough: {after}");
+            }
+            Err(error) => {
+                let said = format!("{error} {}", error.advice());
+                assert!(!said.contains(char::is_control), "{said:?}");
+            }
         }
     }
 }

@@ -85,7 +85,7 @@ fn survives(name: &str, files: usize, tokens: &[&str], entry: fn(&[u8])) {
 
 #[test]
 fn an_edit_of_yaml_changes_one_value_whatever_the_file_holds() {
-    survives("yaml_edit", 4, &YAML, crate::yaml_edit::yaml_edit);
+    survives("yaml_edit", 5, &YAML, crate::yaml_edit::yaml_edit);
 }
 
 #[test]
