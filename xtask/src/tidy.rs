@@ -29,6 +29,7 @@ const EDGES: &[(&str, &str)] = &[
     ("pgha-objects", "pgha-model"),
     ("pgha-objects", "pgha-nlb"),
     ("pgha-dns", "pgha-nlb"),
+    ("pgha-edit", "pgha-model"),
     ("pgha-git", "pgha-model"),
     ("pgha-nlb-haproxy-git", "pgha-git"),
     ("pgha-wire", "pgha-model"),

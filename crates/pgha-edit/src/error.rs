@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use pgha_model::text::one_line;
+
 use crate::pointer::Pointer;
 
 /// More of a value than this helps nobody, in characters.
@@ -15,7 +17,7 @@ const MOST: usize = 60;
 pub struct EditError {
     /// What was tried: `set /spec/standby/enabled`.
     pub tried: String,
-    /// The file, where the caller named it.
+    /// The file, where it is known; what would steer a terminal is made visible in it.
     pub file: Option<String>,
     /// Where in the text.
     pub place: Option<Place>,
@@ -104,7 +106,7 @@ impl Place {
 impl EditError {
     pub(crate) fn new(tried: impl Into<String>, problem: Problem) -> Self {
         Self {
-            tried: tried.into(),
+            tried: one_line(&tried.into()),
             file: None,
             place: None,
             problem,
@@ -119,7 +121,7 @@ impl EditError {
     /// The same error, with the file's name.
     #[must_use]
     pub fn in_file(mut self, file: &str) -> Self {
-        self.file = Some(file.to_owned());
+        self.file = Some(one_line(file));
         self
     }
 
@@ -164,7 +166,7 @@ pub(crate) fn shown(text: &str) -> String {
     if shown.len() < text.len() {
         shown.push('…');
     }
-    shown.escape_debug().to_string()
+    one_line(&shown)
 }
 
 impl fmt::Display for Problem {

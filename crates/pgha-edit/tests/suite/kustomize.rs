@@ -243,3 +243,10 @@ fn a_place_in_an_inline_patch_is_the_files() {
         "{error}"
     );
 }
+
+#[test]
+fn a_name_in_a_kustomization_does_not_steer_the_terminal() {
+    let name = "resources: [../base]\npatches: [{path: \"a\\e[2J\\nb\"}]\n";
+    let said = set(&overlay(name), json!(false)).unwrap_err().to_string();
+    assert!(said.contains("prod/a\\u{1b}[2J | b"), "{said}");
+}
