@@ -29,6 +29,9 @@ const EDGES: &[(&str, &str)] = &[
     ("pgha-objects", "pgha-model"),
     ("pgha-objects", "pgha-nlb"),
     ("pgha-dns", "pgha-nlb"),
+    ("pgha-edit", "pgha-model"),
+    ("pgha-git", "pgha-model"),
+    ("pgha-nlb-haproxy-git", "pgha-git"),
     ("pgha-wire", "pgha-model"),
     ("pgha-wire", "pgha-nlb"),
     ("pgha-sim", "pgha-core"),
@@ -87,6 +90,10 @@ const PURE: &[(&str, &[&str])] = &[
         ],
     ),
     ("pgha-judge", &["serde", "serde_json", "insta", "proptest"]),
+    (
+        "pgha-edit",
+        &["serde-saphyr", "serde_json", "serde_yaml_ng", "thiserror"],
+    ),
     ("pgha-haproxy", &["schemars", "serde"]),
     (
         "pgha-dns",

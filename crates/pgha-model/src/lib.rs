@@ -37,5 +37,6 @@ pub mod service;
 pub mod site;
 pub mod standstill;
 pub mod survey;
+pub mod text;
 pub mod timeline;
 pub mod unfinished;

@@ -5,8 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use pgha_git::{Branch, File, GitError};
 use pgha_haproxy::{By, Found, Located, Spot, has_backend, locate, replaced};
-use pgha_nlb::plan::plan_to_site;
+use pgha_nlb::plan::{conflict, plan_to_site};
 use pgha_nlb::state::Document;
 use pgha_nlb::{
     BadSettings, Capabilities, Change, CutoverError, Descriptor, Finding, Layer, Looked, Order,
@@ -14,14 +15,13 @@ use pgha_nlb::{
     Written, diff,
 };
 
-use crate::git::Git;
 use crate::{RouteSettings, Settings};
 
 /// HAProxy rules and maps in a git repository.
 #[derive(Clone, Debug)]
 pub struct HaproxyGit {
     settings: Settings,
-    git: Git,
+    git: Branch,
 }
 
 type Files = BTreeMap<String, Vec<u8>>;
@@ -33,13 +33,7 @@ impl HaproxyGit {
     /// A setting that git or HAProxy would take for something else.
     pub fn new(settings: Settings) -> Result<Self, BadSettings> {
         let bad = |because| BadSettings::new(&settings.id, because);
-        settings.check().map_err(bad)?;
-        let git = Git {
-            checkout: settings.checkout.clone(),
-            remote: settings.remote.clone(),
-            reference: format!("refs/heads/{}", settings.branch),
-            push_options: settings.push_options.clone(),
-        };
+        let git = settings.branch().map_err(bad)?;
         Ok(Self { settings, git })
     }
 
@@ -133,17 +127,22 @@ impl HaproxyGit {
         order: &Order<'_, ()>,
         within: Duration,
     ) -> Result<String, CutoverError> {
-        let tree = self.git.worktree(base, within).await?;
+        let mut tree = self.git.worktree(base, within).await.map_err(cutover)?;
         let commit = async {
             let mut files = Vec::new();
             let differ = |(path, bytes): &(&String, &Vec<u8>)| before.get(*path) != Some(*bytes);
             for (path, bytes) in after.iter().filter(differ) {
-                let (mode, _) = self.git.file(base, path, within).await?;
-                files.push((path.as_str(), mode, bytes.as_slice()));
+                let (mode, _) = self.git.file(base, path, within).await.map_err(cutover)?;
+                files.push(File {
+                    path: path.clone(),
+                    mode,
+                    bytes: Some(bytes.clone()),
+                });
             }
             let message = message(order.purpose, order.changes);
-            let commit = tree.commit(&files, &message, within).await?;
-            self.check(&tree.path, order.changes, within).await?;
+            let commit = tree.commit(&files, &message, within).await;
+            let commit = commit.map_err(cutover)?;
+            self.check(tree.path(), order.changes, within).await?;
             Ok(commit)
         }
         .await;
@@ -166,14 +165,9 @@ impl HaproxyGit {
 
     /// Whether this machine could make a commit of what is there now.
     async fn rehearse(&self, base: &str, within: Duration) -> Result<(), CutoverError> {
-        let identity = ["var", "GIT_COMMITTER_IDENT"];
-        let checkout = &self.settings.checkout;
-        let asked = self
-            .git
-            .output(checkout, "learn who commits", &identity, within);
-        asked.await?;
-        let tree = self.git.worktree(base, within).await?;
-        let judged = self.check(&tree.path, &[], within).await;
+        self.git.committer(within).await.map_err(cutover)?;
+        let tree = self.git.worktree(base, within).await.map_err(cutover)?;
+        let judged = self.check(tree.path(), &[], within).await;
         drop(tree.remove(within).await);
         judged
     }
@@ -203,6 +197,33 @@ impl HaproxyGit {
             return Err(CutoverError::new(tried, self.at(), problem, next));
         }
         Ok(())
+    }
+}
+
+/// What git says of the branch, as the port says it of every product.
+fn cutover(error: GitError) -> CutoverError {
+    use pgha_git::Problem as Git;
+    let GitError {
+        tried,
+        at,
+        problem,
+        effect,
+        next,
+        source,
+    } = error;
+    let problem = match problem {
+        Git::Moved { expected, seen } => {
+            return conflict(&expected.into(), &seen.into(), tried, &at).leaving(effect);
+        }
+        Git::Unreachable => Problem::Unreachable,
+        Git::Denied { said } => Problem::Denied { said },
+        Git::NoAnswer { within } => Problem::NoAnswer { within },
+        Git::Unfit { seen } => Problem::Unfit { seen },
+    };
+    let error = CutoverError::new(tried, at, problem, next).leaving(effect);
+    match source {
+        Some(source) => error.caused_by(source),
+        None => error,
     }
 }
 
@@ -285,11 +306,12 @@ impl Product for HaproxyGit {
     }
 
     async fn look(&self, within: Duration) -> Result<Looked<()>, CutoverError> {
-        let commit = self.git.tip(within).await?;
-        self.git.fetch(&commit, within).await?;
+        let commit = self.git.tip(within).await.map_err(cutover)?;
+        self.git.fetch(&commit, within).await.map_err(cutover)?;
         let mut files = Files::new();
         for file in self.settings.files() {
-            let (_, bytes) = self.git.file(&commit, file, within).await?;
+            let file_there = self.git.file(&commit, file, within).await;
+            let (_, bytes) = file_there.map_err(cutover)?;
             files.insert(file.to_owned(), bytes);
         }
         Ok(self.state(&commit, files).into())
@@ -323,7 +345,8 @@ impl Product for HaproxyGit {
             CutoverError::new("edit", self.at(), problem, refusal.advice())
         })?;
         let commit = self.commit((base, &before), &after, order, within).await?;
-        self.git.push(&commit, base, within).await?;
+        let pushed = self.git.push(&commit, base, within).await;
+        pushed.map_err(cutover)?;
         Ok(Written::Shown(self.state(&commit, after).into()))
     }
 

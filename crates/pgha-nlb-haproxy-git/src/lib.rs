@@ -6,11 +6,11 @@
 //! hook that renders and reloads) is not seen from here: a probe proves it.
 
 mod backend;
-mod git;
 mod program;
 
 use std::path::PathBuf;
 
+use pgha_git::{Branch, is_path, is_word};
 use pgha_haproxy::Spot;
 use pgha_nlb::{BackendId, RouteName, SiteValues, refuse_twins};
 use serde::Deserialize;
@@ -62,29 +62,24 @@ pub struct RouteSettings {
 }
 
 impl Settings {
-    fn check(&self) -> Result<(), String> {
+    /// The branch that they are about, if git, HAProxy and a shell take every word for what it is.
+    fn branch(&self) -> Result<Branch, String> {
         let bad = |because: &str| Err(because.to_owned());
-        if !is_plain(&self.remote) {
-            return bad("`remote` is the name of a remote, not an address");
-        }
-        if self.branch.is_empty() || !self.branch.split('/').all(is_plain) {
-            return bad("`branch` is no name of a branch");
-        }
-        if self.push_options.iter().any(|option| option.contains('\n')) {
-            return bad("each of `pushOptions` is one line");
-        }
+        let checkout = self.checkout.clone();
+        let branch = Branch::new(checkout, &self.remote, &self.branch, &self.push_options)
+            .map_err(|error| error.to_string())?;
         if self.routes.is_empty() {
             return bad("it has no `routes`");
         }
-        if !self.files().all(|file| file.split('/').all(is_component)) {
+        if !self.files().all(is_path) {
             return bad("`config` and maps are named by their paths in the repository");
         }
         refuse_twins(self.routes.iter().map(|route| &route.name))?;
         let is_plain = |route: &RouteSettings| {
-            is_plain(&route.host) && route.sites.iter().all(|(_, value)| is_plain(value))
+            is_word(&route.host) && route.sites.iter().all(|(_, value)| is_word(value))
         };
         if self.routes.iter().all(is_plain) {
-            Ok(())
+            Ok(branch)
         } else {
             bad("hosts and backends are of letters, digits and `-_.:`")
         }
@@ -111,23 +106,6 @@ impl Settings {
     }
 }
 
-/// A word that means nothing to git, to HAProxy or to a shell.
-fn is_plain(word: &str) -> bool {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
-    !word.is_empty()
-        && !word.starts_with(['-', '.'])
-        && !word.contains("..")
-        && word.chars().all(allowed)
-}
-
-fn is_component(word: &str) -> bool {
-    let is_odd = |c: char| c.is_control() || "\\\"'*?[:,".contains(c);
-    !word.is_empty()
-        && !word.starts_with('-')
-        && ![".", "..", ".git"].contains(&word)
-        && !word.contains(is_odd)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,13 +126,13 @@ mod tests {
         let mut settings = settings();
         *settings.pointer_mut(pointer).unwrap() = value.into();
         let settings: Settings = serde_json::from_value(settings).unwrap();
-        settings.check().unwrap_err()
+        settings.branch().unwrap_err()
     }
 
     #[test]
     fn the_runbooks_settings_are_good() {
         let settings: Settings = serde_json::from_value(settings()).unwrap();
-        assert_eq!(settings.check(), Ok(()));
+        assert!(settings.branch().is_ok());
     }
 
     #[test]

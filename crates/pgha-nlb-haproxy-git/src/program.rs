@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
+use pgha_git::{Ended, run};
 use pgha_nlb::{CutoverError, Problem};
 use tempfile::NamedTempFile;
 use tokio::process::Command;
 
 use crate::Settings;
-use crate::git::{Ended, run};
 
 impl Settings {
     /// What HAProxy gets to read: the rendered template, or the file itself.
@@ -73,7 +73,7 @@ impl Settings {
         let mut command = Command::new(words.next().unwrap_or_default());
         command.args(words).current_dir(tree);
         match run(&mut command, within).await {
-            Ended::Well(output) => Ok(output),
+            Ended::Well { output, .. } => Ok(output),
             Ended::Badly(said) => Err(self.error(tried, Problem::Denied { said })),
             Ended::NotInTime => Err(self.error(tried, Problem::NoAnswer { within })),
         }

@@ -24,7 +24,8 @@ pub mod product;
 pub mod receipt;
 pub mod settings;
 pub mod state;
-pub mod text;
+
+pub use pgha_model::text;
 
 pub use composite::Composite;
 pub use cutover::{Capabilities, Cutover, Descriptor, Layer, Look};

@@ -1,0 +1,9 @@
+//! Real git repositories with real hooks.
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests fail the test that calls them"
+)]
+
+mod commit;
+mod push;
+mod repository;
