@@ -32,7 +32,7 @@ pub(crate) struct LintArgs {
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::AnyPath)]
     pub(crate) files: Vec<PathBuf>,
 
-    /// The kubeconfig context of the cluster where a ConfigMap is [default: the current one]
+    /// The kubeconfig context of the cluster where a `ConfigMap` is [default: the current one]
     #[arg(long, value_name = "CONTEXT", help_heading = "Site options")]
     pub(crate) context: Option<String>,
 

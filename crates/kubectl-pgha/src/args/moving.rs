@@ -143,7 +143,7 @@ pub(crate) struct BetweenArgs {
     #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::AnyPath)]
     pub(crate) file: Option<PathBuf>,
 
-    /// The kubeconfig context of the cluster where a ConfigMap of --file is [default: the current one]
+    /// The kubeconfig context of the cluster where a `ConfigMap` of --file is [default: the current one]
     #[arg(
         long,
         value_name = "CONTEXT",

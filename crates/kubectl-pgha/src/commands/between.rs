@@ -264,8 +264,8 @@ async fn service(
         let mut sites = sites.iter().flatten();
         sites.all(|site| service.site(&(*site).into()).is_ok())
     };
-    let is_context = |site: &Option<&str>| session.contexts().any(|context| Some(context) == *site);
-    if sites.iter().all(is_context) {
+    let is_context = |site: &str| session.contexts().any(|context| context == site);
+    if sites.iter().all(|site| site.is_some_and(is_context)) {
         // What lies here is not used, so that it need not make sense.
         if matches!(by_file::default(named), Ok(Some(service)) if has(&service)) {
             by_file::tell_unused(ui);

@@ -140,7 +140,7 @@ fn is_there() -> bool {
 
 /// Says that `pgha.yaml` is used, also to whoever reads the result by a program.
 pub(crate) fn tell(ui: &Ui) {
-    ui.progress([Span::dim(&format!("Using ./{DEFAULT}."))]);
+    ui.progress([Span::dim(format!("Using ./{DEFAULT}."))]);
 }
 
 /// Says that `pgha.yaml` is not used, although it knows both names.

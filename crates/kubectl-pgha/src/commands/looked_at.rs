@@ -43,17 +43,15 @@ impl LookedAt {
         session: &Session<'_>,
         ui: &Ui,
     ) -> Result<Self, Failure> {
-        match asked.service(session, ui).await? {
-            Some(service) => Self::of(&service, session).await,
-            None => {
-                let sites = session.sites(asked.contexts).await?;
-                if let (Some(site), true) = (sites.first(), asked.contexts.is_empty()) {
-                    tell_current(ui, None, site);
-                }
-                let cluster = asked.named.map(str::to_owned);
-                Ok(Self { sites, cluster })
-            }
+        if let Some(service) = asked.service(session, ui).await? {
+            return Self::of(&service, session).await;
         }
+        let sites = session.sites(asked.contexts).await?;
+        if let (Some(site), true) = (sites.first(), asked.contexts.is_empty()) {
+            tell_current(ui, None, site);
+        }
+        let cluster = asked.named.map(str::to_owned);
+        Ok(Self { sites, cluster })
     }
 
     async fn of(service: &Service, session: &Session<'_>) -> Result<Self, Failure> {

@@ -82,18 +82,25 @@ pub(super) fn documents(text: &str) -> Result<Vec<Document>, String> {
 fn split(text: &str) -> Vec<(usize, &str)> {
     let mut parts = Vec::new();
     let (mut start, mut before, mut offset) = (0, 0, 0);
-    let mut is_empty = true;
+    let (mut is_empty, mut has_begun) = (true, false);
     for (number, line) in text.split_inclusive('\n').enumerate() {
         let end = offset + line.len();
-        if is_marker(line, "---") && !is_empty {
-            parts.push((before, &text[start..offset]));
-            (start, before, is_empty) = (offset, number, true);
+        if is_marker(line, "---") {
+            if !is_empty {
+                parts.push((before, &text[start..offset]));
+            }
+            // Directives stand before the first marker, and belong to what is behind it.
+            if has_begun || !is_empty {
+                (start, before) = (offset, number);
+            }
+            (is_empty, has_begun) = (true, true);
         }
         if is_marker(line, "...") {
             if !is_empty {
                 parts.push((before, &text[start..end]));
             }
-            (start, before, is_empty) = (end, number + 1, true);
+            (start, before) = (end, number + 1);
+            (is_empty, has_begun) = (true, false);
         } else {
             is_empty = is_empty && says_nothing(line);
         }
@@ -230,6 +237,8 @@ mod tests {
             assert!(matches!(sorts(text)[..], [Sort::Unread(_)]), "{text}");
         }
         assert_eq!(sorts("\u{feff}# nothing\n---\n"), []);
+        let late = "---\n# nothing\n---\n---\n{ apiVersion: pgha.dev/v1, kind: Service }\n";
+        assert_eq!(sorts(late), [Sort::Service(None)]);
     }
 
     #[test]

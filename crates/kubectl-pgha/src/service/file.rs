@@ -109,6 +109,8 @@ pub(crate) struct Service {
     pub(crate) origin: Origin,
     /// Where its name is.
     pub(super) named_at: Location,
+    /// Where its sites are.
+    sites_at: Location,
     /// Where its traffic is; where it has none, its spec.
     pub(super) traffic_at: Location,
 }
@@ -148,6 +150,7 @@ impl Service {
             named_at: name.referenced,
             name: name.value,
             app: read_app(app, folder)?,
+            sites_at: sites.referenced,
             sites: read_sites(sites)?,
             poolers: read_poolers(poolers, folder)?,
             traffic_at: if is_there {
@@ -209,11 +212,10 @@ impl Service {
             return Err(Failure::usage("--from and --to name the same site"));
         }
         if (&from.cluster, &from.namespace) != (&to.cluster, &to.namespace) {
-            let text = format!(
-                "the clusters of {} and {} differ in name or namespace",
-                from.name, to.name
-            );
-            return Err(Failure::usage(text)
+            let (from, to) = (&from.name, &to.name);
+            let because = format!("the clusters of {from} and {to} differ in name or namespace");
+            return Err(self
+                .mistaken(self.sites_at, &because)
                 .hinting("A move goes between clusters of the same name and namespace."));
         }
         Ok((from, to))
@@ -230,9 +232,10 @@ impl Service {
             None => Ok(first),
             Some(other) => {
                 let service = &self.name;
-                let text =
+                let because =
                     format!("the clusters of service {service} are called {first} and {other}");
-                Err(Failure::usage(text)
+                Err(self
+                    .mistaken(self.sites_at, &because)
                     .hinting("Name one of them and the contexts instead of the file."))
             }
         }
@@ -247,7 +250,8 @@ impl Service {
         found.ok_or_else(|| {
             let names: Vec<_> = self.sites.iter().map(|site| site.name.as_str()).collect();
             let service = &self.name;
-            Failure::usage(format!("service {service} has no site `{name}`"))
+            let because = format!("service {service} has no site `{name}`");
+            self.mistaken(self.sites_at, &because)
                 .hinting(format!("Its sites are {}.", names.join(", ")))
         })
     }

@@ -240,25 +240,25 @@ impl Found {
     /// One of them makes no sense, there is no such service, or there are several.
     pub(crate) fn choose(self, named: Option<&str>) -> Result<Service, Failure> {
         let services: Vec<Service> = self.services.into_iter().collect::<Result<_, _>>()?;
-        let names: Vec<String> = services.iter().map(|it| it.name.clone()).collect();
-        let names = names.join(", ");
+        let all: Vec<String> = services.iter().map(|it| it.name.clone()).collect();
+        let all = all.join(", ");
         let is_meant = |it: &Service| named.is_none_or(|named| it.name == named);
         let mut meant = services.into_iter().filter(is_meant);
         match (meant.next(), meant.next(), named) {
             (Some(service), None, _) => Ok(service),
             (Some(_), Some(_), _) => {
                 let text = format!("{} has more than one service", self.shown);
-                Err(Failure::usage(text).hinting(format!("Name one of them: {names}.")))
+                Err(Failure::usage(text).hinting(format!("Name one of them: {all}.")))
             }
-            (None, _, _) if names.is_empty() => Err(nothing_in(&self.shown, self.unread)),
+            (None, _, _) if all.is_empty() => Err(nothing_in(&self.shown, self.unread)),
             (None, _, named) => {
                 let (shown, named) = (self.shown, named.unwrap_or_default());
-                let service = if names.contains(',') {
+                let service = if all.contains(',') {
                     "services"
                 } else {
                     "service"
                 };
-                let text = format!("{shown} is of {service} {names}, not of {named}");
+                let text = format!("{shown} is of {service} {all}, not of {named}");
                 Err(Failure::usage(text).because(self.unread))
             }
         }
