@@ -1,7 +1,7 @@
 //! The service's file in a cluster.
 
-use pgha_testkit::FakeCluster;
 use pgha_testkit::pgo::{Kind, pair};
+use pgha_testkit::{FakeCluster, LoggedRequest};
 use serde_json::{Value, json};
 
 use crate::bench::{NAMESPACE, Ran, cluster, now};
@@ -54,7 +54,7 @@ fn a_config_map_has_services_as_a_folder_has() {
     let maps = asked
         .iter()
         .filter(|it| it.name.as_deref() == Some("services"));
-    let summaries: Vec<String> = maps.map(|it| it.summary()).collect();
+    let summaries: Vec<String> = maps.map(LoggedRequest::summary).collect();
     assert_eq!(summaries, vec!["get configmaps services"; 4]);
 }
 
