@@ -3,6 +3,7 @@
 mod application;
 pub(crate) mod backup;
 mod between;
+mod by_file;
 pub(crate) mod completion;
 pub(crate) mod deadline;
 pub(crate) mod demote;

@@ -83,6 +83,12 @@ impl Failure {
         }
     }
 
+    /// The same, with what to do next where it does not say so itself.
+    pub(crate) fn or_hinting(self, hint: &str) -> Self {
+        let hint = self.hint.clone().or_else(|| Some(hint.to_owned()));
+        Self { hint, ..self }
+    }
+
     /// The same, seen only after a change had taken hold.
     pub(crate) fn after_change(self) -> Self {
         Self {

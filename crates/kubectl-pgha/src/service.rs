@@ -1,16 +1,21 @@
 //! The service's file: what a service consists of, beyond what its clusters say themselves.
 
 mod backends;
+mod document;
 mod file;
+mod mistake;
 #[cfg(feature = "schema")]
 mod schema;
-mod text;
+mod source;
 
 pub(crate) use self::backends::{Routed, Traffic, build};
-pub(crate) use self::file::{Service, Site, senseless};
+use self::file::senseless;
+pub(crate) use self::file::{Service, Site};
 #[cfg(feature = "schema")]
 pub use self::schema::service_schema;
-pub(crate) use self::text::read_text;
+pub(crate) use self::source::{
+    Found, Source, may_have, nothing_in, of_config_map, read_path, read_text,
+};
 
 #[cfg(test)]
 mod tests {
@@ -18,8 +23,12 @@ mod tests {
 
     use pgha_model::application::AppStep;
 
-    use super::{Service, build};
+    use super::{Service, build, read_path};
     use crate::session::Reach;
+
+    fn read(path: &Path) -> Service {
+        read_path(path).unwrap().choose(None).unwrap()
+    }
 
     #[test]
     fn the_file_of_the_application_is_one() {
@@ -27,7 +36,7 @@ mod tests {
         let text = page.split("```yaml\n").nth(1).unwrap_or_default();
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text.split("```").next().unwrap_or_default()).unwrap();
-        let service = Service::read(file.path()).unwrap();
+        let service = read(file.path());
         let objects = service.app.iter().filter_map(AppStep::object);
         let objects: Vec<_> = objects.map(|at| at.to_string()).collect();
         assert_eq!(
@@ -51,7 +60,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pgha.yaml");
         std::fs::write(&path, text.split("```").next().unwrap_or_default()).unwrap();
-        let service = Service::read(&path).unwrap();
+        let service = read(&path);
         let settings = service.poolers[0].settings();
         assert_eq!(
             settings.password_file,
@@ -68,9 +77,9 @@ mod tests {
             let text = block.split("```").next().unwrap_or_default();
             let file = tempfile::NamedTempFile::new().unwrap();
             std::fs::write(file.path(), text).unwrap();
-            let service = Service::read(file.path()).unwrap();
+            let service = read(file.path());
             files += 1;
-            let made = build(&service, Path::new("/srv/pgha.yaml"), &Reach::none());
+            let made = build(&service, &Reach::none());
             if cfg!(not(feature = "aws")) && text.contains("- aws:") {
                 let said = made.unwrap_err().in_one_line();
                 assert!(said.contains("built without AWS"), "{said}");

@@ -7,6 +7,7 @@ pub mod application;
 pub mod backup;
 pub mod client;
 pub mod clock;
+pub mod config_map;
 pub mod diagnose;
 pub mod engine;
 pub mod exec;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{CommonArgs, OutputArgs, SiteArgs};
+use super::CommonArgs;
 
 const LINT_EXAMPLES: &str = "\
 Examples:
@@ -12,33 +12,30 @@ Examples:
   kubectl pgha lint pgha.yaml
 
   # All of a repository, in its CI
-  kubectl pgha lint services/*.yaml
+  kubectl pgha lint services/
 
-No cluster, load balancer or pooler is asked: what they say is for `validate -f`. The files that a service's file names, keys,
+  # Those that a cluster keeps
+  kubectl pgha lint configmap/pgha-services -n prod --context core1
+
+No site, load balancer or pooler is asked: what they say is for `validate -f`. The files that a service's file names, keys,
 passwords and certificates, are read where a command would read them before anything else. Exit code 2: a file makes no sense.
 
 An editor marks most mistakes as they are typed, by docs/service.schema.json: docs/traffic.md says how.";
 
 /// Check services' files by themselves
 ///
-/// The first mistake of each file is told with its line and column, and what was expected there.
+/// The first mistake of each document is told with its line and column, and what was expected there.
 #[derive(Debug, Args)]
 #[command(after_help = LINT_EXAMPLES)]
 pub(crate) struct LintArgs {
-    /// The files
-    #[arg(required = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    /// Files, folders of files, or configmap/NAME or configmap/NAMESPACE/NAME in a cluster [default: ./pgha.yaml]
+    #[arg(value_name = "FILE", value_hint = clap::ValueHint::AnyPath)]
     pub(crate) files: Vec<PathBuf>,
 
-    #[command(flatten)]
-    pub(crate) output: OutputArgs,
-}
+    /// The kubeconfig context of the cluster where a `ConfigMap` is [default: the current one]
+    #[arg(long, value_name = "CONTEXT", help_heading = "Site options")]
+    pub(crate) context: Option<String>,
 
-impl LintArgs {
-    /// What every command takes. A file is of no namespace.
-    pub(crate) fn common(&self) -> CommonArgs {
-        CommonArgs {
-            site: SiteArgs::default(),
-            output: self.output.clone(),
-        }
-    }
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
 }

@@ -95,13 +95,15 @@ pub(crate) struct StatusArgs {
     /// Only the clusters of this name [default: all]; with --file the service of that file
     pub(crate) cluster: Option<String>,
 
-    /// The service's file: its cluster at each of its sites
+    /// The service's file: its cluster at each of its sites. A file, a folder of files, or configmap/NAME or
+    /// configmap/NAMESPACE/NAME in a cluster, that of --context [default: ./pgha.yaml, if it is there and of this service, and
+    /// no flag says where to look]
     #[arg(
         short,
         long,
         value_name = "FILE",
-        value_hint = clap::ValueHint::FilePath,
-        conflicts_with_all = ["contexts", "all_namespaces"]
+        value_hint = clap::ValueHint::AnyPath,
+        conflicts_with = "all_namespaces"
     )]
     pub(crate) file: Option<PathBuf>,
 
@@ -153,14 +155,10 @@ pub(crate) struct HistoryArgs {
     /// The operator's Postgres cluster; with --file the service of that file
     pub(crate) cluster: String,
 
-    /// The service's file: the records at each of its sites
-    #[arg(
-        short,
-        long,
-        value_name = "FILE",
-        value_hint = clap::ValueHint::FilePath,
-        conflicts_with = "contexts"
-    )]
+    /// The service's file: the records at each of its sites. A file, a folder of files, or configmap/NAME or
+    /// configmap/NAMESPACE/NAME in a cluster, that of --context [default: ./pgha.yaml, if it is there and of this service, and
+    /// no flag says where to look]
+    #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::AnyPath)]
     pub(crate) file: Option<PathBuf>,
 
     /// Only this move, with its steps [default: a list of all]

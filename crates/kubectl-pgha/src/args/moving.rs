@@ -137,17 +137,23 @@ pub(crate) struct BetweenArgs {
     /// The operator's Postgres cluster, of the same name and namespace at both sites; with --file the service of that file
     pub(crate) cluster: String,
 
-    /// The service's file: --from and --to are sites of it, and where the primary moves, its users follow
-    #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    /// The service's file: --from and --to are sites of it, and where the primary moves, its users follow. A file, a folder of
+    /// files, or configmap/NAME or configmap/NAMESPACE/NAME in a cluster [default: ./pgha.yaml, if it has this service and these
+    /// sites, unless --from and --to are two contexts or --namespace is given]
+    #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::AnyPath)]
     pub(crate) file: Option<PathBuf>,
 
-    /// The kubeconfig context of the site that the move goes from [with --file and two sites: the other one]
+    /// The kubeconfig context of the cluster where a `ConfigMap` of --file is [default: the current one]
     #[arg(
         long,
         value_name = "CONTEXT",
-        required_unless_present = "file",
+        requires = "file",
         help_heading = "Site options"
     )]
+    pub(crate) context: Option<String>,
+
+    /// The kubeconfig context of the site that the move goes from [with a file of two sites: the other one]
+    #[arg(long, value_name = "CONTEXT", help_heading = "Site options")]
     pub(crate) from: Option<String>,
 
     /// The kubeconfig context of the site that it goes to

@@ -64,9 +64,22 @@ pub(crate) enum TrafficCommand {
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ServiceArgs {
-    /// The service's file; relative paths in it begin where it lies
-    #[arg(short, long, value_name = "FILE", default_value = "pgha.yaml", value_hint = clap::ValueHint::FilePath)]
-    pub(crate) file: PathBuf,
+    /// The service, where the file is not of one alone
+    pub(crate) service: Option<String>,
+
+    /// The service's file; relative paths in it begin where it lies. A file, a folder of files, or configmap/NAME or
+    /// configmap/NAMESPACE/NAME in a cluster [default: ./pgha.yaml]
+    #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::AnyPath)]
+    pub(crate) file: Option<PathBuf>,
+
+    /// The kubeconfig context of the cluster where a `ConfigMap` of --file is [default: the current one]
+    #[arg(
+        long,
+        value_name = "CONTEXT",
+        requires = "file",
+        help_heading = "Site options"
+    )]
+    pub(crate) context: Option<String>,
 
     /// How long one exchange with a load balancer, or one answer to a probe, may take
     #[arg(long, value_name = "DURATION", default_value = "10s")]

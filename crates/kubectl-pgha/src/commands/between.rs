@@ -3,24 +3,25 @@
 use std::time::Duration;
 
 use pgha_core::client::SiteClient;
-use pgha_core::diagnose::sanitised;
 use pgha_core::engine::Side;
 use pgha_model::application::{Count, last_counts};
 use pgha_model::site::{Part, Place};
 use pgha_nlb::SiteName;
 
 use super::application::{NamedSite, Toward, leave};
+use super::by_file::{self, FileAt};
 use super::following::{Followers, Following, ServiceFile};
 use super::one_side;
 use crate::args::BetweenArgs;
 use crate::failure::Failure;
+use crate::service::Service;
 use crate::session::{Reach, Session};
 use crate::ui::Ui;
 
 /// Both sides, as they were named.
 #[derive(Debug)]
-pub(crate) struct Between<'a> {
-    file: Option<ServiceFile<'a>>,
+pub(crate) struct Between {
+    file: Option<ServiceFile>,
     /// The operator's Postgres cluster.
     pub(crate) cluster: String,
     /// The context of the site that the command goes from.
@@ -32,31 +33,54 @@ pub(crate) struct Between<'a> {
     names: (SiteName, SiteName),
 }
 
-impl<'a> Between<'a> {
-    /// Reads the service's file where one is named. `open` is for the contexts that its users come through.
+impl Between {
+    /// Both sides as the command line names them: by the service's file where one is named, or lies here and nothing else says
+    /// where they are. `changes` is whether the command changes anything.
     ///
     /// # Errors
     /// The file makes no sense, has no such sites, or both sides are one and the same.
-    pub(crate) fn read(args: &'a BetweenArgs, reach: &Reach) -> Result<Self, Failure> {
+    pub(crate) async fn read(
+        args: &BetweenArgs,
+        changes: bool,
+        session: &Session<'_>,
+        ui: &Ui,
+    ) -> Result<Self, Failure> {
+        match service(args, changes, session, ui).await? {
+            Some(service) => Self::of_service(service, args, &Reach::of(session.settings())),
+            None => Self::of_contexts(args),
+        }
+    }
+
+    /// Two contexts.
+    ///
+    /// # Errors
+    /// One is missing, or they are one and the same.
+    pub(super) fn of_contexts(args: &BetweenArgs) -> Result<Self, Failure> {
         let BetweenArgs {
             cluster, from, to, ..
         } = args;
-        let Some(path) = &args.file else {
-            let from = from.clone().unwrap_or_default();
-            if from == *to {
-                return Err(Failure::usage("--from and --to name the same context"));
-            }
-            return Ok(Self {
-                file: None,
-                cluster: cluster.clone(),
-                names: (from.as_str().into(), to.as_str().into()),
-                from,
-                to: to.clone(),
-                namespace: None,
-            });
-        };
-        let file = ServiceFile::read(path, cluster, reach)?;
-        let (source, target) = file.service.pair(from.as_deref(), to)?;
+        let from = from.clone().ok_or_else(|| {
+            Failure::usage("--from is missing, which a service's file would make up for").hinting(format!(
+                "Name both contexts with --from and --to, or the file with --file: without that ./pgha.yaml is used where it has the \
+                 service {cluster}, and no --namespace is given."
+            ))
+        })?;
+        if from == *to {
+            return Err(Failure::usage("--from and --to name the same context"));
+        }
+        Ok(Self {
+            file: None,
+            cluster: cluster.clone(),
+            names: (from.as_str().into(), to.as_str().into()),
+            from,
+            to: to.clone(),
+            namespace: None,
+        })
+    }
+
+    fn of_service(service: Service, args: &BetweenArgs, reach: &Reach) -> Result<Self, Failure> {
+        let file = ServiceFile::new(service, reach)?;
+        let (source, target) = file.service.pair(args.from.as_deref(), &args.to)?;
         Ok(Self {
             cluster: target.cluster.clone(),
             from: source.context.clone(),
@@ -120,7 +144,7 @@ impl<'a> Between<'a> {
             leaves: asked.leaves,
             may_be_gone: asked.may_be_gone,
             arrival,
-            by_file: by_file(file, source, target),
+            by_file: flags_of(file, source, target),
         };
         file.followers(following, session).await
     }
@@ -176,7 +200,7 @@ impl<'a> Between<'a> {
         };
         format!(
             "kubectl pgha {verb} {}",
-            by_file(file, name(from), name(to))
+            flags_of(file, name(from), name(to))
         )
     }
 }
@@ -209,9 +233,51 @@ impl Asked {
     }
 }
 
-fn by_file(file: &ServiceFile<'_>, from: &SiteName, to: &SiteName) -> String {
-    let path = sanitised(&file.path.display().to_string());
-    format!("{} -f {path} --from {from} --to {to}", file.service.name)
+fn flags_of(file: &ServiceFile, from: &SiteName, to: &SiteName) -> String {
+    let Service { name, origin, .. } = &file.service;
+    format!("{name} {} --from {from} --to {to}", origin.flags)
+}
+
+/// The service of the file that is named, or of the one that lies here and is meant: the command line says where to look by two
+/// contexts or a namespace, and by nothing else.
+async fn service(
+    args: &BetweenArgs,
+    changes: bool,
+    session: &Session<'_>,
+    ui: &Ui,
+) -> Result<Option<Service>, Failure> {
+    let named = Some(args.cluster.as_str());
+    let settings = session.settings();
+    if let Some(file) = &args.file {
+        let at = FileAt {
+            file,
+            context: args.context.as_deref(),
+            changes,
+        };
+        return by_file::open(at, named, settings, ui).await.map(Some);
+    }
+    if settings.namespace.is_some() {
+        return Ok(None);
+    }
+    let sites = [args.from.as_deref(), Some(args.to.as_str())];
+    let has = |service: &Service| {
+        let mut sites = sites.iter().flatten();
+        sites.all(|site| service.site(&(*site).into()).is_ok())
+    };
+    let is_context = |site: &str| session.contexts().any(|context| context == site);
+    if sites.iter().all(|site| site.is_some_and(is_context)) {
+        // What lies here is not used, so that it need not make sense.
+        if matches!(by_file::default(named), Ok(Some(service)) if has(&service)) {
+            by_file::tell_unused(ui);
+        }
+        return Ok(None);
+    }
+    let service = by_file::default(named)?;
+    let service = service.filter(|service| args.from.is_none() || has(service));
+    if service.is_some() {
+        by_file::tell(ui);
+    }
+    Ok(service)
 }
 
 #[cfg(test)]
@@ -219,6 +285,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::service::read_path;
 
     const FILE: &str = "\
 apiVersion: pgha.dev/v1alpha1
@@ -243,11 +310,12 @@ spec:
         let mut args = BetweenArgs {
             cluster: "zitadel".to_owned(),
             file: None,
+            context: None,
             from: Some("core1".to_owned()),
             to: "core2".to_owned(),
         };
         let (source, target) = (place("core1"), place("core2"));
-        let named = Between::read(&args, &Reach::none()).unwrap();
+        let named = Between::of_contexts(&args).unwrap();
         assert_eq!(
             named.command("resume", &source, &target),
             "kubectl pgha resume zitadel -n prod --from core1 --to core2"
@@ -258,10 +326,12 @@ spec:
         args = BetweenArgs {
             cluster: "iam".to_owned(),
             file: Some(path.clone()),
+            context: None,
             from: None,
             to: "west".to_owned(),
         };
-        let filed = Between::read(&args, &Reach::none()).unwrap();
+        let service = read_path(&path).unwrap().choose(Some("iam")).unwrap();
+        let filed = Between::of_service(service, &args, &Reach::none()).unwrap();
         assert_eq!((filed.from.as_str(), filed.to.as_str()), ("core1", "core2"));
         assert_eq!(
             filed.command("switchover", &target, &source),
@@ -277,9 +347,10 @@ spec:
         let args = BetweenArgs {
             cluster: "zitadel".to_owned(),
             file: None,
+            context: None,
             from: Some("core1".to_owned()),
             to: "core1".to_owned(),
         };
-        assert!(Between::read(&args, &Reach::none()).is_err());
+        assert!(Between::of_contexts(&args).is_err());
     }
 }

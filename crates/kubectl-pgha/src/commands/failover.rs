@@ -30,7 +30,7 @@ use crate::consent;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt::unless_interrupted;
-use crate::session::{Reach, Session};
+use crate::session::Session;
 use crate::settings::Environment;
 use crate::ui::Ui;
 use crate::view::promote::{PromotionPlanView, PromotionView};
@@ -57,7 +57,7 @@ struct Seen {
 }
 
 async fn run(args: &FailoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, Failure> {
-    let between = Between::read(&args.between, &Reach::of(session.settings()))?;
+    let between = unless_interrupted(Between::read(&args.between, true, session, ui)).await?;
     let mut seen = unless_interrupted(Box::pin(look(args, &between, session))).await?;
     let mut over = None;
     let sides = std::iter::once(&seen.target).chain(seen.source.iter());
@@ -144,7 +144,7 @@ async fn already(
 /// Opens the target, and the source as far as it answers.
 async fn look(
     args: &FailoverArgs,
-    between: &Between<'_>,
+    between: &Between,
     session: &Session<'_>,
 ) -> Result<Seen, Failure> {
     let target = between.site(&between.to, session).await?;
@@ -185,7 +185,7 @@ async fn look(
 
 /// A source that is gone is no error; a context that does not exist is one.
 async fn open_source(
-    between: &Between<'_>,
+    between: &Between,
     session: &Session<'_>,
     namespace: &str,
 ) -> Result<one_side::Peer, Failure> {
@@ -249,7 +249,7 @@ async fn ask(
 /// The target of a move that was left unfinished is put in order by itself: its other side may be gone.
 async fn put_in_order(
     args: &FailoverArgs,
-    between: &Between<'_>,
+    between: &Between,
     unfinished: Unfinished,
     seen: Seen,
     ui: &Ui,
@@ -279,7 +279,7 @@ async fn carry_out(
     seen: Seen,
     limits: Limits,
     over: Option<Epoch>,
-    (between, users): (&Between<'_>, Option<&Followers<'_>>),
+    (between, users): (&Between, Option<&Followers<'_>>),
     ui: &Ui,
 ) -> Result<Exit, Failure> {
     let (source, target) = (seen.sight.place, plan.target.clone());
@@ -291,7 +291,7 @@ async fn carry_out(
 }
 
 /// The same command takes its own unfinished run over.
-fn again(between: &Between<'_>, source: &Place, target: &Place) -> String {
+fn again(between: &Between, source: &Place, target: &Place) -> String {
     format!(
         "Run `{}` again.",
         between.command("failover", source, target)
@@ -299,7 +299,7 @@ fn again(between: &Between<'_>, source: &Place, target: &Place) -> String {
 }
 
 /// Where things stand, and the one next command.
-fn next(standing: Standing, between: &Between<'_>, (source, target): (&Place, &Place)) -> String {
+fn next(standing: Standing, between: &Between, (source, target): (&Place, &Place)) -> String {
     let (from, to) = (&source.context, &target.context);
     let again = again(between, source, target);
     match standing {

@@ -1,6 +1,5 @@
 //! Users who follow a move of the database.
 
-use std::path::Path;
 use std::time::Duration;
 
 use pgha_core::engine::{Aside, Gate};
@@ -25,9 +24,7 @@ const SAMPLES: u32 = 3;
 
 /// A service's file, with what moves its users where it names that.
 #[derive(Debug)]
-pub(crate) struct ServiceFile<'a> {
-    /// Where it lies.
-    pub(crate) path: &'a Path,
+pub(crate) struct ServiceFile {
     /// The service.
     pub(crate) service: Service,
     traffic: Option<Traffic>,
@@ -55,22 +52,15 @@ pub(crate) struct Following<'a> {
     pub(crate) by_file: String,
 }
 
-impl<'a> ServiceFile<'a> {
-    /// Reads a file.
+impl ServiceFile {
+    /// A service with what moves its users.
     ///
     /// # Errors
-    /// It makes no sense, or is not of the service that was named.
-    pub(crate) fn read(path: &'a Path, named: &str, reach: &Reach) -> Result<Self, Failure> {
-        let service = Service::read(path)?;
-        service.check_name(named)?;
+    /// What moves them cannot be made of its file.
+    pub(crate) fn new(service: Service, reach: &Reach) -> Result<Self, Failure> {
         let has_users = !service.traffic.is_empty();
-        let traffic = has_users.then(|| build(&service, path, reach));
-        let traffic = traffic.transpose()?;
-        Ok(Self {
-            path,
-            service,
-            traffic,
-        })
+        let traffic = has_users.then(|| build(&service, reach)).transpose()?;
+        Ok(Self { service, traffic })
     }
 
     /// Its application and its users, looked at as far as can be before the move; `None` when the file says nothing of either.
@@ -146,7 +136,7 @@ impl<'a> ServiceFile<'a> {
             arrival,
             samples: SAMPLES,
         };
-        let what = (&self.service, traffic, self.path);
+        let what = (&self.service, traffic);
         let cutover = Cutover::new(what, to, None, settings, patience)?;
         let prepared = cutover.prepare().await;
         Ok(Users { cutover, prepared })

@@ -7,7 +7,7 @@ use pgha_core::journal::read_journal;
 use pgha_model::record::{Epoch, Journal, PastMove, merge};
 use pgha_model::site::Place;
 
-use super::looked_at::LookedAt;
+use super::looked_at::{Asked, LookedAt};
 use crate::args::HistoryArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -24,8 +24,13 @@ pub(crate) fn main(args: &HistoryArgs, environment: &Environment) -> Exit {
 }
 
 async fn run(args: &HistoryArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, Failure> {
-    let (file, named) = (args.file.as_deref(), Some(args.cluster.as_str()));
-    let looked_at = LookedAt::open(file, named, &args.contexts, session, ui).await?;
+    let asked = Asked {
+        file: args.file.as_deref(),
+        named: Some(&args.cluster),
+        contexts: &args.contexts,
+        everywhere: false,
+    };
+    let looked_at = LookedAt::open(asked, session, ui).await?;
     let cluster = looked_at.cluster.as_deref().unwrap_or(&args.cluster);
     let found = Found::read(&looked_at.sites, cluster).await?;
     let moves = merge(&found.journals);

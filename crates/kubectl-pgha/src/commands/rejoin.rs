@@ -21,7 +21,7 @@ use crate::consent;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt::unless_interrupted;
-use crate::session::{Reach, Session};
+use crate::session::Session;
 use crate::settings::Environment;
 use crate::ui::{Page, Span, Ui};
 use crate::view::rejoin::RejoinView;
@@ -57,7 +57,7 @@ impl Keep for Folder {
 }
 
 async fn run(args: &RejoinArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, Failure> {
-    let between = Between::read(&args.between, &Reach::of(session.settings()))?;
+    let between = unless_interrupted(Between::read(&args.between, true, session, ui)).await?;
     let (source, target) = unless_interrupted(between.open(session)).await?;
     refuse_other(&source, &target)?;
     let place = source.facts.survey.place.clone();
@@ -137,7 +137,7 @@ fn folder(args: &RejoinArgs) -> PathBuf {
 
 async fn carry_out(
     args: &RejoinArgs,
-    between: &Between<'_>,
+    between: &Between,
     (source, target): (Side, Side),
     over: Over,
     session: &Session<'_>,
@@ -177,7 +177,7 @@ async fn carry_out(
 /// A site that was failed over from may still run the application, which is beside a standby there.
 async fn application_leaves(
     args: &RejoinArgs,
-    between: &Between<'_>,
+    between: &Between,
     session: &Session<'_>,
     ui: &Ui,
 ) -> Result<Exit, Failure> {
@@ -191,7 +191,7 @@ async fn application_leaves(
     }
 }
 
-fn needs_rebuild(between: &Between<'_>, (source, target): &(Place, Place)) -> Failure {
+fn needs_rebuild(between: &Between, (source, target): &(Place, Place)) -> Failure {
     let text = format!("{source} has log of its own, and cannot follow as it is");
     let hint = format!(
         "It stays a standby. Look at what was kept, then run `{} --rebuild`.",
@@ -201,7 +201,7 @@ fn needs_rebuild(between: &Between<'_>, (source, target): &(Place, Place)) -> Fa
 }
 
 /// Where things stand, and the one next command.
-fn next(standing: Standing, between: &Between<'_>, (source, target): &(Place, Place)) -> String {
+fn next(standing: Standing, between: &Between, (source, target): &(Place, Place)) -> String {
     let again = between.command(Action::Rejoin.name(), source, target);
     match standing {
         Standing::Unchanged => one_side::again(),

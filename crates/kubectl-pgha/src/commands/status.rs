@@ -15,7 +15,7 @@ use pgha_model::service::{Side, judge_services};
 use pgha_model::site::Place;
 use pgha_model::survey::SiteSurvey;
 
-use super::looked_at::LookedAt;
+use super::looked_at::{Asked, LookedAt};
 use crate::args::{Format, StatusArgs};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -38,9 +38,13 @@ async fn run(args: &StatusArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, 
     if args.watch && ui.format == Format::Name {
         return Err(Failure::usage("-w shows positions, and -o name has none"));
     }
-    let file = args.file.as_deref();
-    let named = args.cluster.as_deref();
-    let looked_at = LookedAt::open(file, named, &args.contexts, session, ui).await?;
+    let asked = Asked {
+        file: args.file.as_deref(),
+        named: args.cluster.as_deref(),
+        contexts: &args.contexts,
+        everywhere: args.all_namespaces,
+    };
+    let looked_at = LookedAt::open(asked, session, ui).await?;
     let question = Question {
         args,
         looked_at: &looked_at,

@@ -19,7 +19,7 @@ use crate::consent;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt::unless_interrupted;
-use crate::session::{Reach, Session};
+use crate::session::Session;
 use crate::settings::Environment;
 use crate::ui::Ui;
 use crate::view::switchover::{OutcomeView, PlanView};
@@ -32,7 +32,7 @@ pub(crate) fn main(args: &SwitchoverArgs, environment: &Environment) -> Exit {
 }
 
 async fn run(args: &SwitchoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, Failure> {
-    let between = Between::read(&args.between, &Reach::of(session.settings()))?;
+    let between = unless_interrupted(Between::read(&args.between, true, session, ui)).await?;
     let (source, target) = unless_interrupted(between.open(session)).await?;
     moving::refuse_unfinished(&[&source, &target])?;
     let deadline = args.deadline.job();
@@ -107,7 +107,7 @@ pub(super) async fn carry_out(
     (source, target): (Side, Side),
     deadline: Option<DeadlineJob>,
     limits: Limits,
-    (between, users): (&Between<'_>, Option<&Followers<'_>>),
+    (between, users): (&Between, Option<&Followers<'_>>),
     ui: &Ui,
 ) -> Result<Exit, Failure> {
     let (from, to) = (plan.source.clone(), plan.target.clone());
@@ -155,7 +155,7 @@ fn has_left_and_is_back(error: &MoveError) -> bool {
 fn next(
     standing: Standing,
     why: &StepError,
-    between: &Between<'_>,
+    between: &Between,
     (source, target): (&Place, &Place),
 ) -> String {
     let (from, to) = (&source.context, &target.context);
@@ -217,7 +217,6 @@ fn unfinished(why: &StepError) -> bool {
 mod tests {
     use super::*;
     use crate::args::BetweenArgs;
-    use crate::session::Reach;
 
     fn ended(standing: Standing, source: StepError) -> (Exit, String) {
         let place = |context: &str| Place {
@@ -234,10 +233,11 @@ mod tests {
         let args = BetweenArgs {
             cluster: "db".to_owned(),
             file: None,
+            context: None,
             from: Some("core1".to_owned()),
             to: "core2".to_owned(),
         };
-        let between = Between::read(&args, &Reach::none()).unwrap();
+        let between = Between::of_contexts(&args).unwrap();
         let places = (&place("core1"), &place("core2"));
         let hint = next(error.standing, &error.source, &between, places);
         let failure = moving::failure(&error, hint);

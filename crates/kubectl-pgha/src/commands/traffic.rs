@@ -14,6 +14,7 @@ use pgha_nlb::{Finding, Plan, Refusal, RouteState, SiteName};
 
 pub(crate) use self::cutover::{Arrived, Cutover, Patience, Prepared};
 use self::probing::ask_once;
+use super::by_file::{self, FileAt};
 use crate::args::{PlanArgs, ServiceArgs, ShowArgs, TrafficArgs, TrafficCommand, VerifyArgs};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -48,14 +49,31 @@ pub(crate) fn main(args: &TrafficArgs, environment: &Environment) -> Exit {
 }
 
 /// The service and what moves its users.
-fn open(args: &ServiceArgs, settings: &Settings) -> Result<(Service, Traffic), Failure> {
-    let service = Service::read(&args.file)?;
-    let traffic = build(&service, &args.file, &Reach::of(settings))?;
+async fn open(
+    args: &ServiceArgs,
+    changes: bool,
+    settings: &Settings,
+    ui: &Ui,
+) -> Result<(Service, Traffic), Failure> {
+    let named = args.service.as_deref();
+    let service = match &args.file {
+        Some(file) => {
+            let context = args.context.as_deref();
+            let at = FileAt {
+                file,
+                context,
+                changes,
+            };
+            by_file::open(at, named, settings, ui).await?
+        }
+        None => by_file::default_of_all(named, ui)?,
+    };
+    let traffic = build(&service, &Reach::of(settings))?;
     Ok((service, traffic))
 }
 
 async fn show(args: &ShowArgs, settings: &Settings, ui: &Ui) -> Result<Exit, Failure> {
-    let (service, traffic) = open(&args.service, settings)?;
+    let (service, traffic) = open(&args.service, false, settings, ui).await?;
     let within = args.service.within();
     let mut seen = Vec::new();
     for part in traffic.backends.parts() {
@@ -73,7 +91,7 @@ async fn show(args: &ShowArgs, settings: &Settings, ui: &Ui) -> Result<Exit, Fai
 }
 
 async fn plan(args: &PlanArgs, settings: &Settings, ui: &Ui) -> Result<Exit, Failure> {
-    let (service, traffic) = open(&args.service, settings)?;
+    let (service, traffic) = open(&args.service, false, settings, ui).await?;
     let to = SiteName::from(args.to.as_str());
     service.site(&to)?;
     let within = args.service.within();
@@ -97,10 +115,10 @@ fn failing(findings: &[Finding]) -> Option<Failure> {
 }
 
 async fn verify(args: &VerifyArgs, settings: &Settings, ui: &Ui) -> Result<Exit, Failure> {
-    let (service, traffic) = open(&args.service, settings)?;
+    let (service, traffic) = open(&args.service, false, settings, ui).await?;
     let to = SiteName::from(args.to.as_str());
     service.site(&to)?;
-    refuse_blind(&traffic)?;
+    refuse_blind(&service, &traffic)?;
     let mut samples = Vec::new();
     for _ in 0..args.samples {
         samples.extend(ask_once(&traffic.probes, args.service.within()).await);
@@ -116,12 +134,12 @@ async fn verify(args: &VerifyArgs, settings: &Settings, ui: &Ui) -> Result<Exit,
 }
 
 /// Without a probe nothing is proved.
-pub(crate) fn refuse_blind(traffic: &Traffic) -> Result<(), Failure> {
+pub(crate) fn refuse_blind(service: &Service, traffic: &Traffic) -> Result<(), Failure> {
     if !traffic.probes.is_empty() {
         return Ok(());
     }
-    let refused =
-        Failure::refused("the service's file has no probe, so nothing proves who answers");
+    let because = "the service's file has no probe, so nothing proves who answers";
+    let refused = Failure::refused(service.said_of_traffic(because));
     Err(refused.hinting("Add one to spec.traffic: docs/traffic.md shows how."))
 }
 

@@ -29,7 +29,7 @@ use crate::consent;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt::unless_interrupted;
-use crate::session::{Reach, Session};
+use crate::session::Session;
 use crate::settings::Environment;
 use crate::ui::Ui;
 use crate::view::unfinished::UnfinishedView;
@@ -62,7 +62,7 @@ async fn run(
     session: &Session<'_>,
     ui: &Ui,
 ) -> Result<Exit, Failure> {
-    let between = Between::read(&args.between, &Reach::of(session.settings()))?;
+    let between = unless_interrupted(Between::read(&args.between, true, session, ui)).await?;
     let (source, target) = unless_interrupted(between.open(session)).await?;
     let Some(unfinished) = find(&source, &target)? else {
         let asked = left_behind(action, &between, (&source, &target));
@@ -142,7 +142,7 @@ const fn toward(action: Action) -> Toward {
 /// Who may be left behind by a move that is finished: of one that was taken back, the application that it had stopped.
 fn left_behind(
     action: Action,
-    between: &Between<'_>,
+    between: &Between,
     (source, target): (&Side, &Side),
 ) -> Option<Asked> {
     let asked = Asked::to_target([source, target]);
@@ -157,7 +157,7 @@ fn left_behind(
 }
 
 /// Without the service's file an application that the move has stopped stays so.
-fn tell_forgotten(unfinished: &Unfinished, between: &Between<'_>, ui: &Ui) {
+fn tell_forgotten(unfinished: &Unfinished, between: &Between, ui: &Ui) {
     let record = unfinished.record.as_ref();
     let stopped = record.map_or(&[][..], |record| &record.application);
     if stopped.is_empty() || between.has_application() {
@@ -174,7 +174,7 @@ fn tell_forgotten(unfinished: &Unfinished, between: &Between<'_>, ui: &Ui) {
 async fn followers<'a>(
     asked: Option<Asked>,
     args: &TakeOverArgs,
-    between: &'a Between<'_>,
+    between: &'a Between,
     session: &Session<'_>,
 ) -> Result<Option<Followers<'a>>, Failure> {
     match asked {
@@ -282,7 +282,7 @@ pub(super) fn refuse_alive(unfinished: &Unfinished, take_over: bool) -> Result<(
 fn refuse_too_late(
     action: Action,
     place: Whereabouts,
-    between: &Between<'_>,
+    between: &Between,
     (source, target): &(Place, Place),
 ) -> Result<(), Failure> {
     match (action, place) {
@@ -307,7 +307,7 @@ fn refuse_too_late(
 
 async fn take_over(
     restoration: Restoration,
-    between: &Between<'_>,
+    between: &Between,
     (source, target): &(Place, Place),
     action: Action,
     ui: &Ui,
@@ -332,7 +332,7 @@ async fn take_over(
 /// Both sides, looked at anew.
 struct Service<'a> {
     args: &'a TakeOverArgs,
-    between: &'a Between<'a>,
+    between: &'a Between,
     /// Who follows once the target is primary.
     users: Option<&'a Followers<'a>>,
     session: &'a Session<'a>,

@@ -8,7 +8,7 @@ use super::following::Followers;
 use crate::args::ValidateArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::session::{Reach, Session};
+use crate::session::Session;
 use crate::settings::Environment;
 use crate::ui::Ui;
 use crate::view::validate::ValidationView;
@@ -21,7 +21,7 @@ pub(crate) fn main(args: &ValidateArgs, environment: &Environment) -> Exit {
 }
 
 async fn run(args: &ValidateArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, Failure> {
-    let between = Between::read(&args.between, &Reach::of(session.settings()))?;
+    let between = Between::read(&args.between, false, session, ui).await?;
     let (source, target) = between.open(session).await?;
     let consent = Consent {
         managed: args.allow_managed,

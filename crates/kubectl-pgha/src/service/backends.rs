@@ -1,6 +1,7 @@
 //! What the traffic of a service's file is made into.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use pgha_nlb_powerdns::PowerDns;
 use pgha_nlb_probe::HttpProbe;
 use pgha_nlb_rfc2136::Rfc2136;
 use serde::Deserialize;
+use serde_saphyr::Spanned;
 
 use super::Service;
 use crate::failure::Failure;
@@ -82,46 +84,74 @@ pub(crate) struct Traffic {
     pub(crate) probes: Vec<Routed>,
 }
 
-/// Makes the backends and the probes of a service that `file` describes; asks nobody anything yet. `reach` is what they
-/// may use of this process.
+/// Makes the backends and the probes of a service; asks nobody anything yet. `reach` is what they may use of this process.
 ///
 /// # Errors
-/// There is none, two backends have one name, or one cannot be made from its settings.
-pub(crate) fn build(service: &Service, file: &Path, reach: &Reach) -> Result<Traffic, Failure> {
-    let folder = file.parent().unwrap_or(Path::new(""));
+/// There is none, two backends have one name, or one cannot be made from its settings; where in the file.
+pub(crate) fn build(service: &Service, reach: &Reach) -> Result<Traffic, Failure> {
     let mut backends: Vec<Box<dyn Cutover>> = Vec::new();
     for entry in &service.traffic {
-        if let Some(backend) = backend(entry, service, folder, reach)? {
-            let id = backend.describe().id;
-            if backends.iter().any(|other| other.describe().id == id) {
-                return Err(Failure::usage(format!(
-                    "two traffic backends are called {id}"
-                )));
-            }
-            backends.push(backend);
+        let wrong = |because: &str| service.mistaken(entry.referenced, because);
+        refuse_programs(entry, service)?;
+        let Some(backend) = backend(entry, service, reach)? else {
+            continue;
+        };
+        let id = backend.describe().id;
+        if backends.iter().any(|other| other.describe().id == id) {
+            let because =
+                format!("two traffic backends are called {id}, expected a name of its own");
+            return Err(wrong(&because));
         }
+        backends.push(backend);
     }
     if backends.is_empty() {
-        let name = &service.name;
-        return Err(Failure::usage(format!(
-            "the file of service {name} names no traffic backend"
-        ))
-        .hinting("Add one to spec.traffic: docs/traffic.md shows each."));
+        let text = service.said_of_traffic("the service's file names no traffic backend");
+        return Err(
+            Failure::usage(text).hinting("Add one to spec.traffic: docs/traffic.md shows each.")
+        );
     }
     Ok(Traffic {
         backends: Composite::new(backends),
-        probes: probes(&service.traffic, folder, None)?,
+        probes: probes(service, None)?,
     })
 }
 
+/// Whoever may write a `ConfigMap` would run a program on the machine of everybody who reads it.
+fn refuse_programs(entry: &Spanned<Entry>, service: &Service) -> Result<(), Failure> {
+    let runs = match &entry.value {
+        Entry::Exec(_) => true,
+        Entry::HaproxyGit(settings) => !settings.render.is_empty() || !settings.check.is_empty(),
+        #[cfg(feature = "aws")]
+        Entry::Aws(settings) => matches!(settings.credentials, pgha_nlb_aws::Source::Process(_)),
+        #[cfg(not(feature = "aws"))]
+        Entry::Aws(_) => false,
+        Entry::Rfc2136(_)
+        | Entry::HaproxyRuntime(_)
+        | Entry::Cloudflare(_)
+        | Entry::CloudflareDns(_)
+        | Entry::F5(_)
+        | Entry::Powerdns(_)
+        | Entry::Kubernetes(_)
+        | Entry::Health(_)
+        | Entry::Manual(_)
+        | Entry::Probe(_) => false,
+    };
+    if !service.origin.is_remote || !runs {
+        return Ok(());
+    }
+    let because = "a program that a ConfigMap names is not run on this machine";
+    let refused = service.mistaken(entry.referenced, because);
+    Err(refused.hinting("Keep what names a program in a file, and name that with --file."))
+}
+
 fn backend(
-    entry: &Entry,
+    entry: &Spanned<Entry>,
     service: &Service,
-    folder: &Path,
     reach: &Reach,
 ) -> Result<Option<Box<dyn Cutover>>, Failure> {
-    let bad = |error: &dyn std::fmt::Display| Failure::usage(error.to_string());
-    Ok(Some(match entry {
+    let bad = |error: &dyn Display| service.mistaken(entry.referenced, &error.to_string());
+    let folder = service.origin.folder.as_path();
+    Ok(Some(match &entry.value {
         Entry::HaproxyGit(settings) => {
             let mut settings = settings.clone();
             settings.checkout = folder.join(&settings.checkout);
@@ -151,7 +181,7 @@ fn backend(
         #[cfg(not(feature = "aws"))]
         Entry::Aws(_) => {
             let text = "this kubectl-pgha was built without AWS, which the file's traffic names";
-            return Err(Failure::usage(text).hinting(
+            return Err(bad(&text).hinting(
                 "Use one that was built with `--features aws`: docs/traffic.md says how.",
             ));
         }
@@ -199,12 +229,11 @@ fn backend(
         }
         Entry::Manual(settings) => {
             let names = settings.routes.iter().map(|route| &route.name);
-            let probes = probes(&service.traffic, folder, Some(&names.collect::<Vec<_>>()))?;
-            refuse_unseen(
-                &settings.id,
-                settings.routes.iter().map(|r| &r.name),
-                &probes,
-            )?;
+            let probes = probes(service, Some(&names.collect::<Vec<_>>()))?;
+            let routes = settings.routes.iter().map(|route| &route.name);
+            if let Some(because) = unseen(&settings.id, routes, &probes) {
+                return Err(bad(&because).hinting("Add a probe of that route to spec.traffic."));
+            }
             let tell: Tell = Arc::new(ui::instruct);
             Box::new(Manual::new(settings.clone(), probes, tell))
         }
@@ -226,29 +255,22 @@ fn whereabouts(service: &Service) -> BTreeMap<SiteName, Whereabouts> {
 }
 
 /// A person's work is only seen by a probe.
-fn refuse_unseen<'a>(
+fn unseen<'a>(
     id: &BackendId,
     mut routes: impl Iterator<Item = &'a RouteName>,
     probes: &[Routed],
-) -> Result<(), Failure> {
-    match routes.find(|route| probes.iter().all(|(probed, _)| probed != *route)) {
-        None => Ok(()),
-        Some(route) => Err(Failure::usage(format!(
-            "traffic backend {id}: nothing tells where route {route} leads"
-        ))
-        .hinting("Add a probe of that route to spec.traffic.")),
-    }
+) -> Option<String> {
+    let route = routes.find(|route| probes.iter().all(|(probed, _)| probed != *route))?;
+    Some(format!(
+        "traffic backend {id}: nothing tells where route {route} leads"
+    ))
 }
 
-/// The probes of these routes; of all, when none are named.
-fn probes(
-    entries: &[Entry],
-    folder: &Path,
-    only: Option<&[&RouteName]>,
-) -> Result<Vec<Routed>, Failure> {
+fn probes(service: &Service, only: Option<&[&RouteName]>) -> Result<Vec<Routed>, Failure> {
+    let folder = &service.origin.folder;
     let mut probes: Vec<Routed> = Vec::new();
-    for entry in entries {
-        let Entry::Probe(settings) = entry else {
+    for entry in &service.traffic {
+        let Entry::Probe(settings) = &entry.value else {
             continue;
         };
         if only.is_some_and(|only| !only.contains(&&settings.route)) {
@@ -256,7 +278,8 @@ fn probes(
         }
         let mut settings = settings.clone();
         settings.ca_file = settings.ca_file.map(|file| folder.join(file));
-        let probe = HttpProbe::new(settings).map_err(|error| Failure::usage(error.to_string()))?;
+        let probe = HttpProbe::new(settings)
+            .map_err(|error| service.mistaken(entry.referenced, &error.to_string()))?;
         probes.push((probe.route().clone(), Box::new(probe)));
     }
     Ok(probes)

@@ -1,25 +1,23 @@
 //! The file as it is written, and what is wrong with it.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::{self, Read as _};
 use std::path::Path;
 
-use pgha_core::diagnose::sanitised;
 use pgha_model::application::{AppStep, contradiction};
 use pgha_nlb::SiteName;
 use pgha_pgbouncer::Pooler;
 use serde::Deserialize;
+use serde_saphyr::{Location, Spanned};
 
 use super::backends::Entry;
+#[cfg(feature = "schema")]
+use super::document::KIND;
+use super::document::{mistake, mistake_of_head};
+use super::mistake::{at, said};
+use super::source::Origin;
 use crate::failure::Failure;
+#[cfg(feature = "schema")]
 use crate::view::API_VERSION;
-
-/// The one kind of document.
-const KIND: &str = "Service";
-
-/// No file of a person is as long as this, in bytes.
-const LARGEST: u64 = 1024 * 1024;
 
 /// A service of pgha: its sites and how its users come in.
 #[derive(Debug, Deserialize)]
@@ -28,14 +26,17 @@ const LARGEST: u64 = 1024 * 1024;
 pub(super) struct Document {
     /// The version of the file's form.
     #[cfg_attr(feature = "schema", schemars(extend("const" = API_VERSION)))]
-    api_version: String,
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
+    api_version: Spanned<String>,
     /// The one kind of file.
     #[cfg_attr(feature = "schema", schemars(extend("const" = KIND)))]
-    kind: String,
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
+    kind: Spanned<String>,
     /// What it is called.
     metadata: Metadata,
     /// What it consists of.
-    spec: Spec,
+    #[cfg_attr(feature = "schema", schemars(with = "Spec"))]
+    spec: Spanned<Spec>,
 }
 
 /// What a service is called.
@@ -44,7 +45,8 @@ pub(super) struct Document {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Metadata {
     /// The service's name: small letters, digits and `-`.
-    name: String,
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
+    name: Spanned<String>,
 }
 
 /// What a service consists of.
@@ -53,18 +55,25 @@ struct Metadata {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Spec {
     /// Its sites, at least two.
-    #[cfg_attr(feature = "schema", schemars(length(min = 2)))]
-    sites: Vec<Site>,
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<Site>", length(min = 2)))]
+    sites: Spanned<Vec<Spanned<Site>>>,
     /// What runs only where the primary is, in the order in which it is started.
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<AppStep>"))]
     #[serde(default)]
-    app: Vec<AppStep>,
+    app: Vec<Spanned<AppStep>>,
     /// The poolers whose clients wait while nobody takes writes.
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<pgha_pgbouncer::Settings>"))]
     #[serde(default)]
-    poolers: Vec<pgha_pgbouncer::Settings>,
+    poolers: Vec<Spanned<pgha_pgbouncer::Settings>>,
     /// How its users come in: what decides it, in the order in which it is changed, and the probes.
-    #[serde(default)]
-    #[cfg_attr(feature = "schema", schemars(extend("default" = [])))]
-    traffic: Vec<Entry>,
+    #[serde(default = "nothing")]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<Entry>", extend("default" = [])))]
+    traffic: Spanned<Vec<Spanned<Entry>>>,
+}
+
+/// What is not there is nowhere.
+fn nothing() -> Spanned<Vec<Spanned<Entry>>> {
+    Spanned::new(Vec::new(), Location::UNKNOWN, Location::UNKNOWN)
 }
 
 /// Where a side of the service is.
@@ -95,75 +104,88 @@ pub(crate) struct Service {
     /// Whose clients wait while nobody takes writes.
     pub(crate) poolers: Vec<Pooler>,
     /// How its users come in.
-    pub(crate) traffic: Vec<Entry>,
+    pub(crate) traffic: Vec<Spanned<Entry>>,
+    /// Where it was found.
+    pub(crate) origin: Origin,
+    /// Where its name is.
+    pub(super) named_at: Location,
+    /// Where its sites are.
+    sites_at: Location,
+    /// Where its traffic is; where it has none, its spec.
+    pub(super) traffic_at: Location,
 }
 
 impl Service {
-    /// Reads a file.
+    /// What a document says; the files that it names lie in the folder of its origin.
     ///
     /// # Errors
-    /// It is not there, is no such document, or contradicts itself. Nothing else was read or changed.
-    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
-        let shown = sanitised(&path.display().to_string());
-        let text = read_bounded(path).map_err(|error| {
-            Failure::usage(format!("cannot read the service's file {shown}: {error}"))
-                .hinting("Name it with --file.")
-        })?;
-        let folder = path.parent().unwrap_or(Path::new(""));
-        Self::of(&text, folder).map_err(|because| senseless(path, &because))
+    /// It is no such document, or contradicts itself: where, and what was expected.
+    pub(super) fn of(text: &str, origin: Origin) -> Result<Self, Failure> {
+        let shown = origin.shown.clone();
+        Self::made(text, origin).map_err(|because| senseless(&shown, &because))
     }
 
-    /// What the text says; files that it names lie in the folder.
-    fn of(text: &str, folder: &Path) -> Result<Self, String> {
-        let document: Document =
-            serde_saphyr::from_str(text).map_err(|error| in_a_line(&error.to_string()))?;
-        if document.api_version != API_VERSION || document.kind != KIND {
-            return Err(format!(
-                "it is not of `apiVersion: {API_VERSION}` and `kind: {KIND}`"
-            ));
+    fn made(text: &str, origin: Origin) -> Result<Self, String> {
+        let read: Result<Document, _> = serde_saphyr::from_str(text);
+        let document =
+            read.map_err(|error| mistake_of_head(text).unwrap_or_else(|| said(&error)))?;
+        if let Some(because) = mistake(Some(&document.api_version), Some(&document.kind)) {
+            return Err(because);
         }
         let name = document.metadata.name;
-        if !is_name(&name) {
-            return Err("metadata.name is of small letters, digits and `-`".to_owned());
+        if !is_name(&name.value) {
+            let because = "metadata.name is of small letters, digits and `-`, at most 63";
+            return Err(at(name.referenced, because));
         }
+        let spec_at = document.spec.referenced;
         let Spec {
             sites,
             app,
             poolers,
             traffic,
-        } = document.spec;
-        if let Some(because) = contradiction(&app) {
-            return Err(format!("spec.app: {because}"));
-        }
-        if sites.len() < 2 {
-            return Err("spec.sites names fewer than two sites".to_owned());
-        }
-        for (index, site) in sites.iter().enumerate() {
-            let before = &sites[..index];
-            if before.iter().any(|other| other.name == site.name) {
-                return Err(format!("two of spec.sites are called {}", site.name));
-            }
-            let is_same = |other: &&Site| {
-                (&other.context, &other.namespace, &other.cluster)
-                    == (&site.context, &site.namespace, &site.cluster)
-            };
-            if let Some(other) = before.iter().find(is_same) {
-                return Err(format!(
-                    "sites {} and {} are the same cluster",
-                    other.name, site.name
-                ));
-            }
-        }
-        let steps = app.into_iter();
+        } = document.spec.value;
+        let is_there = traffic.referenced != Location::UNKNOWN;
+        let folder = &origin.folder;
         Ok(Self {
-            name,
-            sites,
-            app: steps
-                .map(|step| step.with_files(|file| folder.join(file)))
-                .collect(),
+            named_at: name.referenced,
+            name: name.value,
+            app: read_app(app, folder)?,
+            sites_at: sites.referenced,
+            sites: read_sites(sites)?,
             poolers: read_poolers(poolers, folder)?,
-            traffic,
+            traffic_at: if is_there {
+                traffic.referenced
+            } else {
+                spec_at
+            },
+            traffic: traffic.value,
+            origin,
         })
+    }
+
+    /// A mistake in its file, found after it was read.
+    pub(crate) fn mistaken(&self, place: Location, because: &str) -> Failure {
+        Failure::usage(self.said(place, because))
+    }
+
+    /// The same as a text: where, and what.
+    pub(crate) fn said(&self, place: Location, because: &str) -> String {
+        format!("{}: {}", self.origin.shown, at(place, because))
+    }
+
+    /// What has a command that can take any service find this one again: `-f FILE`, and its name where there are others.
+    pub(crate) fn flags(&self) -> String {
+        let (name, flags) = (&self.name, &self.origin.flags);
+        if self.origin.is_one_of_several {
+            format!("{name} {flags}")
+        } else {
+            flags.clone()
+        }
+    }
+
+    /// A mistake in its traffic as a whole: where, and what.
+    pub(crate) fn said_of_traffic(&self, because: &str) -> String {
+        self.said(self.traffic_at, because)
     }
 
     /// Where a move goes from and to; without `from`, it is the other one of two sites.
@@ -190,26 +212,13 @@ impl Service {
             return Err(Failure::usage("--from and --to name the same site"));
         }
         if (&from.cluster, &from.namespace) != (&to.cluster, &to.namespace) {
-            let text = format!(
-                "the clusters of {} and {} differ in name or namespace",
-                from.name, to.name
-            );
-            return Err(Failure::usage(text)
+            let (from, to) = (&from.name, &to.name);
+            let because = format!("the clusters of {from} and {to} differ in name or namespace");
+            return Err(self
+                .mistaken(self.sites_at, &because)
                 .hinting("A move goes between clusters of the same name and namespace."));
         }
         Ok((from, to))
-    }
-
-    /// Refuses a file that is not of the service that was named.
-    ///
-    /// # Errors
-    /// It is of another one.
-    pub(crate) fn check_name(&self, named: &str) -> Result<(), Failure> {
-        if self.name == named {
-            return Ok(());
-        }
-        let text = format!("the file is of service {}, not of {named}", self.name);
-        Err(Failure::usage(text))
     }
 
     /// The Postgres cluster, which has one name at all sites.
@@ -223,9 +232,10 @@ impl Service {
             None => Ok(first),
             Some(other) => {
                 let service = &self.name;
-                let text =
+                let because =
                     format!("the clusters of service {service} are called {first} and {other}");
-                Err(Failure::usage(text)
+                Err(self
+                    .mistaken(self.sites_at, &because)
                     .hinting("Name one of them and the contexts instead of the file."))
             }
         }
@@ -240,76 +250,84 @@ impl Service {
         found.ok_or_else(|| {
             let names: Vec<_> = self.sites.iter().map(|site| site.name.as_str()).collect();
             let service = &self.name;
-            Failure::usage(format!("service {service} has no site `{name}`"))
+            let because = format!("service {service} has no site `{name}`");
+            self.mistaken(self.sites_at, &because)
                 .hinting(format!("Its sites are {}.", names.join(", ")))
         })
     }
 }
 
 /// Why a file makes no sense.
-pub(crate) fn senseless(path: &Path, because: &str) -> Failure {
-    let shown = sanitised(&path.display().to_string());
+pub(super) fn senseless(shown: &str, because: &str) -> Failure {
     Failure::usage(format!("{shown} is no service's file: {because}"))
 }
 
+fn read_sites(sites: Spanned<Vec<Spanned<Site>>>) -> Result<Vec<Site>, String> {
+    if sites.value.len() < 2 {
+        let because = "spec.sites names fewer than two sites, expected two at least";
+        return Err(at(sites.referenced, because));
+    }
+    for (index, site) in sites.value.iter().enumerate() {
+        let before = sites.value[..index].iter().map(|other| &other.value);
+        if let Some(because) = doubled(before, &site.value) {
+            return Err(at(site.referenced, because));
+        }
+    }
+    Ok(sites.value.into_iter().map(|site| site.value).collect())
+}
+
+/// What a site has in common with one of those before it that it may not.
+fn doubled<'a>(mut before: impl Iterator<Item = &'a Site> + Clone, site: &Site) -> Option<String> {
+    if before.clone().any(|other| other.name == site.name) {
+        let name = &site.name;
+        return Some(format!(
+            "two of spec.sites are called {name}, expected a name of its own"
+        ));
+    }
+    let place = |it: &Site| (it.context.clone(), it.namespace.clone(), it.cluster.clone());
+    let other = before.find(|other| place(other) == place(site))?;
+    let (one, other) = (&other.name, &site.name);
+    Some(format!(
+        "sites {one} and {other} are the same cluster, expected another context, namespace or cluster"
+    ))
+}
+
+fn read_app(app: Vec<Spanned<AppStep>>, folder: &Path) -> Result<Vec<AppStep>, String> {
+    let places: Vec<Location> = app.iter().map(|step| step.referenced).collect();
+    let steps: Vec<AppStep> = app.into_iter().map(|step| step.value).collect();
+    if let Some((index, because)) = contradiction(&steps) {
+        return Err(at(places[index], format!("spec.app: {because}")));
+    }
+    let steps = steps.into_iter();
+    Ok(steps
+        .map(|step| step.with_files(|file| folder.join(file)))
+        .collect())
+}
+
 fn read_poolers(
-    poolers: Vec<pgha_pgbouncer::Settings>,
+    poolers: Vec<Spanned<pgha_pgbouncer::Settings>>,
     folder: &Path,
 ) -> Result<Vec<Pooler>, String> {
     let mut names = BTreeSet::new();
-    let poolers = poolers.into_iter().map(|settings| {
+    let poolers = poolers.into_iter().map(|pooler| {
+        let wrong = |because: String| at(pooler.referenced, format!("spec.poolers: {because}"));
+        let settings = pooler.value;
         if !names.insert(settings.name.clone()) {
-            return Err(format!("spec.poolers: two are called {}", settings.name));
+            let name = &settings.name;
+            return Err(wrong(format!(
+                "two are called {name}, expected a name of its own"
+            )));
         }
         let settings = settings.with_files(|file| folder.join(file));
-        Pooler::new(settings).map_err(|because| format!("spec.poolers: {because}"))
+        Pooler::new(settings).map_err(wrong)
     });
     poolers.collect()
 }
-
-/// Line, column and reason, which come first; the lines after them show the file, which the person has.
-fn in_a_line(error: &str) -> String {
-    let first = error.trim_start().lines().next().unwrap_or_default();
-    let reason = first.strip_prefix("error: ").unwrap_or(first);
-    let reason = sanitised(reason);
-    match meant(&reason) {
-        Some(name) => format!("{reason}; did you mean `{name}`?"),
-        None => reason,
-    }
-}
-
-/// The expected name that is most like the unknown one, as serde words it: ``unknown field `a`, expected one of `b`, `c` ``.
-fn meant(reason: &str) -> Option<&str> {
-    let (_, unknown) = reason
-        .split_once("unknown field `")
-        .or_else(|| reason.split_once("unknown variant `"))?;
-    let (unknown, expected) = unknown.split_once("`, expected ")?;
-    let expected = expected.strip_prefix("one of ").unwrap_or(expected);
-    let names = expected
-        .split([',', ' '])
-        .map(|name| name.trim_matches('`'));
-    let likeness = |name: &str| strsim::jaro(unknown, name);
-    let best = names.max_by(|one, other| likeness(one).total_cmp(&likeness(other)))?;
-    (likeness(best) > ALIKE).then_some(best)
-}
-
-/// As clap has it for its own arguments.
-const ALIKE: f64 = 0.7;
 
 /// A name that can be a file's and an object's.
 fn is_name(name: &str) -> bool {
     let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     !name.is_empty() && name.len() <= 63 && !name.starts_with('-') && name.chars().all(is_allowed)
-}
-
-fn read_bounded(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    let mut file = File::open(path)?.take(LARGEST + 1);
-    file.read_to_string(&mut text)?;
-    if text.len() as u64 > LARGEST {
-        return Err(io::Error::other("it is longer than 1 MiB"));
-    }
-    Ok(text)
 }
 
 #[cfg(test)]
@@ -337,7 +355,11 @@ spec:
 ";
 
     fn of(text: &str) -> Result<Service, String> {
-        Service::of(text, Path::new("/srv"))
+        let origin = Origin {
+            folder: "/srv".into(),
+            ..Origin::default()
+        };
+        Service::made(text, origin)
     }
 
     fn refusal(from: &str, to: &str) -> String {
@@ -388,22 +410,61 @@ spec:
     }
 
     #[test]
-    fn what_contradicts_itself_is_refused() {
+    fn what_contradicts_itself_is_refused_with_its_place() {
         for (from, to, words) in [
-            ("kind: Service", "kind: Pod", "kind: Service"),
-            ("pgha.dev/v1alpha1", "pgha.dev/v2", "apiVersion"),
-            ("{ name: zitadel }", "{ name: ../x }", "metadata.name"),
-            ("name: core2,", "name: core1,", "two of spec.sites"),
-            ("core2-admin", "core1-admin", "the same cluster"),
+            (
+                "kind: Service",
+                "kind: Pod",
+                "line 2 column 7: kind is `Pod`, expected `kind: Service`",
+            ),
+            (
+                "pgha.dev/v1alpha1",
+                "pgha.dev/v2",
+                "line 1 column 13: apiVersion is `pgha.dev/v2`, expected `apiVersion: pgha.dev/v1alpha1`",
+            ),
+            (
+                "{ name: zitadel }",
+                "{ name: ../x }",
+                "line 3 column 19: metadata.name is of small letters",
+            ),
+            (
+                "name: core2,",
+                "name: core1,",
+                "line 7 column 7: two of spec.sites are called core1, expected",
+            ),
+            (
+                "core2-admin",
+                "core1-admin",
+                "line 7 column 7: sites core1 and core2 are the same cluster, expected",
+            ),
+            (
+                "    - { name: core2, context: core2-admin, namespace: prod, cluster: zitadel }\n",
+                "",
+                "line 6 column 5: spec.sites names fewer than two sites, expected two",
+            ),
             (
                 "core1: a, core2: b",
                 "core1: a, core2: a",
-                "both called `a`",
+                "line 12 column 40: two sites are both called `a`",
+            ),
+            (
+                "  traffic:",
+                "  poolers:\n    - { name: a, address: 'x:1', user: u, databases: [] }\n  traffic:",
+                "line 9 column 7: spec.poolers: pooler a names no database",
             ),
         ] {
             let said = refusal(from, to);
-            assert!(said.contains(words), "{said}");
+            assert!(said.starts_with(words), "{said}");
         }
+    }
+
+    #[test]
+    fn another_kind_is_told_before_what_it_holds() {
+        let said = of("apiVersion: v1\nkind: Pod\nspec: { containers: [] }\n").unwrap_err();
+        assert!(
+            said.starts_with("line 1 column 13: apiVersion is `v1`"),
+            "{said}"
+        );
     }
 
     #[test]
@@ -429,7 +490,7 @@ spec:
             ),
             (
                 "    - scale: { object: sts/x, count: 0 }\n",
-                "spec.app: statefulset/x would have no pods",
+                "line 9 column 7: spec.app: statefulset/x would have no pods",
             ),
             ("    - wait: { url: login.example }\n", "line 9"),
             (

@@ -1,8 +1,5 @@
 //! Services' files that make sense.
 
-use std::path::Path;
-
-use pgha_core::diagnose::sanitised;
 use serde::Serialize;
 
 use super::API_VERSION;
@@ -43,10 +40,10 @@ impl LintView {
 }
 
 impl FileView {
-    pub(crate) fn new(path: &Path, service: &Service, traffic: Option<&Traffic>) -> Self {
+    pub(crate) fn new(service: &Service, traffic: Option<&Traffic>) -> Self {
         let backends = traffic.into_iter().flat_map(|it| it.backends.parts());
         Self {
-            file: sanitised(&path.display().to_string()),
+            file: service.origin.shown.clone(),
             service: service.name.clone(),
             sites: service.sites.iter().map(|it| it.name.to_string()).collect(),
             app_steps: service.app.len(),

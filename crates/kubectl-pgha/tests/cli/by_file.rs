@@ -54,7 +54,7 @@ fn what_the_file_cannot_mean_is_told() {
     for command in ["status", "history"] {
         let other = house.run(&[command, "keycloak"]);
         assert_eq!(other.code, Some(2), "{other}");
-        let said = "the file is of service zitadel, not of keycloak";
+        let said = "pgha.yaml is of service zitadel, not of keycloak";
         assert!(other.stderr.contains(said), "{other}");
         let both = house.run(&[command, "zitadel", "--context", "core1"]);
         assert_eq!(both.code, Some(2), "{both}");

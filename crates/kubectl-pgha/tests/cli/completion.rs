@@ -39,32 +39,49 @@ fn an_unreachable_site_offers_nothing_and_says_nothing() {
     );
 }
 
-#[test]
-fn bash_completes_what_the_script_registers() {
-    let bench = Bench::pair(Kind::ArchiveStandby);
+/// What bash offers for the last of these words, in the home folder.
+fn bash_offers(bench: &Bench, words: &[&str]) -> String {
     let script = bench.run(&["completion", "bash"]).stdout;
     let folder = std::path::Path::new(env!("CARGO_BIN_EXE_kubectl-pgha"))
         .parent()
         .unwrap();
-    let ask = "
-        COMP_WORDS=(kubectl-pgha leader zi); COMP_CWORD=2; COMP_TYPE=9
-        _clap_complete_kubectl_pgha kubectl-pgha zi leader
-        printf '%s\\n' \"${COMPREPLY[@]}\"";
+    let (line, last) = (words.join(" "), words.len());
+    let (word, before) = (words[last - 1], words[last - 2]);
+    let ask = format!(
+        "
+        COMP_WORDS=(kubectl-pgha {line}); COMP_CWORD={last}; COMP_TYPE=9
+        _clap_complete_kubectl_pgha kubectl-pgha {word} {before}
+        printf '%s\\n' \"${{COMPREPLY[@]}}\""
+    );
     let output = Command::new("bash")
         .args(["--norc", "-c", &format!("{script}\n{ask}")])
+        .current_dir(bench.home())
         .env_clear()
         .env("PATH", format!("{}:/usr/bin:/bin", folder.display()))
         .env("HOME", bench.home())
         .env("KUBECONFIG", bench.kubeconfig())
         .output()
         .unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(
-        said,
-        "zitadel\n",
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[test]
+fn bash_completes_what_the_script_registers() {
+    let bench = Bench::pair(Kind::ArchiveStandby);
+    assert_eq!(bash_offers(&bench, &["leader", "zi"]), "zitadel\n");
+}
+
+#[test]
+fn a_services_file_is_a_file_or_a_folder() {
+    let bench = Bench::new(&[]);
+    std::fs::write(bench.home().join("service.yaml"), "").unwrap();
+    std::fs::create_dir(bench.home().join("services")).unwrap();
+    for command in ["status", "switchover"] {
+        let offers = bash_offers(&bench, &[command, "-f", "serv"]);
+        let mut offers: Vec<&str> = offers.lines().map(str::trim).collect();
+        offers.sort_unstable();
+        assert_eq!(offers, ["service.yaml", "services/"], "{command}");
+    }
 }
 
 #[test]

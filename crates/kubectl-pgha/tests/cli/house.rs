@@ -96,11 +96,16 @@ impl House {
     /// Runs a command with the service's file.
     pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
         let file = self.file();
-        let arguments = [arguments, &["-f", file.to_str().unwrap()]].concat();
-        let mut command = self.bench.command(&arguments);
+        self.run_here(&[arguments, &["-f", file.to_str().unwrap()]].concat())
+    }
+
+    /// Runs a command in the folder of the service's file.
+    pub(crate) fn run_here(&self, arguments: &[&str]) -> Ran {
+        let mut command = self.bench.command(arguments);
+        command.current_dir(&self.folder);
         // Where the table's program finds its interpreter.
         let output = command.env("PATH", env!("PATH")).output().unwrap();
-        self.bench.ran(&arguments, &output)
+        self.bench.ran(arguments, &output)
     }
 }
 

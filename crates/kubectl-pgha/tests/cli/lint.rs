@@ -103,10 +103,45 @@ fn one_bad_file_does_not_hide_the_others() {
     assert_eq!(ran.code, Some(2), "{ran}");
     assert_eq!(ran.stdout.matches("zitadel").count(), 1, "{ran}");
     for said in [
-        "twice.yaml is no service's file: two traffic backends are called table-a",
-        "blind.yaml is no service's file: the service's file has no probe",
+        "twice.yaml: line 14 column 7: two traffic backends are called table-a, expected",
+        "blind.yaml: line 9 column 5: the service's file has no probe",
         "cannot read the service's file",
     ] {
         assert!(ran.stderr.contains(said), "{said}: {ran}");
     }
+}
+
+#[test]
+fn a_folder_and_the_file_that_lies_here_are_looked_at() {
+    let house = house();
+    let good = std::fs::read_to_string(house.file()).unwrap();
+    let folder = house.bench.home().join("services");
+    std::fs::create_dir(&folder).unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
+    let iam = good.replace("{ name: zitadel }", "{ name: iam }");
+    write("iam.yaml", &iam);
+    write(
+        "web.yaml",
+        "apiVersion: v1\nkind: Service\nmetadata: { name: web }\n",
+    );
+    let here = ["lint", "services", "-o", "name"];
+    assert_eq!(house.run_here(&here).stdout, "iam\n");
+    write("zitadel.yml", &good);
+    write("twin.yaml", &format!("---\n{iam}---\n{good}"));
+    let ran = house.run_here(&here);
+    assert_eq!(ran.code, Some(2), "{ran}");
+    assert_eq!(ran.stdout, "iam\nzitadel\n", "{ran}");
+    let said = "services/twin.yaml: line 4 column 19: services/iam.yaml is of service iam too";
+    assert!(ran.stderr.contains(said), "{ran}");
+    let ran = house.run_here(&["lint", "-o", "name"]);
+    assert_eq!(
+        (ran.code, ran.stdout.as_str()),
+        (Some(0), "zitadel\n"),
+        "{ran}"
+    );
+    assert_eq!(ran.stderr, "Using ./pgha.yaml.\n", "{ran}");
+    std::fs::remove_file(house.file()).unwrap();
+    let ran = house.run_here(&["lint"]);
+    assert_eq!(ran.code, Some(2), "{ran}");
+    assert!(ran.stderr.contains("there is no ./pgha.yaml"), "{ran}");
 }

@@ -9,12 +9,26 @@ mod backup;
     reason = "a place for tests that cannot be made fails the test"
 )]
 mod bench;
+#[expect(
+    clippy::unwrap_used,
+    reason = "a place for tests that cannot be made fails the test"
+)]
+mod by_config_map;
+#[expect(
+    clippy::unwrap_used,
+    reason = "a place for tests that cannot be made fails the test"
+)]
+mod by_default;
 mod by_file;
 #[expect(
     clippy::unwrap_used,
     reason = "a place for tests that cannot be made fails the test"
 )]
 mod canary;
+#[expect(
+    clippy::unwrap_used,
+    reason = "a shell that cannot be asked fails the test"
+)]
 mod completion;
 mod deadline;
 mod failover;

@@ -108,12 +108,25 @@ fn the_manifest_of_an_application_permits_what_its_steps_need_and_nothing_else()
 }
 
 #[test]
+fn the_manifest_of_a_services_file_permits_to_get_it_and_nothing_else() {
+    let get = (
+        IN.to_owned(),
+        String::new(),
+        "configmaps".to_owned(),
+        "get".to_owned(),
+        Some("pgha-services".to_owned()),
+    );
+    assert_eq!(permitted("service-file.yaml"), BTreeSet::from([get]));
+}
+
+#[test]
 fn every_role_is_bound_in_its_own_namespace_and_none_is_for_the_whole_cluster() {
     for file in [
         "viewer.yaml",
         "operator.yaml",
         "secrets.yaml",
         "application.yaml",
+        "service-file.yaml",
     ] {
         let documents = documents(file);
         let of_kind = |kind: &str| -> Vec<(Value, Value)> {

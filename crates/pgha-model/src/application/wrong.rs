@@ -3,23 +3,25 @@
 use super::object::is_name;
 use super::{AppStep, At, Select};
 
-/// What is wrong with the steps of a service, as a clause.
-pub fn contradiction(steps: &[AppStep]) -> Option<String> {
-    steps.iter().enumerate().find_map(|(index, step)| {
-        if let Some(At { object, namespace }) = step.object()
-            && namespace.as_deref().is_some_and(|name| !is_name(name))
-        {
-            return Some(format!("the namespace of {object} has no possible name"));
-        }
-        let mut before = steps[..index].iter();
-        let twin = step
-            .object()
-            .filter(|_| before.any(|other| is_same(other, step)));
-        if let Some(at) = twin {
-            return Some(format!("two steps are about the same of {at}"));
-        }
-        of_itself(step)
-    })
+/// Which of the steps of a service is wrong, the first of them, and why, as a clause.
+pub fn contradiction(steps: &[AppStep]) -> Option<(usize, String)> {
+    let mut numbered = steps.iter().enumerate();
+    numbered.find_map(|(index, step)| Some((index, wrong_with(step, &steps[..index])?)))
+}
+
+fn wrong_with(step: &AppStep, before: &[AppStep]) -> Option<String> {
+    if let Some(At { object, namespace }) = step.object()
+        && namespace.as_deref().is_some_and(|name| !is_name(name))
+    {
+        return Some(format!("the namespace of {object} has no possible name"));
+    }
+    let twin = step
+        .object()
+        .filter(|_| before.iter().any(|other| is_same(other, step)));
+    if let Some(at) = twin {
+        return Some(format!("two steps are about the same of {at}"));
+    }
+    of_itself(step)
 }
 
 fn of_itself(step: &AppStep) -> Option<String> {
@@ -173,7 +175,9 @@ mod tests {
                 "status 0",
             ),
         ] {
-            let said = contradiction(&steps(wrong).unwrap()).unwrap();
+            let steps = steps(wrong).unwrap();
+            let (index, said) = contradiction(&steps).unwrap();
+            assert_eq!(index, steps.len() - 1);
             assert!(said.contains(words), "{said}");
         }
     }

@@ -47,7 +47,6 @@ pub(crate) struct Cutover<'a> {
     service: &'a Service,
     traffic: &'a Traffic,
     to: SiteName,
-    file: &'a Path,
     store: Store,
     patience: Patience,
 }
@@ -68,24 +67,23 @@ pub(crate) struct Arrived {
 }
 
 impl<'a> Cutover<'a> {
-    /// The users of a service that `file` describes. Asks nobody anything yet.
+    /// The users of a service. Asks nobody anything yet.
     ///
     /// # Errors
     /// The service has no such site or no probe, or there is no place for the record.
     pub(crate) fn new(
-        (service, traffic, file): (&'a Service, &'a Traffic, &'a Path),
+        (service, traffic): (&'a Service, &'a Traffic),
         to: &SiteName,
         record: Option<&Path>,
         settings: &Settings,
         patience: Patience,
     ) -> Result<Self, Failure> {
         service.site(to)?;
-        refuse_blind(traffic)?;
+        refuse_blind(service, traffic)?;
         Ok(Self {
             service,
             traffic,
             to: to.clone(),
-            file,
             store: Store::new(record, settings, service)?,
             patience,
         })
@@ -167,8 +165,8 @@ impl<'a> Cutover<'a> {
 
     /// The command that does this by itself.
     pub(crate) fn command(&self) -> String {
-        let (file, to) = (self.file.display(), &self.to);
-        format!("kubectl pgha traffic move -f {file} --to {to}")
+        let (flags, to) = (self.service.flags(), &self.to);
+        format!("kubectl pgha traffic move {flags} --to {to}")
     }
 
     fn settle_record(&self, state: State) -> Result<(), Failure> {
@@ -237,8 +235,8 @@ impl<'a> Cutover<'a> {
         let hint = if effect == Effect::None {
             error.error.next.to_string()
         } else {
-            let file = self.file.display();
-            format!("Run `kubectl pgha traffic show -f {file}`, then `traffic rollback -f {file}`.")
+            let flags = self.service.flags();
+            format!("Run `kubectl pgha traffic show {flags}`, then `traffic rollback {flags}`.")
         };
         Failure::stopped(exit, error.to_string(), effect)
             .because(causes)
@@ -284,11 +282,11 @@ impl<'a> Cutover<'a> {
 
     /// The routes lead there, and it is not proved that users are.
     fn not_arrived(&self, because: &Failure, prepared: &Prepared) -> Failure {
-        let (file, to) = (self.file.display(), &self.to);
+        let (flags, to) = (self.service.flags(), &self.to);
         let text =
             format!("the routes lead to {to}, and it is not proved that users are answered there");
         let hint = format!(
-            "Run `kubectl pgha traffic verify -f {file} --to {to}` again later, or `kubectl pgha traffic rollback -f {file}`."
+            "Run `kubectl pgha traffic verify {flags} --to {to}` again later, or `kubectl pgha traffic rollback {flags}`."
         );
         let failure = if prepared.is_there() {
             Failure::refused(text)

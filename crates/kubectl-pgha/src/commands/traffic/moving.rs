@@ -36,14 +36,14 @@ pub(super) fn rollback(args: &RollbackArgs, environment: &Environment) -> Exit {
 }
 
 async fn run(args: &MoveArgs, settings: &Settings, ui: &Ui) -> Result<Exit, Failure> {
-    let (service, traffic) = open(&args.service, settings)?;
+    let (service, traffic) = unless_interrupted(open(&args.service, true, settings, ui)).await?;
     let to = SiteName::from(args.to.as_str());
     let patience = Patience {
         within: args.service.within(),
         arrival: args.timeout.0,
         samples: args.samples,
     };
-    let what = (&service, &traffic, args.service.file.as_path());
+    let what = (&service, &traffic);
     let cutover = Cutover::new(what, &to, args.record.as_deref(), settings, patience)?;
     let prepared = unless_interrupted(async {
         if !args.allow_standby {
@@ -64,7 +64,7 @@ async fn run(args: &MoveArgs, settings: &Settings, ui: &Ui) -> Result<Exit, Fail
 }
 
 async fn take_back(args: &RollbackArgs, settings: &Settings, ui: &Ui) -> Result<Exit, Failure> {
-    let (service, traffic) = open(&args.service, settings)?;
+    let (service, traffic) = unless_interrupted(open(&args.service, true, settings, ui)).await?;
     let store = Store::new(args.record.as_deref(), settings, &service)?;
     let Some(mut record) = store
         .read(&service)?

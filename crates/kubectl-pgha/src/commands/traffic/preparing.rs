@@ -22,7 +22,7 @@ pub(super) fn main(args: &PrepareArgs, environment: &Environment) -> Exit {
 }
 
 async fn run(args: &PrepareArgs, settings: &Settings, ui: &Ui) -> Result<Exit, Failure> {
-    let (service, traffic) = open(&args.service, settings)?;
+    let (service, traffic) = unless_interrupted(open(&args.service, true, settings, ui)).await?;
     let within = args.service.within();
     let preparations = unless_interrupted(async {
         let preparations = traffic.backends.preparations(within).await;

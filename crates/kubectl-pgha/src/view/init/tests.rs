@@ -1,7 +1,6 @@
 //! Found things in, the file out; each is read back by the reader of services' files, as it stands and with every example live.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use jiff::Timestamp;
 use pgha_core::surroundings::{Entrance, PoolerPart, WorkloadKind};
@@ -123,7 +122,7 @@ impl Case {
         let whole = uncommented(&text);
         let said = |failure| panic!("{failure}\n{whole}");
         let service = read_text(&whole).unwrap_or_else(said);
-        let built = build(&service, Path::new("/srv/pgha.yaml"), &Reach::none());
+        let built = build(&service, &Reach::none());
         assert!(
             !built
                 .unwrap_or_else(|failure| panic!("{failure}\n{whole}"))
