@@ -23,6 +23,7 @@ use crate::lock::Lock;
 use crate::paths::{self, Cache};
 use crate::progress::Progress;
 use crate::site::{Place, Site};
+use crate::wait;
 
 pub mod argo;
 pub mod flux;
@@ -37,6 +38,8 @@ pub const QUIET_NAMESPACE: &str = "pgha-gitops";
 
 /// How long a daemon may take to end by itself.
 const GRACE: Duration = Duration::from_secs(10);
+/// How long a definition may take to be served.
+const SERVED: Duration = Duration::from_secs(30);
 /// How long an object may take to go.
 const GOES: &str = "--timeout=60s";
 
@@ -190,10 +193,12 @@ fn serve_definitions(site: Site, folder: &Path) -> Result<()> {
     let folder = folder.join(DEFINITIONS);
     kubectl.apply_folder(&folder)?;
     let file = folder.display().to_string();
-    let wait = ["wait", "--for=condition=Established", "--timeout=30s"];
-    kubectl
-        .run(&[&wait[..], &["--filename", &file]].concat())
-        .map(drop)
+    let args = ["wait", "--for=condition=Established", "--timeout=5s"];
+    let args = [&args[..], &["--filename", &file]].concat();
+    // `kubectl wait` fails at once on a definition that has no condition yet.
+    wait::until("definitions to be served", SERVED, || {
+        kubectl.run(&args).map(drop)
+    })
 }
 
 /// What is gone already is as good as removed.

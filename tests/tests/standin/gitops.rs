@@ -281,7 +281,8 @@ fn with(object: &Value, pointer: &str, value: &Value) -> Result<Value> {
 }
 
 fn get(object: &str, namespace: &str) -> Result<Value> {
-    Kubectl::new(SITE).get(&[object, "--namespace", namespace])
+    let args = [object, "--namespace", namespace, "--show-managed-fields"];
+    Kubectl::new(SITE).get(&args)
 }
 
 fn patch_as(manager: &str, object: &str, namespace: &str, kind: &str, patch: &Value) -> Result<()> {
@@ -297,13 +298,13 @@ fn patch_as(manager: &str, object: &str, namespace: &str, kind: &str, patch: &Va
     Kubectl::new(SITE).run(&args).map(drop)
 }
 
-/// Whether a manager owns a field of the object's spec, by the path of `fieldsV1`.
-fn owns(live: &Value, manager: &str, path: &[&str]) -> bool {
+/// Whether a manager owns a field of the object's spec, by its name in `fieldsV1`.
+fn owns(live: &Value, manager: &str, field: &str) -> bool {
     let entries = live["metadata"]["managedFields"].as_array();
-    entries.into_iter().flatten().any(|entry| {
-        let start = &entry["fieldsV1"]["f:spec"];
-        let field = path.iter().try_fold(start, |at, key| at.get(*key));
-        entry["manager"] == manager && field.is_some()
+    let mut entries = entries.into_iter().flatten();
+    entries.any(|entry| {
+        let has = entry["fieldsV1"]["f:spec"].get(field).is_some();
+        entry["manager"] == manager && has
     })
 }
 

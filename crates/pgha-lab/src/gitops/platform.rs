@@ -44,7 +44,7 @@ impl Platform {
         let cache = Cache::in_use()?;
         let platform = progress.part(&format!("{cluster}: a platform of it"), |_| {
             Self::write(cluster, deployer, &cache).with_context(|| {
-                format!("in the way of an earlier one is cargo xtask lab gitops release {cluster}")
+                format!("what is left of an earlier one goes by cargo xtask lab gitops release {cluster}")
             })
         })?;
         for site in Site::ALL {
