@@ -10,9 +10,10 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use serde_json::json;
 
 use crate::daemon::Daemon;
@@ -105,17 +106,15 @@ pub fn up(deployer: Deployer, progress: &Progress) -> Result<()> {
         link_programs(folder)?;
     }
     progress.part("edge: git", |_| git::start(&cache, &parts.git))?;
-    for site in Site::ALL {
-        progress.part(&format!("{site}: {deployer}"), |_| {
-            make_namespace(site, QUIET_NAMESPACE)?;
-            match &parts.deployer {
-                recipe::Built::Flux { source, kustomize } => {
-                    flux::start(site, &cache, source, kustomize)
-                }
-                recipe::Built::Argo(argo) => argo::start(site, &cache, argo),
+    at_each_site(&deployer.to_string(), progress, |site| {
+        make_namespace(site, QUIET_NAMESPACE)?;
+        match &parts.deployer {
+            recipe::Built::Flux { source, kustomize } => {
+                flux::start(site, &cache, source, kustomize)
             }
-        })?;
-    }
+            recipe::Built::Argo(argo) => argo::start(site, &cache, argo),
+        }
+    })?;
     drop(lock);
     Ok(())
 }
@@ -127,16 +126,32 @@ pub fn up(deployer: Deployer, progress: &Progress) -> Result<()> {
 pub fn down(progress: &Progress) -> Result<()> {
     let lock = Lock::take()?;
     let cache = Cache::in_use()?;
-    for site in Site::ALL {
-        progress.part(&format!("{site}: Flux and Argo CD"), |_| {
-            flux::remove(site, &cache)?;
-            argo::remove(site, &cache)?;
-            delete_namespace(Kubectl::new(site), QUIET_NAMESPACE)
-        })?;
-    }
+    at_each_site("flux and argo", progress, |site| {
+        flux::remove(site, &cache)?;
+        argo::remove(site, &cache)?;
+        delete_namespace(Kubectl::new(site), QUIET_NAMESPACE)
+    })?;
     progress.part("edge: git", |_| git::remove(&cache))?;
     drop(lock);
     Ok(())
+}
+
+/// Does it at both sites at once.
+fn at_each_site(
+    what: &str,
+    progress: &Progress,
+    act: impl Fn(Site) -> Result<()> + Sync,
+) -> Result<()> {
+    thread::scope(|scope| {
+        let sites = Site::ALL.map(|site| {
+            let act = &act;
+            scope.spawn(move || progress.part(&format!("{site}: {what}"), |_| act(site)))
+        });
+        sites.into_iter().try_for_each(|site| {
+            site.join()
+                .map_err(|_| anyhow!("a part of {what} panicked"))?
+        })
+    })
 }
 
 /// Puts the programs of a folder where the lab's others are.
