@@ -29,7 +29,7 @@ use tempfile::TempDir;
 
 const SITE: Site = Site::Core1;
 /// How many tests share Flux and Argo CD; the last of them ends both.
-const TESTS: usize = 17;
+const TESTS: usize = 19;
 
 /// What the product writes as.
 const PGHA: &str = "pgha";

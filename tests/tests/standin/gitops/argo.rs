@@ -10,6 +10,10 @@ use serde_json::{Value, json};
 
 use super::{NAMESPACE, PGHA, Repository, SITE, Turn, cluster, remove_object, with};
 
+/// How Argo CD applies: as `kubectl apply` does, or on the server.
+const CLIENT: &[&str] = &[];
+const SERVER: &[&str] = &["ServerSideApply=true"];
+
 /// A test's object, in the hands of Argo CD.
 struct Application {
     git: Repository,
@@ -50,6 +54,56 @@ impl Application {
             ensure!(is_over, "it runs");
             Ok(seen)
         })
+    }
+}
+
+impl Application {
+    /// Commits the object, and waits until Argo CD says that the commit is what there is.
+    fn sync(&self, object: &Value) -> Result<String> {
+        let commit = self.git.push(object)?;
+        argo::refresh(SITE, self.git.name)?;
+        argo::await_synced(SITE, self.git.name, &commit)?;
+        Ok(commit)
+    }
+
+    /// Writes a value while nothing is automated, has git say the same, and lets Argo CD go on; returns the commit.
+    fn pause_before_git_does(&self, options: &[&str]) -> Result<String> {
+        let policy = json!({"automated": {"enabled": false}, "syncOptions": options});
+        let patch = json!({"spec": {"syncPolicy": policy}});
+        argo::patch(SITE, self.git.name, &patch)?;
+        self.refresh()?;
+        self.git.patch(PGHA, &json!({"spec": {"paused": true}}))?;
+        let paused = with(&cluster(self.git.name), "/paused", &json!(true))?;
+        let commit = self.sync(&paused)?;
+        self.automated(&json!({"enabled": null}))?;
+        self.refresh()?;
+        Ok(commit)
+    }
+
+    /// Has a commit applied by an operation, and waits until it is over.
+    fn operate(&self, commit: &str) -> Result<()> {
+        let object = argo::get(SITE, self.git.name)?;
+        // An operation has the options that it names, and not the Application's.
+        let options = &object["spec"]["syncPolicy"]["syncOptions"];
+        let mut sync = json!({"revision": commit, "syncStrategy": {"hook": {}}});
+        if !options.is_null() {
+            sync["syncOptions"] = options.clone();
+        }
+        let operation = json!({
+            "operation": {"initiatedBy": {"username": PGHA}, "sync": sync},
+            "status": {"operationState": null},
+        });
+        argo::patch(SITE, self.git.name, &operation)?;
+        let ended = wait::until("the operation to end", argo::ANSWERS, || {
+            let seen = argo::get(SITE, self.git.name)?;
+            let state = &seen["status"]["operationState"];
+            let is_over = seen["operation"].is_null() && state["finishedAt"].is_string();
+            ensure!(is_over, "{state}");
+            Ok(state.clone())
+        })?;
+        ensure!(ended["phase"] == "Succeeded", "{ended}");
+        ensure!(ended["syncResult"]["revision"] == commit, "{ended}");
+        Ok(())
     }
 }
 
@@ -152,24 +206,39 @@ fn an_operation_that_is_written_into_the_application_is_carried_out() -> Result<
     application.automated(&json!({"enabled": false}))?;
     application.refresh()?;
     let commit = git.push(&with(&cluster(git.name), "/paused", &json!(true))?)?;
-    let sync = json!({"revision": commit, "syncStrategy": {"hook": {}}});
-    let operation = json!({
-        "operation": {"initiatedBy": {"username": PGHA}, "sync": sync},
-        "status": {"operationState": null},
-    });
-    argo::patch(SITE, git.name, &operation)?;
-    let ended = wait::until("the operation to end", argo::ANSWERS, || {
-        let seen = argo::get(SITE, git.name)?;
-        let state = &seen["status"]["operationState"];
-        let is_over = seen["operation"].is_null() && state["finishedAt"].is_string();
-        ensure!(is_over, "{state}");
-        Ok(state.clone())
-    })?;
-    ensure!(ended["phase"] == "Succeeded", "{ended}");
-    ensure!(
-        ended["syncResult"]["revision"] == commit.as_str(),
-        "{ended}"
-    );
+    application.operate(&commit)?;
     ensure!(git.value("/paused")? == true, "it was not applied");
+    Ok(())
+}
+
+/// Nothing is out of sync, so nothing is applied, and Argo CD never has the value as its own. It says `Synced` all the while.
+#[test]
+fn a_value_that_was_there_before_git_said_it_outlives_its_removal_from_git() -> Result<()> {
+    for (name, options) in [("late", CLIENT), ("late-on-server", SERVER)] {
+        let Some(application) = Application::open(name)? else {
+            return Ok(());
+        };
+        application.pause_before_git_does(options)?;
+        application.sync(&cluster(name))?;
+        let now = application.git.value("/paused")?;
+        ensure!(now == true, "{options:?}: git has removed it");
+    }
+    Ok(())
+}
+
+/// An operation at the commit that says the value hands it over where Argo CD applies as `kubectl apply` does.
+#[test]
+fn a_value_is_gits_after_an_operation_at_the_commit_that_says_it() -> Result<()> {
+    for (name, options) in [("handed", CLIENT), ("handed-on-server", SERVER)] {
+        let Some(application) = Application::open(name)? else {
+            return Ok(());
+        };
+        let commit = application.pause_before_git_does(options)?;
+        application.operate(&commit)?;
+        ensure!(application.git.value("/paused")? == true, "it went away");
+        application.sync(&cluster(name))?;
+        let now = application.git.value("/paused")?;
+        ensure!(now.is_null() == options.is_empty(), "{options:?}: {now}");
+    }
     Ok(())
 }
