@@ -2,6 +2,7 @@
 
 mod cluster;
 mod fault;
+mod gitops;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -36,6 +37,9 @@ pub(crate) enum Command {
     /// Break a part of the lab on purpose, and heal it
     #[command(subcommand)]
     Fault(fault::Command),
+    /// Run a git host and Flux or Argo CD beside the lab, and put clusters into their hands
+    #[command(subcommand)]
+    Gitops(gitops::Command),
     /// Run kubectl against a site
     Kubectl {
         /// The site: core1 or core2
@@ -87,6 +91,7 @@ pub(crate) fn run(command: Command) -> Result<()> {
         Command::Cluster(command) => cluster::run(command, &progress),
         Command::Writer(command) => writer::run(command, &progress),
         Command::Fault(command) => fault::run(command),
+        Command::Gitops(command) => gitops::run(command, &progress),
         Command::Kubectl { site, args } => become_child(Kubectl::new(site).command().args(args)),
         Command::Shell {
             site,

@@ -175,6 +175,29 @@ impl Daemon {
         }
     }
 
+    /// Starts it; one of its name that runs in another way is ended first.
+    ///
+    /// # Errors
+    /// As [`Daemon::start`] and [`Daemon::stop`].
+    pub fn ensure(&self, grace: Duration) -> Result<()> {
+        if let Ok(running) = Self::load(self.place()?, &self.name)
+            && !running.is_same(self)
+        {
+            running.stop(grace)?;
+        }
+        self.start()
+    }
+
+    /// Ends it and forgets that there was one: the lab is well without it.
+    pub fn remove(&self, grace: Duration) -> Result<()> {
+        self.stop(grace)?;
+        for extension in ["json", "pid"] {
+            let file = paths::pids(self.place()?).join(format!("{}.{extension}", self.name));
+            fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
+        }
+        Ok(())
+    }
+
     /// Sends it a signal.
     ///
     /// # Errors
@@ -186,6 +209,11 @@ impl Daemon {
     /// Whether it runs.
     pub fn is_alive(&self) -> bool {
         self.identity().is_ok_and(|identity| identity.is_alive())
+    }
+
+    /// Which content its program has, as [`Daemon::version`] was told.
+    pub fn version_text(&self) -> &str {
+        &self.version
     }
 
     /// The program it runs.

@@ -17,10 +17,18 @@ use crate::progress::Part;
 pub struct Recipe {
     /// The name: of the part that is shown, and in the cache.
     pub name: &'static str,
-    files: &'static [(&'static str, &'static str)],
-    packages: &'static [&'static str],
-    version_flags: fn(&str) -> String,
+    /// The module's files by their paths in it.
+    pub(crate) files: &'static [(&'static str, &'static str)],
+    /// What is built, each into a program named as its last part.
+    pub(crate) packages: &'static [&'static str],
+    /// What the linker is told of the version, made from `go.mod`.
+    pub(crate) version_flags: fn(&str) -> String,
+    /// The module, and the folder in it, whose custom resource definitions are kept beside the programs.
+    pub(crate) definitions: Option<(&'static str, &'static str)>,
 }
+
+/// The folder beside a recipe's programs with the custom resource definitions of its module.
+pub(crate) const DEFINITIONS: &str = "crds";
 
 /// The six programs of Kubernetes.
 pub const KUBERNETES: Recipe = Recipe {
@@ -39,6 +47,7 @@ pub const KUBERNETES: Recipe = Recipe {
         "k8s.io/kubernetes/cmd/kubelet",
     ],
     version_flags: kubernetes_version_flags,
+    definitions: None,
 };
 
 /// CoreDNS with few plugins.
@@ -51,6 +60,7 @@ pub const COREDNS: Recipe = Recipe {
     ],
     packages: &["."],
     version_flags: |_| String::new(),
+    definitions: None,
 };
 
 /// The S3 store.
@@ -63,6 +73,7 @@ pub const VERSITYGW: Recipe = Recipe {
     ],
     packages: &["github.com/versity/versitygw/cmd/versitygw"],
     version_flags: |_| String::new(),
+    definitions: None,
 };
 
 impl Recipe {
@@ -78,13 +89,21 @@ impl Recipe {
         for (name, content) in self.files {
             key = key.with(name, content);
         }
+        if let Some((module, folder)) = self.definitions {
+            key = key.with("definitions", format!("{module} {folder}"));
+        }
         built::ensure(cache, self.name, &key, |folder| {
             let source = folder.join("source");
             fs::create_dir(&source)?;
             for (name, content) in self.files {
-                fs::write(source.join(name), content)?;
+                let file = source.join(name);
+                fs::create_dir_all(file.parent().unwrap_or(&source))?;
+                fs::write(file, content)?;
             }
             self.build(&source, folder, &flags, part)?;
+            if let Some((module, of_module)) = self.definitions {
+                keep_definitions(&source, module, of_module, &folder.join(DEFINITIONS))?;
+            }
             part.note("built");
             Ok(fs::remove_dir_all(source)?)
         })
@@ -143,6 +162,24 @@ impl Recipe {
         }
         Ok(())
     }
+}
+
+/// Copies the definitions of a module that was downloaded for the build.
+fn keep_definitions(source: &Path, module: &str, folder: &str, to: &Path) -> Result<()> {
+    let mut list = go(source);
+    let found = program::output(list.args(["list", "-m", "-f", "{{.Dir}}", module]))?;
+    let folder = Path::new(found.trim()).join(folder);
+    fs::create_dir(to)?;
+    let entries = fs::read_dir(&folder).with_context(|| format!("no {}", folder.display()))?;
+    for entry in entries {
+        let file = entry?.path();
+        let name = file.file_name().unwrap_or_default();
+        // A list of the others, for another tool.
+        if name != "kustomization.yaml" {
+            fs::write(to.join(name), fs::read(&file)?)?;
+        }
+    }
+    Ok(())
 }
 
 fn go(source: &Path) -> Command {

@@ -20,12 +20,17 @@ const POLICY_FILE: &str = "/usr/sbin/policy-rc.d";
 /// Package lists older than this name versions that the mirror may have dropped.
 const LISTS_FRESH: Duration = Duration::from_hours(24);
 
-/// Installs what is missing, and returns each package with its version, one a line.
+/// Installs what is missing of what each lab needs, and returns each package with its version, one a line.
 ///
 /// # Errors
 /// apt fails; the error holds what it wrote.
 pub fn ensure_packages(part: &Part) -> Result<String> {
-    let packages: Vec<(&str, &str)> = PACKAGES
+    ensure_list(PACKAGES, part)
+}
+
+/// The same for a list of packages, each with how to tell that it is there.
+pub(crate) fn ensure_list(list: &str, part: &Part) -> Result<String> {
+    let packages: Vec<(&str, &str)> = list
         .lines()
         .filter(|line| !line.starts_with('#'))
         .filter_map(|line| line.split_once(' '))

@@ -7,8 +7,8 @@
 //! [`network`], [`pki`], [`control_plane`], [`node`], [`volume`], [`store`] and [`operator`] run them; [`leftover`] takes
 //! everything away; [`fault`] breaks a part on purpose. [`site`] and [`paths`] say where things are; [`program`], [`process`], [`daemon`], [`wait`] and
 //! [`progress`] are how anything is run and shown. [`kubectl`] talks to a site; [`cluster`] and [`writer`] put a Postgres
-//! service and its load on it, [`pooled`] a pooler with clients before it, and [`documented`] moves it as the operators' documents
-//! say.
+//! service and its load on it, [`pooled`] a pooler with clients before it, [`gitops`] a git host with Flux and Argo CD beside it, and
+//! [`documented`] moves it as the operators' documents say.
 
 pub mod built;
 pub mod cluster;
@@ -17,6 +17,7 @@ pub mod control_plane;
 pub mod daemon;
 pub mod documented;
 pub mod fault;
+pub mod gitops;
 pub mod go;
 pub mod host;
 pub mod image;

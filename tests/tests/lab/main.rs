@@ -9,6 +9,7 @@ mod backup;
 mod deadline;
 mod failover;
 mod faults;
+mod gitops;
 mod harms;
 mod init;
 mod interrupt;

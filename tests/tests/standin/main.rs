@@ -8,6 +8,7 @@ mod backup;
 mod configuration;
 mod contract;
 mod fixture;
+mod gitops;
 mod kubectl;
 mod password;
 mod role;

@@ -4,6 +4,7 @@ use anyhow::Result;
 use clap::{Subcommand, ValueEnum};
 use pgha_lab::fault::link::{self, End, Slowness};
 use pgha_lab::fault::{archive, process, volume};
+use pgha_lab::gitops::git;
 use pgha_lab::paths::Cache;
 use pgha_lab::site::{Place, Site};
 
@@ -19,6 +20,9 @@ pub(crate) enum Command {
     /// Fill the volume of a pod, or give the space back
     #[command(subcommand)]
     Volume(Volume),
+    /// Have the git host of `lab gitops` answer every request with an error, or as it should again
+    #[command(subcommand)]
+    Git(Git),
     /// Stop a daemon of core1, core2 or edge politely; `lab status` lists them
     Stop(Daemon),
     /// Start a stopped or killed daemon again
@@ -104,6 +108,19 @@ pub(crate) enum Archive {
     },
 }
 
+/// Have the git host of `lab gitops` answer every request with an error, or as it should again
+#[derive(Debug, Subcommand)]
+pub(crate) enum Git {
+    /// Answer every request with a status
+    Break {
+        /// 401 as for a key that has expired, 503 as a host that is being mended
+        #[arg(value_parser = clap::value_parser!(u16).range(400..=599))]
+        status: u16,
+    },
+    /// Answer as it should again
+    Heal,
+}
+
 /// Fill the volume of a pod, or give the space back
 #[derive(Debug, Subcommand)]
 pub(crate) enum Volume {
@@ -155,6 +172,8 @@ pub(crate) fn run(command: Command) -> Result<()> {
         Command::Archive(Archive::Heal { site }) => archive::heal(site),
         Command::Volume(Volume::Fill { site, pod }) => volume::fill(site, &Cache::in_use()?, &pod),
         Command::Volume(Volume::Heal { site, pod }) => volume::heal(site, &Cache::in_use()?, &pod),
+        Command::Git(Git::Break { status }) => git::answer_with(&Cache::in_use()?, Some(status)),
+        Command::Git(Git::Heal) => git::answer_with(&Cache::in_use()?, None),
         Command::Stop(daemon) => process::stop_daemon(daemon.place, &daemon.name),
         Command::Start(daemon) => process::start_daemon(daemon.place, &daemon.name),
         Command::Kill(daemon) => act(&daemon, process::Act::Kill),

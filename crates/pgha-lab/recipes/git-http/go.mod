@@ -1,0 +1,3 @@
+module pgha.dev/lab/git-http
+
+go 1.25.0

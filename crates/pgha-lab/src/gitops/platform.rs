@@ -1,0 +1,230 @@
+//! A platform as Holos has it: CUE in which one line names the primary cluster, rendered into the files that Flux or Argo CD
+//! applies in each cluster. It adopts a pair of the lab's as that is, so that there is nothing to change for who takes over.
+
+mod by_argo;
+mod by_flux;
+mod files;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+
+use super::git::{self, WorkTree};
+use super::{Deployer, remove_if_there};
+use crate::kubectl::Kubectl;
+use crate::paths::{self, Cache};
+use crate::program;
+use crate::progress::Progress;
+use crate::site::{Place, SERVICE_NAMESPACE, Site};
+
+/// The program that renders.
+const CUE: &str = "cue";
+/// The file with the line that names the primary cluster.
+pub const SITE_FILE: &str = "platforms/platform.site.cue";
+/// Where the copy's own settings say who applies it.
+const DEPLOYER: &str = "lab.deployer";
+
+/// The platform of one pair: a repository of its name, and a person's copy of that.
+#[derive(Clone, Debug)]
+pub struct Platform {
+    cluster: String,
+    deployer: Deployer,
+    tree: WorkTree,
+}
+
+impl Platform {
+    /// Writes a platform for a pair as it is now, pushes it, and has it applied at both sites.
+    ///
+    /// # Errors
+    /// There is no such pair, it has a platform already, or it is not applied.
+    pub fn adopt(cluster: &str, deployer: Deployer, progress: &Progress) -> Result<Self> {
+        let cache = Cache::in_use()?;
+        let platform = progress.part(&format!("{cluster}: a platform of it"), |_| {
+            Self::write(cluster, deployer, &cache).with_context(|| {
+                format!("what is left of an earlier one goes by cargo xtask lab gitops release {cluster}")
+            })
+        })?;
+        for site in Site::ALL {
+            progress.part(&format!("{site}: {deployer} adopts {cluster}"), |_| {
+                for object in platform.roots(site) {
+                    Kubectl::new(site).apply(&object.to_string())?;
+                }
+                platform.await_applied(site)
+            })?;
+        }
+        Ok(platform)
+    }
+
+    /// The platform that a pair has.
+    ///
+    /// # Errors
+    /// It has none.
+    pub fn open(cluster: &str) -> Result<Self> {
+        let tree = WorkTree::at(folder(cluster, &Cache::in_use()?));
+        ensure!(
+            tree.folder().join(SITE_FILE).exists(),
+            "{cluster} has no platform: cargo xtask lab gitops adopt {cluster}"
+        );
+        let deployer = tree.git(&["config", DEPLOYER])?;
+        Ok(Self {
+            cluster: cluster.to_owned(),
+            deployer: deployer.trim().parse().map_err(anyhow::Error::msg)?,
+            tree,
+        })
+    }
+
+    /// Takes a pair out of the hands of who applies it and removes its platform; the pair stays as it is.
+    ///
+    /// # Errors
+    /// A site does not answer.
+    pub fn release(cluster: &str, progress: &Progress) -> Result<()> {
+        let cache = Cache::in_use()?;
+        for site in Site::ALL {
+            progress.part(&format!("{site}: {cluster} is let go"), |_| {
+                by_flux::release(site, cluster)?;
+                by_argo::release(site, cluster)?;
+                let app = app_name(cluster);
+                let args = ["delete", "deployment", &app, "--ignore-not-found"];
+                Kubectl::new(site).run(&args).map(drop)
+            })?;
+        }
+        git::forget(&cache, cluster)?;
+        remove_if_there(fs::remove_dir_all(folder(cluster, &cache)))
+    }
+
+    /// The person's copy: files, commits, pushes.
+    pub const fn tree(&self) -> &WorkTree {
+        &self.tree
+    }
+
+    /// Its folder.
+    pub fn folder(&self) -> &Path {
+        self.tree.folder()
+    }
+
+    /// The name of what applies the others at each site: a Kustomization, or an Application.
+    pub fn root_name(&self) -> String {
+        root_name(&self.cluster)
+    }
+
+    /// The name of what applies the `PostgresCluster`.
+    pub fn postgres_name(&self) -> String {
+        postgres_name(&self.cluster)
+    }
+
+    /// The name of the application, and of the Kustomization that applies it: Argo CD leaves it out, for it knows no annotation
+    /// that has it leave a standby's alone.
+    pub fn app_name(&self) -> String {
+        app_name(&self.cluster)
+    }
+
+    /// What is rendered for one site, as a path in the copy.
+    pub fn rendered(site: Site) -> String {
+        format!("deploy/clusters/{site}")
+    }
+
+    /// The file with the `PostgresCluster` of one site, as a path in the copy.
+    pub fn postgres_file(&self, site: Site) -> String {
+        let name = self.postgres_name();
+        format!("{}/components/{name}/{name}.gen.yaml", Self::rendered(site))
+    }
+
+    /// Has the one line name another primary cluster. Nothing is rendered.
+    ///
+    /// # Errors
+    /// The file has no such line.
+    pub fn name_primary(&self, site: Site) -> Result<()> {
+        let file = self.folder().join(SITE_FILE);
+        let text = fs::read_to_string(&file)?;
+        let named = files::with_primary(&text, site)?;
+        fs::write(&file, named).with_context(|| format!("cannot write {}", file.display()))
+    }
+
+    /// Renders both sites' files.
+    ///
+    /// # Errors
+    /// CUE refuses; the error holds what it wrote.
+    pub fn render(&self) -> Result<()> {
+        let mut render = Command::new("sh");
+        let bin = paths::program(CUE);
+        let bin = bin.parent().context("a program without a folder")?;
+        render
+            .arg(self.folder().join("render.sh"))
+            .env("PATH", format!("{}:/usr/bin:/bin", bin.display()));
+        program::output(&mut render).map(drop)
+    }
+
+    /// Has what was pushed fetched and applied at one site, and waits until it is.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn reconcile(&self, site: Site) -> Result<()> {
+        match self.deployer {
+            Deployer::Flux => by_flux::fetch(site, &self.cluster)?,
+            Deployer::Argo => by_argo::fetch(site, &self.cluster)?,
+        }
+        self.await_applied(site)
+    }
+
+    fn write(cluster: &str, deployer: Deployer, cache: &Cache) -> Result<Self> {
+        git::create(cache, cluster)?;
+        let platform = Self {
+            cluster: cluster.to_owned(),
+            deployer,
+            tree: WorkTree::clone_of(cluster, folder(cluster, cache))?,
+        };
+        let tree = &platform.tree;
+        tree.git(&["config", DEPLOYER, &deployer.to_string()])?;
+        let primary = files::write(tree.folder(), cluster)?;
+        platform.name_primary(primary)?;
+        platform.render()?;
+        tree.commit(&["."], "Adopt what is there")?;
+        tree.push()?;
+        Ok(platform)
+    }
+
+    /// What a person applies once, and all else follows from.
+    fn roots(&self, site: Site) -> Vec<Value> {
+        match self.deployer {
+            Deployer::Flux => by_flux::roots(site, &self.cluster),
+            Deployer::Argo => by_argo::roots(site, &self.cluster),
+        }
+    }
+
+    fn await_applied(&self, site: Site) -> Result<()> {
+        let commit = self.tree.head()?;
+        match self.deployer {
+            Deployer::Flux => by_flux::await_applied(site, &self.cluster, &commit),
+            Deployer::Argo => by_argo::await_applied(site, &self.cluster, &commit),
+        }
+    }
+}
+
+fn folder(cluster: &str, cache: &Cache) -> std::path::PathBuf {
+    cache.data(Place::Edge).join("platforms").join(cluster)
+}
+
+fn root_name(cluster: &str) -> String {
+    format!("{cluster}-platform")
+}
+
+fn postgres_name(cluster: &str) -> String {
+    format!("{cluster}-postgres")
+}
+
+fn app_name(cluster: &str) -> String {
+    format!("{cluster}-app")
+}
+
+/// Takes marks off a pair's object, where it is: labels or annotations, each with `-` at its end.
+fn unmark(site: Site, cluster: &str, verb: &str, marks: &[&str]) -> Result<()> {
+    let object = ["postgrescluster", cluster, "--namespace", SERVICE_NAMESPACE];
+    if Kubectl::new(site).find(&object)?.is_none() {
+        return Ok(());
+    }
+    let args = [&[verb][..], &object, marks].concat();
+    Kubectl::new(site).run(&args).map(drop)
+}

@@ -1,0 +1,54 @@
+//! A platform in the hands of Argo CD: one Application that a person has applied, and it applies the other.
+
+use anyhow::Result;
+use serde_json::Value;
+
+use super::{Platform, postgres_name, root_name, unmark};
+use crate::gitops::argo;
+use crate::site::Site;
+
+/// The annotations by which Argo CD knows what it applied.
+const MARKS: [&str; 2] = [
+    "argocd.argoproj.io/tracking-id-",
+    "kubectl.kubernetes.io/last-applied-configuration-",
+];
+
+pub(super) fn roots(site: Site, cluster: &str) -> Vec<Value> {
+    let folder = format!("{}/argo", Platform::rendered(site));
+    vec![argo::application(
+        &root_name(cluster),
+        cluster,
+        &folder,
+        argo::NAMESPACE,
+    )]
+}
+
+pub(super) fn fetch(site: Site, cluster: &str) -> Result<()> {
+    for name in names(cluster) {
+        argo::refresh(site, &name)?;
+    }
+    Ok(())
+}
+
+pub(super) fn await_applied(site: Site, cluster: &str, commit: &str) -> Result<()> {
+    for name in names(cluster) {
+        argo::await_synced(site, &name, commit)?;
+    }
+    Ok(())
+}
+
+/// Lets a pair go, where Argo CD is: an Application without a finalizer leaves what it applied.
+pub(super) fn release(site: Site, cluster: &str) -> Result<()> {
+    if !argo::is_served(site)? {
+        return Ok(());
+    }
+    for name in names(cluster) {
+        argo::delete(site, &name)?;
+    }
+    unmark(site, cluster, "annotate", &MARKS)
+}
+
+/// What applies the other comes first.
+fn names(cluster: &str) -> [String; 2] {
+    [root_name(cluster), postgres_name(cluster)]
+}
