@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::client::{CallError, SiteClient};
 use crate::diagnose::{chain_of, sanitised};
-use crate::k8s::{ApiResource, DynamicObject};
+use crate::k8s::{self, ApiResource, DynamicObject};
 
 /// More parents than this are a circle or a house that nobody understands.
 const HIGHEST: usize = 5;
@@ -28,6 +28,55 @@ pub enum Closeness {
     Signed,
     /// Also those that claim the object beside the one that signed last: a list of each kind that signed.
     Claimants,
+}
+
+/// The kinds of owners that have an object of their own which can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tool {
+    Kustomization,
+    HelmRelease,
+    Application,
+}
+
+impl Tool {
+    const fn of(kind: OwnerKind) -> Option<Self> {
+        match kind {
+            OwnerKind::FluxKustomization => Some(Self::Kustomization),
+            OwnerKind::FluxHelmRelease => Some(Self::HelmRelease),
+            OwnerKind::ArgoCdApplication => Some(Self::Application),
+            OwnerKind::HelmRelease
+            | OwnerKind::RancherFleet
+            | OwnerKind::KappApp
+            | OwnerKind::Controller => None,
+        }
+    }
+
+    fn resource(self) -> ApiResource {
+        let (group, version, kind, plural) = match self {
+            Self::Kustomization => (
+                "kustomize.toolkit.fluxcd.io",
+                "v1",
+                "Kustomization",
+                "kustomizations",
+            ),
+            Self::HelmRelease => (
+                "helm.toolkit.fluxcd.io",
+                "v2",
+                "HelmRelease",
+                "helmreleases",
+            ),
+            Self::Application => ("argoproj.io", "v1alpha1", "Application", "applications"),
+        };
+        k8s::resource(group, version, kind, plural)
+    }
+
+    fn state(self, found: &DynamicObject) -> OwnerState {
+        match self {
+            Self::Kustomization => flux::kustomization_state(found),
+            Self::HelmRelease => flux::release_state(found),
+            Self::Application => argo_cd::state(found),
+        }
+    }
 }
 
 /// An object, as an owner's own object names it.
@@ -87,15 +136,11 @@ pub async fn owners(
 
 /// What an owner's own object says, and who stands above it.
 async fn look_at(site: &SiteClient, owner: Owner, subject: &Subject<'_>) -> Owner {
-    let found = match owner.kind {
-        OwnerKind::FluxKustomization | OwnerKind::FluxHelmRelease => {
-            flux::fetch(site, &owner).await
-        }
-        OwnerKind::ArgoCdApplication => argo_cd::fetch(site, &owner, subject).await,
-        _ => return owner,
+    let Some(tool) = Tool::of(owner.kind) else {
+        return owner;
     };
-    match found {
-        Ok(found) => described(site, owner, &found, subject).await,
+    match fetch(site, tool, &owner, Some(subject)).await {
+        Ok(found) => described(site, (tool, owner), &found, subject).await,
         Err(because) => Owner {
             state: Observed::Unseen { because },
             ..owner
@@ -106,12 +151,19 @@ async fn look_at(site: &SiteClient, owner: Owner, subject: &Subject<'_>) -> Owne
 /// The owner with all that its object says.
 async fn described(
     site: &SiteClient,
-    mut owner: Owner,
+    (tool, mut owner): (Tool, Owner),
     found: &DynamicObject,
     subject: &Subject<'_>,
 ) -> Owner {
-    let (state, lists, drift) = read(owner.kind, found, subject);
-    owner.state = Observed::Seen(state);
+    let (lists, drift) = match tool {
+        Tool::Kustomization => (flux::lists(found, subject), flux::drift(subject)),
+        Tool::HelmRelease => (false, flux::drift(subject)),
+        Tool::Application => (
+            argo_cd::lists(found, subject),
+            argo_cd::drift(found, subject),
+        ),
+    };
+    owner.state = Observed::Seen(tool.state(found));
     owner.drift = drift;
     owner.namespace = found.metadata.namespace.as_deref().map(sanitised);
     if lists {
@@ -119,75 +171,57 @@ async fn described(
             .evidence
             .push("its own list of what it applied".to_owned());
     }
-    owner.parents = parents(site, owner.kind, found).await;
+    owner.parents = parents(site, tool, found).await;
     owner
 }
 
-/// What an owner's object says: of itself, whether it lists the subject, and how that differs from what it wants.
-fn read(
-    kind: OwnerKind,
-    found: &DynamicObject,
-    subject: &Subject<'_>,
-) -> (OwnerState, bool, Option<String>) {
-    match kind {
-        OwnerKind::ArgoCdApplication => (
-            argo_cd::state(found),
-            argo_cd::lists(found, subject),
-            argo_cd::drift(found, subject),
-        ),
-        OwnerKind::FluxHelmRelease => (flux::release_state(found), false, flux::drift(subject)),
-        _ => (
-            flux::kustomization_state(found),
-            flux::lists(found, subject),
-            flux::drift(subject),
-        ),
+/// Reads an owner's object; why it could not be read, as a fragment.
+async fn fetch(
+    site: &SiteClient,
+    tool: Tool,
+    owner: &Owner,
+    subject: Option<&Subject<'_>>,
+) -> Result<DynamicObject, String> {
+    match tool {
+        Tool::Kustomization | Tool::HelmRelease => flux::fetch(site, tool, owner).await,
+        Tool::Application => argo_cd::fetch(site, owner, subject).await,
     }
 }
 
 /// Who writes the owner's own object, up to the root.
-async fn parents(site: &SiteClient, kind: OwnerKind, found: &DynamicObject) -> Vec<Parent> {
+async fn parents(site: &SiteClient, tool: Tool, found: &DynamicObject) -> Vec<Parent> {
     let mut parents = Vec::new();
-    let (mut child, mut child_kind) = (found.clone(), kind);
+    let (mut child, mut of) = (found.clone(), tool);
     let mut known = BTreeSet::from([path_of(&child)]);
     while parents.len() < HIGHEST {
         let Some(signed) = signs(&child).into_iter().next() else {
             break;
         };
-        let fetched = match signed.kind {
-            OwnerKind::FluxKustomization | OwnerKind::FluxHelmRelease => {
-                flux::fetch(site, &signed).await
+        let fetched = match Tool::of(signed.kind) {
+            Some(tool) => {
+                let found = fetch(site, tool, &signed, None).await;
+                found.map(|found| (tool, found))
             }
-            OwnerKind::ArgoCdApplication => argo_cd::fetch_by_name(site, &signed).await,
-            _ => Err("nothing of it can be asked".to_owned()),
+            None => Err("nothing of it can be asked".to_owned()),
         };
-        let reverts = match &fetched {
-            Ok(found) => Observed::Seen(reverts(signed.kind, found)),
-            Err(because) => Observed::unseen(because.clone()),
-        };
-        if let Ok(found) = &fetched
+        if let Ok((_, found)) = &fetched
             && !known.insert(path_of(found))
         {
             break;
         }
-        let is_held = matches!(reverts, Observed::Seen(Reverts::Held { .. }));
+        let reverts = fetched
+            .as_ref()
+            .map(|(tool, found)| tool.state(found).reverts);
+        let is_held = matches!(reverts, Ok(Reverts::Held { .. }));
         parents.push(Parent {
             owner: signed.to_string(),
-            undoes_hold: !is_held && writes_hold(child_kind, &child),
-            reverts,
+            undoes_hold: !is_held && writes_hold(of, &child),
+            reverts: reverts.into(),
         });
-        let Ok(found) = fetched else { break };
-        (child, child_kind) = (found, signed.kind);
+        let Ok((tool, found)) = fetched else { break };
+        (child, of) = (found, tool);
     }
     parents
-}
-
-fn reverts(kind: OwnerKind, found: &DynamicObject) -> Reverts {
-    match kind {
-        OwnerKind::ArgoCdApplication => argo_cd::state(found),
-        OwnerKind::FluxHelmRelease => flux::release_state(found),
-        _ => flux::kustomization_state(found),
-    }
-    .reverts
 }
 
 fn path_of(object: &DynamicObject) -> (Option<String>, Option<String>, Option<String>) {
@@ -199,10 +233,10 @@ fn path_of(object: &DynamicObject) -> (Option<String>, Option<String>, Option<St
 /// Whether one who applies the owner's object has the very field by which it is held among those that it applies: it would put that
 /// back. A field that Git does not name stays as it is, whoever wrote it, unless its manager's name begins with `kubectl` (measured
 /// with kustomize-controller 1.9.5 and Argo CD 3.2.11).
-fn writes_hold(kind: OwnerKind, child: &DynamicObject) -> bool {
-    let pointer = match kind {
-        OwnerKind::ArgoCdApplication => "/f:spec/f:syncPolicy/f:automated/f:enabled",
-        _ => "/f:spec/f:suspend",
+fn writes_hold(tool: Tool, child: &DynamicObject) -> bool {
+    let pointer = match tool {
+        Tool::Application => "/f:spec/f:syncPolicy/f:automated/f:enabled",
+        Tool::Kustomization | Tool::HelmRelease => "/f:spec/f:suspend",
     };
     let entries = child.metadata.managed_fields.iter().flatten();
     let mut appliers = entries.filter(|entry| {
@@ -217,42 +251,39 @@ fn writes_hold(kind: OwnerKind, child: &DynamicObject) -> bool {
 
 /// Adds who claims the object without having signed it last.
 async fn add_claimants(site: &SiteClient, owners: &mut Vec<Owner>, subject: &Subject<'_>) {
-    let kinds: BTreeSet<(bool, Option<String>)> = owners
+    let places: Vec<(Tool, String)> = owners
         .iter()
-        .filter_map(|owner| match owner.kind {
-            OwnerKind::FluxKustomization => Some((true, owner.namespace.clone())),
-            OwnerKind::ArgoCdApplication => Some((false, owner.namespace.clone())),
-            _ => None,
-        })
+        .filter_map(|owner| Some((Tool::of(owner.kind)?, owner.namespace.clone()?)))
         .collect();
-    for (is_flux, namespace) in kinds {
-        let Some(namespace) = namespace else { continue };
-        let listed = if is_flux {
-            flux::list_claimants(site, &namespace, subject).await
-        } else {
-            argo_cd::list_claimants(site, &namespace, subject).await
+    for (index, (tool, namespace)) in places.iter().enumerate() {
+        if places[..index].contains(&(*tool, namespace.clone())) {
+            continue;
+        }
+        let listed = match tool {
+            // It has no list of what it applied.
+            Tool::HelmRelease => continue,
+            Tool::Kustomization => flux::list_claimants(site, namespace, subject).await,
+            Tool::Application => argo_cd::list_claimants(site, namespace, subject).await,
         };
         match listed {
             Ok(found) => {
                 for (owner, object) in found {
-                    if !owners
-                        .iter()
-                        .any(|known| known.to_string() == owner.to_string())
-                    {
-                        owners.push(described(site, owner, &object, subject).await);
+                    let is_it = |known: &Owner| known.to_string() == owner.to_string();
+                    if !owners.iter().any(is_it) {
+                        owners.push(described(site, (*tool, owner), &object, subject).await);
                     }
                 }
             }
-            Err(error) => note_unlisted(owners, is_flux, &error),
+            Err(error) => note_unlisted(owners, *tool, &error),
         }
     }
 }
 
 /// Says at those who are known that others could not be looked for.
-fn note_unlisted(owners: &mut [Owner], is_flux: bool, error: &CallError) {
+fn note_unlisted(owners: &mut [Owner], tool: Tool, error: &CallError) {
     let because = chain_of(error);
     for owner in owners {
-        if is_flux == (owner.kind == OwnerKind::FluxKustomization) {
+        if Tool::of(owner.kind) == Some(tool) {
             owner
                 .evidence
                 .push(format!("others could not be looked for: {because}"));

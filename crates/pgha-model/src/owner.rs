@@ -2,7 +2,7 @@
 
 mod signs;
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde::Serialize;
 
@@ -48,7 +48,11 @@ impl OwnerKind {
         match self {
             Self::ArgoCdApplication => "Argo CD",
             Self::HelmRelease => "Helm",
-            kind => kind.words(),
+            Self::FluxKustomization
+            | Self::FluxHelmRelease
+            | Self::RancherFleet
+            | Self::KappApp
+            | Self::Controller => self.words(),
         }
     }
 }
@@ -131,15 +135,16 @@ impl Owner {
         name: Option<String>,
         evidence: impl Into<String>,
     ) -> Self {
-        let state = match kind {
-            // Nothing runs that would do it.
-            OwnerKind::HelmRelease => Observed::Seen(OwnerState {
+        // Nothing runs that would take a change to a release of Helm's back.
+        let state = if kind == OwnerKind::HelmRelease {
+            Observed::Seen(OwnerState {
                 reverts: Reverts::ByHand,
                 source: None,
                 revision: None,
                 problem: None,
-            }),
-            _ => Observed::unseen("it was not looked at"),
+            })
+        } else {
+            Observed::unseen("it was not looked at")
         };
         Self {
             kind,
@@ -184,7 +189,8 @@ impl Owner {
         }
         let state = self.state.as_seen();
         if let Some(problem) = state.and_then(|state| state.problem.as_deref()) {
-            text.push_str(&format!(" It is not well: {problem}."));
+            // Writing into a String cannot fail.
+            let _ = write!(text, " It is not well: {problem}.");
         }
         for parent in &self.parents {
             let what = if parent.undoes_hold {
@@ -192,7 +198,7 @@ impl Owner {
             } else {
                 "and would leave a hold alone"
             };
-            text.push_str(&format!(" {} writes it {what}.", parent.owner));
+            let _ = write!(text, " {} writes it {what}.", parent.owner);
         }
         text
     }

@@ -4,10 +4,10 @@ use kube::Api;
 use pgha_model::owner::{Owner, OwnerKind, OwnerState, Reverts, label_tracked, signed};
 use serde_json::Value;
 
-use super::{Subject, described, is_true, problem, text_at};
+use super::{Subject, Tool, described, is_true, problem, text_at};
 use crate::client::{CallError, CallKind, SiteClient};
 use crate::diagnose::{chain_of, sanitised};
-use crate::k8s::{self, ApiResource, DynamicObject, ListParams};
+use crate::k8s::{DynamicObject, ListParams};
 
 /// Where Argo CD is, by its own manifests, and with it the applications whose sign names no namespace.
 const NAMESPACE: &str = "argocd";
@@ -15,31 +15,16 @@ const NAMESPACE: &str = "argocd";
 /// As many applications are looked through.
 const MOST: u32 = 500;
 
-fn resource() -> ApiResource {
-    k8s::resource("argoproj.io", "v1alpha1", "Application", "applications")
-}
-
-/// Reads the application that a sign on the subject names; why it could not be read, as a fragment.
+/// Reads the application that a sign names, on the subject where one is given; why it could not be read, as a fragment.
 pub(super) async fn fetch(
     site: &SiteClient,
     owner: &Owner,
-    subject: &Subject<'_>,
+    subject: Option<&Subject<'_>>,
 ) -> Result<DynamicObject, String> {
     let Some(name) = &owner.name else {
         return Err("its sign names no application".to_owned());
     };
-    find(site, owner.namespace.as_deref(), name, Some(subject)).await
-}
-
-/// The same for a sign on another object than the subject.
-pub(super) async fn fetch_by_name(
-    site: &SiteClient,
-    owner: &Owner,
-) -> Result<DynamicObject, String> {
-    let Some(name) = &owner.name else {
-        return Err("its sign names no application".to_owned());
-    };
-    find(site, owner.namespace.as_deref(), name, None).await
+    find(site, owner.namespace.as_deref(), name, subject).await
 }
 
 /// The application that a label names, where its own object says the same: then Argo CD tracks by labels. The label alone means
@@ -58,7 +43,7 @@ pub(super) async fn find_by_label(site: &SiteClient, subject: &Subject<'_>) -> O
     }
     let evidence = "label app.kubernetes.io/instance";
     let owner = Owner::by_sign(OwnerKind::ArgoCdApplication, None, Some(name), evidence);
-    Some(described(site, owner, &found, subject).await)
+    Some(described(site, (Tool::Application, owner), &found, subject).await)
 }
 
 /// The application of this name: where Argo CD usually is, or the only one anywhere that is it.
@@ -71,7 +56,11 @@ async fn find(
     let told = format!("Argo CD application {name}");
     let at = site.in_namespace(namespace.unwrap_or(NAMESPACE));
     let got = at
-        .call("get", &told, at.objects(&resource()).get(name))
+        .call(
+            "get",
+            &told,
+            at.objects(&Tool::Application.resource()).get(name),
+        )
         .await;
     let error = match got {
         Ok(found) => return Ok(found),
@@ -85,7 +74,7 @@ async fn find(
     if namespace.is_some() || !may_be_elsewhere {
         return Err(chain_of(&error));
     }
-    let api: Api<DynamicObject> = Api::all_with(site.client.clone(), &resource());
+    let api: Api<DynamicObject> = Api::all_with(site.client.clone(), &Tool::Application.resource());
     let params = ListParams::default().fields(&format!("metadata.name={name}"));
     let listed = site.call("list", "applications", api.list(&params)).await;
     let mut found = listed.map_err(|error| chain_of(&error))?.items;
@@ -179,7 +168,7 @@ pub(super) async fn list_claimants(
     subject: &Subject<'_>,
 ) -> Result<Vec<(Owner, DynamicObject)>, CallError> {
     let at = site.in_namespace(namespace);
-    let api: Api<DynamicObject> = at.objects(&resource());
+    let api: Api<DynamicObject> = at.objects(&Tool::Application.resource());
     let params = ListParams::default().limit(MOST);
     let listed = at.call("list", "applications", api.list(&params)).await?;
     let claiming = listed

@@ -4,10 +4,10 @@ use kube::Api;
 use pgha_model::owner::{Owner, OwnerKind, OwnerState, Reverts, writer_of};
 use serde_json::Value;
 
-use super::{Subject, is_true, problem, text_at};
+use super::{Subject, Tool, is_true, problem, text_at};
 use crate::client::{CallError, CallKind, SiteClient};
 use crate::diagnose::{chain_of, sanitised};
-use crate::k8s::{self, ApiResource, DynamicObject, ListParams};
+use crate::k8s::{DynamicObject, ListParams};
 
 /// How Flux' controllers sign what they apply.
 pub(super) const MANAGERS: [&str; 2] = ["kustomize-controller", "helm-controller"];
@@ -15,39 +15,26 @@ pub(super) const MANAGERS: [&str; 2] = ["kustomize-controller", "helm-controller
 /// As many Kustomizations of one namespace are looked through.
 const MOST: u32 = 500;
 
-fn resource(kind: OwnerKind) -> ApiResource {
-    match kind {
-        OwnerKind::FluxHelmRelease => k8s::resource(
-            "helm.toolkit.fluxcd.io",
-            "v2",
-            "HelmRelease",
-            "helmreleases",
-        ),
-        _ => k8s::resource(
-            "kustomize.toolkit.fluxcd.io",
-            "v1",
-            "Kustomization",
-            "kustomizations",
-        ),
-    }
-}
-
 /// Reads the owner's object; why it could not be read, as a fragment.
-pub(super) async fn fetch(site: &SiteClient, owner: &Owner) -> Result<DynamicObject, String> {
+pub(super) async fn fetch(
+    site: &SiteClient,
+    tool: Tool,
+    owner: &Owner,
+) -> Result<DynamicObject, String> {
     let (Some(namespace), Some(name)) = (&owner.namespace, &owner.name) else {
         return Err("its name is not known".to_owned());
     };
     let site = site.in_namespace(namespace.clone());
-    let api = site.objects(&resource(owner.kind));
+    let api = site.objects(&tool.resource());
     let object = format!("{owner}");
     let got = site.call("get", &object, api.get(name)).await;
-    got.map_err(|error| match error.kind {
+    got.map_err(|error| {
+        if error.kind != CallKind::NotFound {
+            return chain_of(&error);
+        }
         // One Flux can apply to many clusters (Flux documentation, "Kustomization", "Remote Clusters").
-        CallKind::NotFound => format!(
-            "`{}` has no such object: Flux may run in another cluster",
-            site.context
-        ),
-        _ => chain_of(&error),
+        let context = &site.context;
+        format!("`{context}` has no such object: Flux may run in another cluster")
     })
 }
 
@@ -62,8 +49,8 @@ pub(super) fn kustomization_state(found: &DynamicObject) -> OwnerState {
     }
 }
 
-/// What a HelmRelease says: only one that detects drift takes a change back before its next upgrade (Flux documentation,
-/// "HelmRelease", "Drift detection").
+/// What a `HelmRelease` says: only one that detects drift takes a change back before its next upgrade (Flux documentation,
+/// "`HelmRelease`", "Drift detection").
 pub(super) fn release_state(found: &DynamicObject) -> OwnerState {
     let detects = text_at(found, "/spec/driftDetection/mode").as_deref() == Some("enabled");
     let unless_suspended = || {
@@ -154,7 +141,7 @@ pub(super) async fn list_claimants(
 ) -> Result<Vec<(Owner, DynamicObject)>, CallError> {
     let kind = OwnerKind::FluxKustomization;
     let site = site.in_namespace(namespace);
-    let api: Api<DynamicObject> = site.objects(&resource(kind));
+    let api: Api<DynamicObject> = site.objects(&Tool::Kustomization.resource());
     let params = ListParams::default().limit(MOST);
     let listed = site
         .call("list", "kustomizations", api.list(&params))

@@ -49,9 +49,10 @@ pub fn label_tracked(metadata: &Value, clean: Clean) -> Option<String> {
 /// it from whoever had it.
 pub fn writer_of<'a>(metadata: &'a Value, path: &[&str], owners: &[&str]) -> Option<&'a str> {
     let entries = metadata.get("managedFields")?.as_array()?;
-    let pointer: String = path.iter().map(|name| format!("/f:{name}")).collect();
     let of = |entry: &'a Value| {
-        entry.pointer(&format!("/fieldsV1{pointer}"))?;
+        let fields = entry.get("fieldsV1")?;
+        let mut names = path.iter();
+        names.try_fold(fields, |fields, name| fields.get(format!("f:{name}")))?;
         entry.get("manager")?.as_str()
     };
     let mut writers: Vec<&str> = entries.iter().filter_map(of).collect();
