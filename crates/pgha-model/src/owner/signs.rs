@@ -143,12 +143,18 @@ impl<'a> Signs<'a> {
         format!("{}/{}", self.text("namespace"), self.text("name"))
     }
 
+    /// The managers that have written what an object is to be. What a controller writes of its own objects, as Argo CD's does of an
+    /// `Application`, is no sign (seen with 3.2.11: `status`, `operation`, and an annotation that it takes away).
     fn managers(&self) -> impl Iterator<Item = &'a str> {
         let entries = self.metadata.get("managedFields").and_then(Value::as_array);
         let entries = entries.map(Vec::as_slice).unwrap_or_default();
-        entries
-            .iter()
-            .filter_map(|entry| entry.get("manager")?.as_str())
+        let is_desired =
+            |field: &String| !["f:metadata", "f:status", "f:operation"].contains(&field.as_str());
+        entries.iter().filter_map(move |entry| {
+            let fields = entry.get("fieldsV1")?.as_object()?;
+            let manager = entry.get("manager")?.as_str()?;
+            fields.keys().any(is_desired).then_some(manager)
+        })
     }
 
     /// Helm marks what a release holds (Helm documentation, "Labels and Annotations"). Flux signs what it had Helm install, too.
@@ -259,8 +265,13 @@ mod tests {
 
     #[test]
     fn argo_cd_signs_by_its_field_manager() {
-        let fields = json!([{"manager": "argocd-controller", "operation": "Apply"}]);
+        let written =
+            |field: &str| json!([{"manager": "argocd-controller", "fieldsV1": {field: {}}}]);
+        let fields = written("f:spec");
         assert_eq!(names(json!({"managedFields": fields})), ["Argo CD"]);
+        for of_its_own in ["f:status", "f:operation", "f:metadata"] {
+            assert!(names(json!({"managedFields": written(of_its_own)})).is_empty());
+        }
         let labels = json!({"app.kubernetes.io/instance": "db"});
         assert_eq!(
             names(json!({"managedFields": fields, "labels": labels})),

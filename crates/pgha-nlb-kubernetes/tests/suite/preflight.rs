@@ -65,7 +65,7 @@ async fn who_would_put_it_back_is_told() {
             "Argo CD application apps",
         ),
         (
-            json!({"managedFields": [{"manager": "argocd-controller", "operation": "Apply"}]}),
+            json!({"managedFields": [{"manager": "argocd-controller", "fieldsV1": {"f:spec": {}}}]}),
             "Argo CD",
         ),
         (

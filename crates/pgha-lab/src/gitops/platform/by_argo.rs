@@ -37,13 +37,12 @@ pub(super) fn await_applied(site: Site, cluster: &str, commit: &str) -> Result<(
     Ok(())
 }
 
-/// Lets a pair go, where Argo CD is: an Application without a finalizer leaves what it applied.
+/// Lets a pair go: an Application without a finalizer leaves what it applied. Marks stay where Argo CD is gone, and mean it is elsewhere.
 pub(super) fn release(site: Site, cluster: &str) -> Result<()> {
-    if !argo::is_served(site)? {
-        return Ok(());
-    }
-    for name in names(cluster) {
-        argo::delete(site, &name)?;
+    if argo::is_served(site)? {
+        for name in names(cluster) {
+            argo::delete(site, &name)?;
+        }
     }
     unmark(site, cluster, "annotate", &MARKS)
 }

@@ -33,11 +33,15 @@ pub(super) fn await_applied(site: Site, cluster: &str, commit: &str) -> Result<(
     Ok(())
 }
 
-/// Lets a pair go, where Flux is.
+/// Lets a pair go. Marks stay where Flux is gone, and mean it is elsewhere.
 pub(super) fn release(site: Site, cluster: &str) -> Result<()> {
-    if !flux::is_served(site)? {
-        return Ok(());
+    if flux::is_served(site)? {
+        let_go(site, cluster)?;
     }
+    unmark(site, cluster, "label", &MARKS)
+}
+
+fn let_go(site: Site, cluster: &str) -> Result<()> {
     let objects = names(cluster).map(|name| format!("kustomization/{name}"));
     for object in &objects {
         let get = [object, "--namespace", flux::NAMESPACE];
@@ -50,8 +54,7 @@ pub(super) fn release(site: Site, cluster: &str) -> Result<()> {
     for object in &objects {
         flux::delete(site, object)?;
     }
-    flux::delete(site, &format!("gitrepository/{cluster}"))?;
-    unmark(site, cluster, "label", &MARKS)
+    flux::delete(site, &format!("gitrepository/{cluster}"))
 }
 
 /// What applies the others comes first.
