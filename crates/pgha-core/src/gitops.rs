@@ -10,16 +10,23 @@ mod flux;
 use std::collections::BTreeSet;
 
 use futures::future::join_all;
+use kube::Api;
 use pgha_model::observed::Observed;
 use pgha_model::owner::{self, Owner, OwnerKind, OwnerState, Parent, Reverts};
 use serde_json::Value;
 
 use crate::client::{CallError, SiteClient};
 use crate::diagnose::{chain_of, sanitised};
-use crate::k8s::{self, ApiResource, DynamicObject};
+use crate::k8s::{self, ApiResource, DynamicObject, ListParams};
 
 /// More parents than this are a circle or a house that nobody understands.
 const HIGHEST: usize = 5;
+
+/// As many objects of one kind and namespace are looked through.
+const MOST: u32 = 500;
+
+/// What shows that an owner claims an object, beside a sign on it.
+const LISTED: &str = "its own list of what it applied";
 
 /// How closely owners are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +55,14 @@ impl Tool {
             | OwnerKind::RancherFleet
             | OwnerKind::KappApp
             | OwnerKind::Controller => None,
+        }
+    }
+
+    const fn kind(self) -> OwnerKind {
+        match self {
+            Self::Kustomization => OwnerKind::FluxKustomization,
+            Self::HelmRelease => OwnerKind::FluxHelmRelease,
+            Self::Application => OwnerKind::ArgoCdApplication,
         }
     }
 
@@ -166,10 +181,8 @@ async fn described(
     owner.state = Observed::Seen(tool.state(found));
     owner.drift = drift;
     owner.namespace = found.metadata.namespace.as_deref().map(sanitised);
-    if lists {
-        owner
-            .evidence
-            .push("its own list of what it applied".to_owned());
+    if lists && !owner.evidence.iter().any(|evidence| evidence == LISTED) {
+        owner.evidence.push(LISTED.to_owned());
     }
     owner.parents = parents(site, tool, found).await;
     owner
@@ -259,34 +272,72 @@ async fn add_claimants(site: &SiteClient, owners: &mut Vec<Owner>, subject: &Sub
         if places[..index].contains(&(*tool, namespace.clone())) {
             continue;
         }
-        let listed = match tool {
-            // It has no list of what it applied.
-            Tool::HelmRelease => continue,
-            Tool::Kustomization => flux::list_claimants(site, namespace, subject).await,
-            Tool::Application => argo_cd::list_claimants(site, namespace, subject).await,
-        };
-        match listed {
-            Ok(found) => {
-                for (owner, object) in found {
+        // It has no list of what it applied.
+        if *tool == Tool::HelmRelease {
+            continue;
+        }
+        match list_claimants(site, *tool, namespace, subject).await {
+            Ok(listed) => {
+                for (owner, object) in listed.claiming {
                     let is_it = |known: &Owner| known.to_string() == owner.to_string();
                     if !owners.iter().any(is_it) {
                         owners.push(described(site, (*tool, owner), &object, subject).await);
                     }
                 }
+                if listed.is_cut {
+                    let because = format!("`{namespace}` has more than {MOST} of them");
+                    note_unseen(owners, *tool, &because);
+                }
             }
-            Err(error) => note_unlisted(owners, *tool, &error),
+            Err(error) => note_unseen(owners, *tool, &chain_of(&error)),
         }
     }
 }
 
+/// Those of a namespace that have an object among what they applied.
+struct Listed {
+    claiming: Vec<(Owner, DynamicObject)>,
+    /// Whether there are more than were looked through.
+    is_cut: bool,
+}
+
+async fn list_claimants(
+    site: &SiteClient,
+    tool: Tool,
+    namespace: &str,
+    subject: &Subject<'_>,
+) -> Result<Listed, CallError> {
+    let at = site.in_namespace(namespace);
+    let resource = tool.resource();
+    let api: Api<DynamicObject> = at.objects(&resource);
+    let params = ListParams::default().limit(MOST);
+    let request = api.list(&params);
+    let list = at.call("list", &resource.plural, request).await?;
+    let more = list.metadata.continue_.as_deref().unwrap_or_default();
+    let is_cut = !more.is_empty();
+    let lists = |found: &DynamicObject| match tool {
+        Tool::Kustomization => flux::lists(found, subject),
+        Tool::Application => argo_cd::lists(found, subject),
+        Tool::HelmRelease => false,
+    };
+    let claiming = list.items.into_iter().filter(lists);
+    let signed = |found: DynamicObject| {
+        let name = found.metadata.name.as_deref().map(sanitised);
+        let namespace = Some(sanitised(namespace));
+        let owner = Owner::by_sign(tool.kind(), namespace, name, LISTED);
+        (owner, found)
+    };
+    Ok(Listed {
+        claiming: claiming.map(signed).collect(),
+        is_cut,
+    })
+}
+
 /// Says at those who are known that others could not be looked for.
-fn note_unlisted(owners: &mut [Owner], tool: Tool, error: &CallError) {
-    let because = chain_of(error);
+fn note_unseen(owners: &mut [Owner], tool: Tool, because: &str) {
     for owner in owners {
         if Tool::of(owner.kind) == Some(tool) {
-            owner
-                .evidence
-                .push(format!("others could not be looked for: {because}"));
+            owner.others_unseen = Some(because.to_owned());
         }
     }
 }

@@ -77,6 +77,9 @@ pub struct Owner {
     pub drift: Option<String>,
     /// Who writes its own object again, the nearest first: each is the parent of the one before.
     pub parents: Vec<Parent>,
+    /// Why it was not seen whether others of its kind claim the object too, where that was asked, as a fragment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub others_unseen: Option<String>,
 }
 
 /// What an owner's own object says.
@@ -155,6 +158,7 @@ impl Owner {
             state,
             drift: None,
             parents: Vec::new(),
+            others_unseen: None,
         }
     }
 
@@ -199,6 +203,12 @@ impl Owner {
                 "and would leave a hold alone"
             };
             let _ = write!(text, " {} writes it {what}.", parent.owner);
+        }
+        if let Some(because) = &self.others_unseen {
+            let _ = write!(
+                text,
+                " Whether others claim the object too was not seen: {because}."
+            );
         }
         text
     }

@@ -71,9 +71,14 @@ impl Bench {
         bench
     }
 
-    /// Takes a site's server away: its port refuses connections from now on.
+    /// Takes a site's server away: who reads the kubeconfig from now on is refused connections. Its context leads to port 1 then, for
+    /// the server of another test may get a port that is free again.
     pub(crate) fn stop(&mut self, index: usize) {
-        drop(self.served.remove(index));
+        let server = format!(r#""{}""#, self.served.remove(index).url());
+        let kubeconfig = std::fs::read_to_string(self.kubeconfig()).unwrap();
+        assert!(kubeconfig.contains(&server), "{server}: {kubeconfig}");
+        let kubeconfig = kubeconfig.replace(&server, r#""http://127.0.0.1:1""#);
+        std::fs::write(self.kubeconfig(), kubeconfig).unwrap();
     }
 
     pub(crate) fn home(&self) -> &Path {

@@ -5,15 +5,12 @@ use pgha_model::owner::{Owner, OwnerKind, OwnerState, Reverts, label_tracked, si
 use serde_json::Value;
 
 use super::{Subject, Tool, described, is_true, problem, text_at};
-use crate::client::{CallError, CallKind, SiteClient};
+use crate::client::{CallKind, SiteClient};
 use crate::diagnose::{chain_of, sanitised};
 use crate::k8s::{DynamicObject, ListParams};
 
 /// Where Argo CD is, by its own manifests, and with it the applications whose sign names no namespace.
 const NAMESPACE: &str = "argocd";
-
-/// As many applications are looked through.
-const MOST: u32 = 500;
 
 /// Reads the application that a sign names, on the subject where one is given; why it could not be read, as a fragment.
 pub(super) async fn fetch(
@@ -159,30 +156,4 @@ fn entry<'a>(found: &'a DynamicObject, subject: &Subject<'_>) -> Option<&'a Valu
             && is("namespace", &subject.namespace)
             && is("name", &subject.name)
     })
-}
-
-/// The applications of a namespace that have the subject among what they manage.
-pub(super) async fn list_claimants(
-    site: &SiteClient,
-    namespace: &str,
-    subject: &Subject<'_>,
-) -> Result<Vec<(Owner, DynamicObject)>, CallError> {
-    let at = site.in_namespace(namespace);
-    let api: Api<DynamicObject> = at.objects(&Tool::Application.resource());
-    let params = ListParams::default().limit(MOST);
-    let listed = at.call("list", "applications", api.list(&params)).await?;
-    let claiming = listed
-        .items
-        .into_iter()
-        .filter(|found| lists(found, subject));
-    let owner = |found: DynamicObject| {
-        let name = found.metadata.name.as_deref().map(sanitised);
-        let evidence = "its own list of what it applied";
-        let kind = OwnerKind::ArgoCdApplication;
-        (
-            Owner::by_sign(kind, Some(namespace.to_owned()), name, evidence),
-            found,
-        )
-    };
-    Ok(claiming.map(owner).collect())
 }

@@ -1,19 +1,15 @@
 //! Flux' `Kustomization` and `HelmRelease`.
 
-use kube::Api;
-use pgha_model::owner::{Owner, OwnerKind, OwnerState, Reverts, writer_of};
+use pgha_model::owner::{Owner, OwnerState, Reverts, writer_of};
 use serde_json::Value;
 
 use super::{Subject, Tool, is_true, problem, text_at};
-use crate::client::{CallError, CallKind, SiteClient};
+use crate::client::{CallKind, SiteClient};
 use crate::diagnose::{chain_of, sanitised};
-use crate::k8s::{DynamicObject, ListParams};
+use crate::k8s::DynamicObject;
 
 /// How Flux' controllers sign what they apply.
 pub(super) const MANAGERS: [&str; 2] = ["kustomize-controller", "helm-controller"];
-
-/// As many Kustomizations of one namespace are looked through.
-const MOST: u32 = 500;
 
 /// Reads the owner's object; why it could not be read, as a fragment.
 pub(super) async fn fetch(
@@ -131,30 +127,4 @@ pub(super) fn drift(subject: &Subject<'_>) -> Option<String> {
             "Its {field} was last written by {writer}: it differs from Git, or Git does not name it."
         ))
     })
-}
-
-/// The Kustomizations of a namespace that have the subject in their inventory.
-pub(super) async fn list_claimants(
-    site: &SiteClient,
-    namespace: &str,
-    subject: &Subject<'_>,
-) -> Result<Vec<(Owner, DynamicObject)>, CallError> {
-    let kind = OwnerKind::FluxKustomization;
-    let site = site.in_namespace(namespace);
-    let api: Api<DynamicObject> = site.objects(&Tool::Kustomization.resource());
-    let params = ListParams::default().limit(MOST);
-    let listed = site
-        .call("list", "kustomizations", api.list(&params))
-        .await?;
-    let claiming = listed
-        .items
-        .into_iter()
-        .filter(|found| lists(found, subject));
-    let owner = |found: DynamicObject| {
-        let name = found.metadata.name.as_deref().map(sanitised);
-        let evidence = "its own list of what it applied";
-        let owner = Owner::by_sign(kind, Some(namespace.to_owned()), name, evidence);
-        (owner, found)
-    };
-    Ok(claiming.map(owner).collect())
 }

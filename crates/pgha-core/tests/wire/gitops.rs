@@ -139,8 +139,11 @@ async fn an_owner_that_cannot_be_read_is_taken_for_one_that_reverts() {
     let owner = owners(&cluster, Closeness::Claimants).await.remove(0);
     assert!(owner.state.seen().unwrap_err().contains("does not permit"));
     assert!(!owner.is_held());
-    let note = owner.evidence.last().unwrap();
-    assert!(note.starts_with("others could not be looked for"), "{note}");
+    let told = owner.told();
+    assert!(
+        told.contains("Whether others claim the object too was not seen: "),
+        "{told}"
+    );
 }
 
 #[tokio::test]
@@ -233,4 +236,18 @@ async fn an_object_that_nobody_signed_costs_no_request() {
     let cluster = primary().build();
     assert!(owners(&cluster, Closeness::Claimants).await.is_empty());
     assert_eq!(cluster.requests().len(), 4);
+}
+
+#[tokio::test]
+async fn claimants_are_not_looked_for_among_any_number() {
+    let cluster = with_flux(primary().managed_by_flux().build());
+    cluster.insert(kustomization("databases", &json!({"suspend": true})));
+    for number in 0..500 {
+        let mut other = kustomization(&format!("other-{number}"), &json!({}));
+        other["status"] = json!({});
+        cluster.insert(other);
+    }
+    let owner = owners(&cluster, Closeness::Claimants).await.remove(0);
+    let told = owner.told();
+    assert!(told.contains("has more than 500 of them"), "{told}");
 }
