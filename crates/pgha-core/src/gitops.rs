@@ -126,22 +126,23 @@ pub fn signs(object: &DynamicObject) -> Vec<Owner> {
     owner::signed(&metadata, sanitised)
 }
 
-/// Everybody who owns the object, with what each one's own object says now. `fields` are those that a change of ours would change,
-/// each as names from the top.
+/// Everybody who owns the object, with what each one's own object says now: those of [`signs`], and whom only a label names. `fields`
+/// are those that a change of ours would change, each as names from the top.
 pub async fn owners(
     site: &SiteClient,
+    signed: Vec<Owner>,
     object: &DynamicObject,
     resource: &ApiResource,
     fields: &[&[&str]],
     closeness: Closeness,
 ) -> Vec<Owner> {
     let subject = Subject::new(object, resource, fields);
-    let signed = owner::signed(&subject.metadata, sanitised);
+    let label = argo_cd::label_of(&subject, &signed);
+    let labelled = argo_cd::find_by_label(site, label, &subject);
     let looks = signed
         .into_iter()
         .map(|owner| look_at(site, owner, &subject));
-    let (looked_at, labelled) =
-        tokio::join!(join_all(looks), argo_cd::find_by_label(site, &subject));
+    let (looked_at, labelled) = tokio::join!(join_all(looks), labelled);
     let mut owners: Vec<Owner> = looked_at.into_iter().chain(labelled).collect();
     if closeness == Closeness::Claimants {
         add_claimants(site, &mut owners, &subject).await;

@@ -89,21 +89,21 @@ async fn survey(
         Err(error) => (Observed::unseen(said(error)), Observed::unseen(said(error))),
     };
     let port = pgo_v5::patroni_port(&object);
+    let read = pgo_v5::read_object(&object);
+    let signed = read.owners;
     let owners = async {
-        let closeness = closeness?;
+        let Some(closeness) = closeness else {
+            return signed;
+        };
         let (resource, fields) = (pgo_v5::resource(), pgo_v5::MOVED_FIELDS);
-        Some(gitops::owners(site, &object, &resource, fields, closeness).await)
+        gitops::owners(site, signed, &object, &resource, fields, closeness).await
     };
     let members = look_at_members(site, pods, port, asked(depth, &lock));
     let (members, owners) = Box::pin(async { tokio::join!(members, owners) }).await;
-    let read = pgo_v5::read_object(&object);
     Ok(SiteSurvey {
         place: site.place(cluster),
         seen_at,
-        object: ClusterObject {
-            owners: owners.unwrap_or(read.owners),
-            ..read
-        },
+        object: ClusterObject { owners, ..read },
         lock,
         store,
         members,

@@ -6,7 +6,7 @@ use pgha_model::owner::Owner;
 
 use super::field::Held;
 use crate::client::SiteClient;
-use crate::gitops::{Closeness, owners as owners_of};
+use crate::gitops::{Closeness, owners as owners_of, signs};
 use crate::k8s::resource;
 
 /// Everybody who owns an object that a step changes at a site, each object once. An object that may not be read, or is not there, is
@@ -31,7 +31,8 @@ pub async fn owners(site: &SiteClient, steps: &[AppStep]) -> Vec<(At, Vec<Owner>
             &kind.unwrap_or_default(),
             &of.plural,
         );
-        let owners = owners_of(&held.site, &seen, &of, &[&field], Closeness::Signed).await;
+        let (signed, fields) = (signs(&seen), [field.as_slice()]);
+        let owners = owners_of(&held.site, signed, &seen, &of, &fields, Closeness::Signed).await;
         (!owners.is_empty()).then_some((at, owners))
     });
     join_all(looks).await.into_iter().flatten().collect()

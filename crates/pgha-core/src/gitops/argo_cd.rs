@@ -1,7 +1,7 @@
 //! Argo CD's `Application`.
 
 use kube::Api;
-use pgha_model::owner::{Owner, OwnerKind, OwnerState, Reverts, label_tracked, signed};
+use pgha_model::owner::{Owner, OwnerKind, OwnerState, Reverts, label_tracked};
 use serde_json::Value;
 
 use super::{Subject, Tool, described, is_true, problem, text_at};
@@ -24,16 +24,24 @@ pub(super) async fn fetch(
     find(site, owner.namespace.as_deref(), name, subject).await
 }
 
-/// The application that a label names, where its own object says the same: then Argo CD tracks by labels. The label alone means
-/// nothing, and an object that Argo CD or Helm has signed otherwise has it from there.
-pub(super) async fn find_by_label(site: &SiteClient, subject: &Subject<'_>) -> Option<Owner> {
-    let has_sign = signed(&subject.metadata, sanitised).iter().any(|owner| {
+/// The application that a label names. An object that Argo CD or Helm has signed otherwise has the label from there.
+pub(super) fn label_of(subject: &Subject<'_>, signed: &[Owner]) -> Option<String> {
+    let has_sign = signed.iter().any(|owner| {
         matches!(
             owner.kind,
             OwnerKind::ArgoCdApplication | OwnerKind::HelmRelease | OwnerKind::FluxHelmRelease
         )
     });
-    let name = label_tracked(&subject.metadata, sanitised).filter(|_| !has_sign)?;
+    label_tracked(&subject.metadata, sanitised).filter(|_| !has_sign)
+}
+
+/// The application of that name, where its own object says the same: then Argo CD tracks by labels. The label alone means nothing.
+pub(super) async fn find_by_label(
+    site: &SiteClient,
+    label: Option<String>,
+    subject: &Subject<'_>,
+) -> Option<Owner> {
+    let name = label?;
     let found = find(site, None, &name, Some(subject)).await.ok()?;
     if !lists(&found, subject) {
         return None;
