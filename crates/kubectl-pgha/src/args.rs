@@ -13,7 +13,9 @@ mod traffic;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(crate) use self::common::{ColorChoice, CommonArgs, Format, OutputArgs, SiteArgs};
+pub(crate) use self::common::{
+    ColorChoice, CommonArgs, ConfigMapArgs, Format, OutputArgs, SiteArgs,
+};
 pub(crate) use self::deadline::{DeadlineArgs, DeadlineJobArgs};
 pub(crate) use self::init::InitArgs;
 pub(crate) use self::keep::{BackupArgs, SyncSecretsArgs};

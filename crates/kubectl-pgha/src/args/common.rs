@@ -30,6 +30,19 @@ pub(crate) struct SiteArgs {
     pub(crate) request_timeout: Option<RequestTimeout>,
 }
 
+/// Beside a `--file`.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct ConfigMapArgs {
+    /// The kubeconfig context of the cluster where a `ConfigMap` of --file is [default: the current one]
+    #[arg(
+        long,
+        value_name = "CONTEXT",
+        requires = "file",
+        help_heading = "Site options"
+    )]
+    pub(crate) context: Option<String>,
+}
+
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Output options")]
 pub(crate) struct OutputArgs {

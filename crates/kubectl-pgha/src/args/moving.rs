@@ -6,7 +6,7 @@ use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 use pgha_model::failover::AcceptedLoss;
 
-use super::{CommonArgs, DeadlineJobArgs};
+use super::{CommonArgs, ConfigMapArgs, DeadlineJobArgs};
 use crate::settings::RequestTimeout;
 
 const SWITCHOVER_EXAMPLES: &str = "\
@@ -143,14 +143,8 @@ pub(crate) struct BetweenArgs {
     #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::AnyPath)]
     pub(crate) file: Option<PathBuf>,
 
-    /// The kubeconfig context of the cluster where a `ConfigMap` of --file is [default: the current one]
-    #[arg(
-        long,
-        value_name = "CONTEXT",
-        requires = "file",
-        help_heading = "Site options"
-    )]
-    pub(crate) context: Option<String>,
+    #[command(flatten)]
+    pub(crate) config_map: ConfigMapArgs,
 
     /// The kubeconfig context of the site that the move goes from [with a file of two sites: the other one]
     #[arg(long, value_name = "CONTEXT", help_heading = "Site options")]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::{CommonArgs, OutputArgs, SiteArgs};
+use super::{CommonArgs, ConfigMapArgs, OutputArgs, SiteArgs};
 use crate::settings::RequestTimeout;
 
 const TRAFFIC_EXAMPLES: &str = "\
@@ -72,14 +72,8 @@ pub(crate) struct ServiceArgs {
     #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::AnyPath)]
     pub(crate) file: Option<PathBuf>,
 
-    /// The kubeconfig context of the cluster where a `ConfigMap` of --file is [default: the current one]
-    #[arg(
-        long,
-        value_name = "CONTEXT",
-        requires = "file",
-        help_heading = "Site options"
-    )]
-    pub(crate) context: Option<String>,
+    #[command(flatten)]
+    pub(crate) config_map: ConfigMapArgs,
 
     /// How long one exchange with a load balancer, or one answer to a probe, may take
     #[arg(long, value_name = "DURATION", default_value = "10s")]

@@ -251,7 +251,7 @@ async fn service(
     if let Some(file) = &args.file {
         let at = FileAt {
             file,
-            context: args.context.as_deref(),
+            context: args.config_map.context.as_deref(),
             changes,
         };
         return by_file::open(at, named, settings, ui).await.map(Some);
@@ -285,6 +285,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::args::ConfigMapArgs;
     use crate::service::read_path;
 
     const FILE: &str = "\
@@ -310,7 +311,7 @@ spec:
         let mut args = BetweenArgs {
             cluster: "zitadel".to_owned(),
             file: None,
-            context: None,
+            config_map: ConfigMapArgs::default(),
             from: Some("core1".to_owned()),
             to: "core2".to_owned(),
         };
@@ -326,7 +327,7 @@ spec:
         args = BetweenArgs {
             cluster: "iam".to_owned(),
             file: Some(path.clone()),
-            context: None,
+            config_map: ConfigMapArgs::default(),
             from: None,
             to: "west".to_owned(),
         };
@@ -347,7 +348,7 @@ spec:
         let args = BetweenArgs {
             cluster: "zitadel".to_owned(),
             file: None,
-            context: None,
+            config_map: ConfigMapArgs::default(),
             from: Some("core1".to_owned()),
             to: "core1".to_owned(),
         };

@@ -216,7 +216,7 @@ fn unfinished(why: &StepError) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::args::BetweenArgs;
+    use crate::args::{BetweenArgs, ConfigMapArgs};
 
     fn ended(standing: Standing, source: StepError) -> (Exit, String) {
         let place = |context: &str| Place {
@@ -233,7 +233,7 @@ mod tests {
         let args = BetweenArgs {
             cluster: "db".to_owned(),
             file: None,
-            context: None,
+            config_map: ConfigMapArgs::default(),
             from: Some("core1".to_owned()),
             to: "core2".to_owned(),
         };

@@ -58,7 +58,7 @@ async fn open(
     let named = args.service.as_deref();
     let service = match &args.file {
         Some(file) => {
-            let context = args.context.as_deref();
+            let context = args.config_map.context.as_deref();
             let at = FileAt {
                 file,
                 context,

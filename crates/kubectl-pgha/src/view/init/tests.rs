@@ -150,6 +150,11 @@ impl Case {
     }
 }
 
+fn objects_of(service: &Service) -> Vec<String> {
+    let objects = service.app.iter().filter_map(AppStep::object);
+    objects.map(|it| it.to_string()).collect()
+}
+
 /// With every example live. Objects cannot be called `NAME`.
 fn uncommented(text: &str) -> String {
     let line = |line: &str| {
@@ -194,12 +199,7 @@ fn a_workload_that_runs_at_one_site_is_a_step() {
             ("core2", "core2", Some("prod"))
         ]
     );
-    let objects: Vec<_> = service
-        .app
-        .iter()
-        .filter_map(AppStep::object)
-        .map(|it| it.to_string())
-        .collect();
+    let objects = objects_of(&service);
     assert_eq!(objects, ["deployment/zitadel"]);
     for said in [
         "deployment/zitadel: Secret zitadel-pguser-zitadel (env DB of app).",
@@ -492,12 +492,7 @@ fn hostile_names_stay_within_their_place() {
         assert_eq!(contexts, [format!("{name}1"), format!("{name}2")], "{text}");
         assert_eq!(service.sites[0].cluster, name, "{text}");
         assert_eq!(service.sites[0].namespace.as_deref(), Some(name), "{text}");
-        let objects: Vec<_> = service
-            .app
-            .iter()
-            .filter_map(AppStep::object)
-            .map(|it| it.to_string())
-            .collect();
+        let objects = objects_of(&service);
         let forged = objects.iter().any(|object| object.contains("forged"));
         assert!(
             objects.contains(&"deployment/zitadel".to_owned()) && !forged,
