@@ -10,12 +10,16 @@
 #[expect(unreachable_pub, reason = "the fuzz targets are another crate")]
 mod parsers;
 
+#[path = "../../../fuzz/src/random.rs"]
+mod random;
+
 use std::fs;
 use std::panic::catch_unwind;
 use std::path::Path;
 
 use parsers::{PARSERS, Parser};
 use pgha_model::record::{Entry, Epoch, Journal};
+use random::Random;
 
 /// Mutations of each file of a corpus.
 const ROUNDS: u64 = 400;
@@ -48,28 +52,6 @@ const TOKENS: [&[u8]; 24] = [
     b"<<: !!binary ",
 ];
 
-/// Steele, Lea and Flood's `SplitMix64`: small, and the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        let limit = u64::try_from(limit.max(1)).unwrap();
-        usize::try_from(self.next() % limit).unwrap()
-    }
-
-    fn one<'a, T>(&mut self, of: &'a [T]) -> &'a T {
-        &of[self.below(of.len())]
-    }
-}
-
 fn corpus(target: &str) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../fuzz/corpus")
@@ -89,12 +71,12 @@ fn mutate(bytes: &mut Vec<u8>, others: &[Vec<u8>], random: &mut Random) {
         match random.below(7) {
             0 if at < bytes.len() => bytes[at] ^= 1 << random.below(8),
             1 => drop(bytes.drain(at..end)),
-            2 => drop(bytes.splice(at..at, random.one(&TOKENS).iter().copied())),
-            3 => drop(bytes.splice(at..end, random.one(&TOKENS).iter().copied())),
+            2 => drop(bytes.splice(at..at, random.one_of(&TOKENS).iter().copied())),
+            3 => drop(bytes.splice(at..end, random.one_of(&TOKENS).iter().copied())),
             4 => bytes.extend_from_within(at..end),
             5 => bytes.truncate(at),
             _ => {
-                let other = random.one(others);
+                let other = random.one_of(others);
                 let tail = &other[random.below(other.len() + 1)..];
                 drop(bytes.splice(at.., tail.iter().copied()));
             }

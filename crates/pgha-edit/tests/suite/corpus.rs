@@ -6,7 +6,7 @@ use std::fs;
 use std::panic::catch_unwind;
 use std::path::Path;
 
-use crate::random::Random;
+use crate::mutated::mutated;
 
 /// Mutations of each file of a corpus.
 const ROUNDS: u64 = 500;
@@ -42,24 +42,6 @@ const CUE: [&str; 22] = [
     "if x {",
     "name: \"core1\"\n",
 ];
-
-fn mutated(bytes: &[u8], tokens: &[&str], seed: u64) -> Vec<u8> {
-    let mut random = Random(seed);
-    let mut bytes = bytes.to_vec();
-    for _ in 0..=random.below(4) {
-        let at = random.below(bytes.len() + 1);
-        let end = (at + random.below(12)).min(bytes.len());
-        let token = random.one_of(tokens).as_bytes();
-        let from = random.below(bytes.len() + 1);
-        let copy = bytes[from..(from + 40).min(bytes.len())].to_vec();
-        match random.below(3) {
-            0 => drop(bytes.splice(at..end, token.iter().copied())),
-            1 => drop(bytes.splice(at..at, copy)),
-            _ => drop(bytes.drain(at..end)),
-        }
-    }
-    bytes
-}
 
 fn survives(name: &str, files: usize, tokens: &[&str], entry: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");

@@ -9,7 +9,6 @@ mod cue;
 mod diff;
 mod generated;
 mod kustomize;
-mod random;
 mod yaml;
 
 #[path = "../../../../fuzz/src/yaml_edit.rs"]
@@ -17,3 +16,9 @@ mod yaml_edit;
 
 #[path = "../../../../fuzz/src/cue_edit.rs"]
 mod cue_edit;
+
+#[path = "../../../../fuzz/src/mutated.rs"]
+mod mutated;
+
+#[path = "../../../../fuzz/src/random.rs"]
+mod random;

@@ -6,7 +6,8 @@ use std::os::unix::fs::symlink;
 use pgha_git::{Branch, File, Phase, Problem, with_trailers};
 use pgha_model::effect::Effect;
 
-use crate::repository::{Repository, SOURCE, TARGET, WITHIN, demoted, file, git, tree};
+use crate::git::git;
+use crate::repository::{Repository, SOURCE, TARGET, WITHIN, demoted, file, tree};
 
 /// A render that flips both sites by one line, and writes elsewhere too.
 fn render() -> Vec<String> {

@@ -5,5 +5,6 @@
 )]
 
 mod commit;
+mod git;
 mod push;
 mod repository;

@@ -7,7 +7,8 @@ use pgha_git::Problem;
 use pgha_model::effect::Effect;
 use tokio::process::Command;
 
-use crate::repository::{Repository, SOURCE, WITHIN, demoted, git, tree};
+use crate::git::git;
+use crate::repository::{Repository, SOURCE, WITHIN, demoted, tree};
 
 /// A push that hangs is given up after this.
 const SOON: Duration = Duration::from_secs(4);

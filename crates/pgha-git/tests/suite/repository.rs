@@ -1,13 +1,14 @@
 //! A bare repository as the server, and the user's clone of it.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use pgha_git::{Branch, File, GitError, Tree};
 use tempfile::TempDir;
+
+use crate::git::{configure, git, hook, program};
 
 pub(crate) const WITHIN: Duration = Duration::from_mins(1);
 pub(crate) const SOURCE: &str = "deploy/clusters/core2/pg.yaml";
@@ -16,30 +17,6 @@ pub(crate) const TARGET: &str = "deploy/clusters/core1/pg.yaml";
 /// Both repositories in one temporary folder.
 pub(crate) struct Repository {
     folder: TempDir,
-}
-
-pub(crate) fn git(folder: &Path, arguments: &[&str]) -> String {
-    let mut command = Command::new("git");
-    command.args(arguments).current_dir(folder);
-    for variable in ["GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE"] {
-        command.env_remove(variable);
-    }
-    let output = command.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "git {arguments:?}: {said}");
-    let text = String::from_utf8(output.stdout).unwrap();
-    text.trim_end().to_owned()
-}
-
-fn configure(folder: &Path) {
-    for (name, value) in [
-        ("user.name", "Operator"),
-        ("user.email", "operator@example.org"),
-        ("commit.gpgsign", "false"),
-        ("gc.auto", "0"),
-    ] {
-        git(folder, &["config", name, value]);
-    }
 }
 
 impl Repository {
@@ -91,16 +68,11 @@ impl Repository {
 
     /// A hook of the server or of the clone; `$FOLDER` is where both are.
     pub(crate) fn hook(&self, of: &Path, name: &str, script: &str) {
-        let is_bare = of.join("HEAD").exists();
-        let hooks = of.join(if is_bare { "hooks" } else { ".git/hooks" });
-        fs::create_dir_all(&hooks).unwrap();
-        self.script(&hooks.join(name), script);
+        hook(self.folder.path(), of, name, script);
     }
 
     pub(crate) fn script(&self, file: &Path, script: &str) {
-        let folder = self.folder.path().display();
-        fs::write(file, format!("#!/bin/sh\nFOLDER='{folder}'\n{script}\n")).unwrap();
-        fs::set_permissions(file, fs::Permissions::from_mode(0o755)).unwrap();
+        program(self.folder.path(), file, script);
     }
 
     pub(crate) fn tip(&self) -> String {

@@ -5,7 +5,8 @@ use pgha_nlb::conformance::{Peer, broken};
 use pgha_nlb::{Cutover, SiteName};
 use pgha_nlb_haproxy_git::HaproxyGit;
 
-use crate::repository::{FILE, Repository, git, site};
+use crate::git::git;
+use crate::repository::{FILE, Repository, site};
 
 const PASSWORD: &str = "correct-horse-battery";
 

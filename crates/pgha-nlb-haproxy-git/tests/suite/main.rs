@@ -8,3 +8,6 @@ mod conformance;
 mod haproxy;
 mod push;
 mod repository;
+
+#[path = "../../../pgha-git/tests/suite/git.rs"]
+mod git;

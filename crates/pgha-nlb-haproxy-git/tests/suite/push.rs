@@ -7,8 +7,9 @@ use pgha_model::effect::Effect;
 use pgha_nlb::{Active, Cutover as _, Did, Problem, Refusal};
 use serde_json::json;
 
+use crate::git::git;
 use crate::repository::{
-    FILE, Repository, TEMPLATE, WITHIN, applied, backend, git, observed, plan, site,
+    FILE, Repository, TEMPLATE, WITHIN, applied, backend, observed, plan, site,
 };
 
 fn after(template: &str) -> String {

@@ -1,7 +1,6 @@
 //! A bare repository as the server, and the user's clone of it.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -10,6 +9,8 @@ use pgha_nlb::{Cutover as _, CutoverError, Plan, Receipt, RouteState, SiteName};
 use pgha_nlb_haproxy_git::{HaproxyGit, Settings};
 use serde_json::json;
 use tempfile::TempDir;
+
+use crate::git::{configure, git, hook};
 
 pub(crate) const TEMPLATE: &str = include_str!("../../../pgha-haproxy/tests/haproxy.cfg.epp");
 pub(crate) const FILE: &str = "site-modules/profile/templates/haproxy/haproxy.cfg.epp";
@@ -22,32 +23,6 @@ pub(crate) fn site(name: &str) -> SiteName {
 /// Both repositories in one temporary folder.
 pub(crate) struct Repository {
     folder: TempDir,
-}
-
-pub(crate) fn git(folder: &Path, arguments: &[&str]) -> String {
-    let mut command = Command::new("git");
-    command.args(arguments).current_dir(folder);
-    for variable in ["GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE"] {
-        command.env_remove(variable);
-    }
-    let output = command.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "git {arguments:?}: {said}");
-    String::from_utf8(output.stdout)
-        .unwrap()
-        .trim_end()
-        .to_owned()
-}
-
-fn configure(folder: &Path) {
-    for (name, value) in [
-        ("user.name", "Operator"),
-        ("user.email", "operator@example.org"),
-        ("commit.gpgsign", "false"),
-        ("gc.auto", "0"),
-    ] {
-        git(folder, &["config", name, value]);
-    }
 }
 
 impl Repository {
@@ -118,17 +93,7 @@ impl Repository {
 
     /// A hook of the server or of the clone; `$FOLDER` is where both are.
     pub(crate) fn hook(&self, of: &Path, name: &str, script: &str) {
-        let inside = if of.join("HEAD").exists() {
-            "hooks"
-        } else {
-            ".git/hooks"
-        };
-        let hooks = of.join(inside);
-        fs::create_dir_all(&hooks).unwrap();
-        let folder = self.folder.path().display();
-        let text = format!("#!/bin/sh\nFOLDER='{folder}'\n{script}\n");
-        fs::write(hooks.join(name), text).unwrap();
-        fs::set_permissions(hooks.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+        hook(self.folder.path(), of, name, script);
     }
 
     pub(crate) fn tip(&self) -> String {
