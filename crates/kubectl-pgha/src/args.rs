@@ -8,6 +8,8 @@ mod lint;
 mod login;
 mod look;
 mod moving;
+mod owners;
+mod release;
 mod token;
 mod traffic;
 
@@ -26,6 +28,8 @@ pub(crate) use self::moving::{
     AbortArgs, BetweenArgs, DemoteArgs, FailoverArgs, PromoteArgs, RejoinArgs, ResumeArgs,
     StepArgs, SwitchoverArgs, TakeOverArgs,
 };
+pub(crate) use self::owners::OwnersArgs;
+pub(crate) use self::release::ReleaseArgs;
 pub(crate) use self::token::{Age, Expected, TokenCheckArgs};
 pub(crate) use self::traffic::{
     MoveArgs, PlanArgs, PrepareArgs, RollbackArgs, ServiceArgs, ShowArgs, TrafficArgs,
@@ -91,6 +95,7 @@ pub(crate) enum Command {
     Rejoin(RejoinArgs),
     Resume(ResumeArgs),
     Abort(AbortArgs),
+    Release(ReleaseArgs),
     History(HistoryArgs),
     Backup(BackupArgs),
     SyncSecrets(SyncSecretsArgs),

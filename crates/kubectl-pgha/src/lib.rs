@@ -78,6 +78,7 @@ fn dispatch(cli: Cli, environment: &Environment) -> Exit {
         Command::Rejoin(args) => commands::rejoin::main(&args, environment),
         Command::Resume(args) => commands::unfinished::resume(&args, environment),
         Command::Abort(args) => commands::unfinished::abort(&args.over, environment),
+        Command::Release(args) => commands::release::main(&args, environment),
         Command::History(args) => commands::history::main(&args, environment),
         Command::Backup(args) => commands::backup::main(&args, environment),
         Command::SyncSecrets(args) => commands::sync_secrets::main(&args, environment),

@@ -12,6 +12,7 @@ mod member;
 pub(crate) mod poolers;
 pub(crate) mod promote;
 pub(crate) mod rejoin;
+pub(crate) mod release;
 pub(crate) mod status;
 pub(crate) mod switchover;
 pub(crate) mod sync_secrets;

@@ -9,6 +9,7 @@ mod demote;
 mod fence;
 mod interrupt;
 mod keep_down;
+mod let_go;
 mod operators;
 mod promote;
 mod promotion;
@@ -32,6 +33,7 @@ pub use self::aside::Aside;
 pub use self::deadline::{DeadlineJob, GoingBack, Verdict, Watched, await_silence};
 pub use self::demote::{DemotionRun, demotion_patches};
 pub use self::interrupt::{Interrupt, Interrupter, interrupter};
+pub use self::let_go::{LettingGo, Readiness};
 pub use self::promote::{PromotionRun, look_at_source, look_at_supply, promotion_patches};
 pub use self::rejoin::{Keep, RejoinError, RejoinRun, follows};
 pub use self::restore::{Restoration, put_in_order_alone};
@@ -41,6 +43,7 @@ pub use self::switchover::{Gate, PlannedPatch, Switchover, patches};
 use crate::application::ApplicationError;
 use crate::client::CallError;
 use crate::exec::ExecError;
+use crate::gitops::hold::HoldError;
 use crate::journal::JournalError;
 use crate::postgres::{ControlError, SqlError};
 
@@ -100,6 +103,9 @@ pub enum StepError {
         /// Why not, as a clause.
         because: String,
     },
+    /// Who owns an object was not held, or not let go.
+    #[error("an owner takes changes back")]
+    Owner(#[source] HoldError),
     /// A command in a container failed.
     #[error("a command failed")]
     Exec(#[source] ExecError),
@@ -155,6 +161,12 @@ pub enum StepError {
     GivenUp,
 }
 
+impl From<HoldError> for StepError {
+    fn from(error: HoldError) -> Self {
+        Self::Owner(error)
+    }
+}
+
 impl From<CallError> for StepError {
     fn from(error: CallError) -> Self {
         Self::Call(Box::new(error))
@@ -172,6 +184,7 @@ impl StepError {
         match self {
             Self::Call(error) => error.may_pass(),
             Self::Exec(error) => matches!(error, ExecError::Open { .. } | ExecError::Lost { .. }),
+            Self::Owner(error) => error.may_pass(),
             Self::Application(_)
             | Self::Gate { .. }
             | Self::Sql(_)

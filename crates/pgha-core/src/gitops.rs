@@ -6,13 +6,14 @@
 
 mod argo_cd;
 mod flux;
+pub mod hold;
 
 use std::collections::BTreeSet;
 
 use futures::future::join_all;
 use kube::Api;
 use pgha_model::observed::Observed;
-use pgha_model::owner::{self, Owner, OwnerKind, OwnerState, Parent, Reverts};
+use pgha_model::owner::{self, Holds, Named, Owner, OwnerKind, OwnerState, Parent, Reverts};
 use serde_json::Value;
 
 use crate::client::{CallError, SiteClient};
@@ -181,6 +182,7 @@ async fn described(
     };
     owner.state = Observed::Seen(tool.state(found));
     owner.drift = drift;
+    owner.holds = holds_on(found);
     owner.namespace = found.metadata.namespace.as_deref().map(sanitised);
     if lists && !owner.evidence.iter().any(|evidence| evidence == LISTED) {
         owner.evidence.push(LISTED.to_owned());
@@ -227,8 +229,13 @@ async fn parents(site: &SiteClient, tool: Tool, found: &DynamicObject) -> Vec<Pa
             .as_ref()
             .map(|(tool, found)| tool.state(found).reverts);
         let is_held = matches!(reverts, Ok(Reverts::Held { .. }));
+        let seen = fetched.as_ref().ok();
+        let named = seen.and_then(|(tool, found)| named(*tool, found));
+        let holds = seen.and_then(|(_, found)| holds_on(found));
         parents.push(Parent {
             owner: signed.to_string(),
+            named,
+            holds,
             undoes_hold: !is_held && writes_hold(of, &child),
             reverts: reverts.into(),
         });
@@ -236,6 +243,21 @@ async fn parents(site: &SiteClient, tool: Tool, found: &DynamicObject) -> Vec<Pa
         (child, of) = (found, tool);
     }
     parents
+}
+
+/// The owner's object by its name.
+fn named(tool: Tool, found: &DynamicObject) -> Option<Named> {
+    Some(Named {
+        kind: tool.kind(),
+        namespace: found.metadata.namespace.clone()?,
+        name: found.metadata.name.clone()?,
+    })
+}
+
+/// The marks of moves on an owner's object.
+fn holds_on(found: &DynamicObject) -> Option<Holds> {
+    let annotations = found.metadata.annotations.as_ref()?;
+    Holds::from_text(annotations.get(owner::HOLD_ANNOTATION)?)
 }
 
 fn path_of(object: &DynamicObject) -> (Option<String>, Option<String>, Option<String>) {

@@ -34,7 +34,7 @@ pub use self::validation::{Readiness, Validation, validate};
 use crate::finding::Findings;
 use crate::leader::judge_leader;
 use crate::member::{PatroniVersion, Role};
-use crate::owner;
+use crate::owner::{self, Owner};
 use crate::postgres::PostgresFacts;
 use crate::site::Part;
 use crate::survey::SiteSurvey;
@@ -57,6 +57,8 @@ pub struct SideFacts {
 pub struct Consent {
     /// Change an object that GitOps or Helm owns.
     pub managed: bool,
+    /// Hold those owners, where they can be held.
+    pub holds: bool,
 }
 
 /// Bytes that a target may be behind before the move starts: what lies beyond is caught up first, not during the write gap.
@@ -242,19 +244,43 @@ fn judge_object(part: Part, survey: &SiteSurvey, consent: Consent, findings: &mu
         }),
         "Remove standby_cluster from spec.patroni.dynamicConfiguration.",
     );
-    let managed = owner::writing(&object.owners);
-    let advice = "Change it in its source, or suspend the owner and repeat with --allow-managed.";
-    if consent.managed {
+    judge_owners(part, &object.owners, consent, findings);
+}
+
+/// An owner that would take the change back stops a move, unless it is to be held and can be.
+fn judge_owners(part: Part, owners: &[Owner], consent: Consent, findings: &mut Findings) {
+    let (to_hold, others): (Vec<Owner>, Vec<Owner>) = owner::reverting(owners)
+        .cloned()
+        .partition(|owner| consent.holds && owner.to_hold().is_ok_and(|chain| !chain.is_empty()));
+    let waits_for_a_person = consent.holds && others.iter().all(Owner::acts_by_hand);
+    let managed = owner::writing(&others).map(|told| told + &unfit(&others, consent));
+    let advice = "Change it in its source, suspend the owner, or let the move do so with --hold-owners. --allow-managed \
+                  changes it all the same.";
+    if consent.managed || waits_for_a_person {
         findings.warn_if("not-managed", part, managed, advice);
     } else {
         findings.fail_if("not-managed", part, managed, advice);
     }
     findings.warn_if(
+        "owner-to-hold",
+        part,
+        owner::writing(&to_hold),
+        "The move holds it first, and leaves it held: `kubectl pgha release` lets it go once its source says the same.",
+    );
+    findings.warn_if(
         "owner-held",
         part,
-        owner::held(&object.owners),
+        owner::held(owners),
         "See that its source says what the move makes of the object, before it is released.",
     );
+}
+
+/// Why those who were to be held cannot be, as full sentences.
+fn unfit(owners: &[Owner], consent: Consent) -> String {
+    let because = |owner: &Owner| owner.to_hold().err().filter(|_| consent.holds);
+    let told = owners.iter().filter_map(because);
+    told.map(|because| format!(" It is not held: {because}."))
+        .collect()
 }
 
 fn judge_patroni(part: Part, survey: &SiteSurvey, findings: &mut Findings) {

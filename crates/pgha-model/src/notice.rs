@@ -130,6 +130,17 @@ fn judge_object(survey: &SiteSurvey, notices: &mut Notices<'_>) {
             "See that its source says what the cluster is, before it is released.",
         );
     }
+    let cluster = format!("{}/{}", survey.place.namespace, survey.place.cluster);
+    for owner in &object.owners {
+        for (named, held) in owner.held_for(&cluster) {
+            let epoch = held.epoch;
+            notices.fail(
+                "owner-held-by-move",
+                format!("{named} is held by a move of this cluster (epoch {epoch})."),
+                "Commit what the move has made of the object, then let it go with `kubectl pgha release`.",
+            );
+        }
+    }
 }
 
 /// A backup that a standby was asked for waits for its promotion, whenever that is.
@@ -231,6 +242,8 @@ mod tests {
     use crate::leader::judge_leader;
     use crate::member::MemberStatus;
     use crate::observed::Observed;
+    use crate::owner::{HeldFor, Holds};
+    use crate::record::Epoch;
     use crate::service::samples::{self, helm_release};
 
     fn checks(survey: &SiteSurvey) -> Vec<&'static str> {
@@ -265,6 +278,27 @@ mod tests {
                 "managed"
             ]
         );
+    }
+
+    #[test]
+    fn what_a_move_holds_is_a_failure_until_it_is_let_go() {
+        let mut survey = samples::primary("core1");
+        let mut owner = samples::suspended();
+        let cluster = format!("{}/{}", survey.place.namespace, survey.place.cluster);
+        let mark = |cluster: &str| HeldFor {
+            cluster: cluster.to_owned(),
+            epoch: Epoch(7),
+            standby: false,
+        };
+        owner.holds = Some(Holds {
+            before: None,
+            by: vec![mark("prod/another")],
+        });
+        survey.object.owners = vec![owner.clone()];
+        assert_eq!(checks(&survey), ["owner-held"]);
+        owner.holds = owner.holds.map(|holds| holds.with(mark(&cluster)));
+        survey.object.owners = vec![owner];
+        assert_eq!(checks(&survey), ["owner-held", "owner-held-by-move"]);
     }
 
     #[test]

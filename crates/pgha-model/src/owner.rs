@@ -1,11 +1,13 @@
 //! Who else writes an object, whether that takes a change of ours back, and when: pure.
 
+mod hold;
 mod signs;
 
 use std::fmt::{self, Write as _};
 
 use serde::Serialize;
 
+pub use self::hold::{HOLD_ANNOTATION, HeldFor, Holds, Named};
 pub use self::signs::{ARGO_CD_MANAGERS, Clean, label_tracked, signed, writer_of};
 use crate::observed::Observed;
 
@@ -75,6 +77,9 @@ pub struct Owner {
     pub state: Observed<OwnerState>,
     /// How the object differs already from what the owner wants, as a sentence.
     pub drift: Option<String>,
+    /// For whom pgha holds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub holds: Option<Holds>,
     /// Who writes its own object again, the nearest first: each is the parent of the one before.
     pub parents: Vec<Parent>,
     /// Why it was not seen whether others of its kind claim the object too, where that was asked, as a fragment.
@@ -122,8 +127,14 @@ pub enum Reverts {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Parent {
-    /// Its name.
+    /// What people call it.
     pub owner: String,
+    /// Its own object, where that was seen.
+    #[serde(skip)]
+    pub named: Option<Named>,
+    /// For whom pgha holds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub holds: Option<Holds>,
     /// Whether it writes the very field by which the owner is held, so that a hold would be undone.
     pub undoes_hold: bool,
     /// When it takes a change back.
@@ -157,6 +168,7 @@ impl Owner {
             exempt: None,
             state,
             drift: None,
+            holds: None,
             parents: Vec::new(),
             others_unseen: None,
         }
@@ -294,6 +306,8 @@ mod tests {
         assert!(held.is_held());
         let parent = |undoes_hold| Parent {
             owner: "Flux Kustomization flux-system/root".to_owned(),
+            named: None,
+            holds: None,
             undoes_hold,
             reverts: Observed::Seen(Reverts::AtOnce),
         };

@@ -70,6 +70,8 @@ pub enum Action {
     Failover,
     /// A side that was failed over from becomes a standby again.
     Rejoin,
+    /// The owners that a move has held are let go.
+    Release,
     /// A move that was left unfinished goes on.
     Resume,
     /// A move that was left unfinished is taken back.
@@ -85,6 +87,7 @@ impl Action {
             Self::Promote => "promote",
             Self::Failover => "failover",
             Self::Rejoin => "rejoin",
+            Self::Release => "release",
             Self::Resume => "resume",
             Self::Abort => "abort",
         }

@@ -10,10 +10,10 @@ use pgha_tests::pair::{ARCHIVE, Kind, Pair, STREAMING};
 use serde_json::{Value, json};
 
 /// Ends what applies, whatever became of the test.
-struct Running;
+pub(super) struct Running;
 
 impl Running {
-    fn up(deployer: Deployer) -> Result<Self> {
+    pub(super) fn up(deployer: Deployer) -> Result<Self> {
         gitops::up(deployer, &Progress::to_stderr())?;
         Ok(Self)
     }
@@ -184,7 +184,7 @@ fn both(cluster: &str) -> Result<Vec<Value>> {
         .collect()
 }
 
-fn object(site: Site, cluster: &str) -> Result<Value> {
+pub(super) fn object(site: Site, cluster: &str) -> Result<Value> {
     Kubectl::new(site).get(&["postgrescluster", cluster])
 }
 

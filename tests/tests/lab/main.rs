@@ -11,6 +11,7 @@ mod failover;
 mod faults;
 mod gitops;
 mod harms;
+mod holds;
 mod init;
 mod interrupt;
 mod killed;

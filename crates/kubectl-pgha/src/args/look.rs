@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::common::or_html;
-use super::{BetweenArgs, CommonArgs};
+use super::{BetweenArgs, CommonArgs, OwnersArgs};
 
 const LEADER_EXAMPLES: &str = "\
 Examples:
@@ -137,9 +137,8 @@ pub(crate) struct ValidateArgs {
     #[command(flatten)]
     pub(crate) between: BetweenArgs,
 
-    /// Warn of objects that GitOps or Helm owns, as `switchover --allow-managed` takes them
-    #[arg(long)]
-    pub(crate) allow_managed: bool,
+    #[command(flatten)]
+    pub(crate) owners: OwnersArgs,
 
     #[command(flatten)]
     pub(crate) common: CommonArgs,

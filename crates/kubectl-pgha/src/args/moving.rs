@@ -6,7 +6,7 @@ use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 use pgha_model::failover::AcceptedLoss;
 
-use super::{CommonArgs, ConfigMapArgs, DeadlineJobArgs};
+use super::{CommonArgs, ConfigMapArgs, DeadlineJobArgs, OwnersArgs};
 use crate::settings::RequestTimeout;
 
 const SWITCHOVER_EXAMPLES: &str = "\
@@ -198,9 +198,8 @@ pub(crate) struct TakeOverArgs {
     #[arg(long, value_name = "DURATION", default_value = "1m")]
     pub(crate) timeout: RequestTimeout,
 
-    /// Change objects that GitOps or Helm owns, although the owner will revert it
-    #[arg(long)]
-    pub(crate) allow_managed: bool,
+    #[command(flatten)]
+    pub(crate) owners: OwnersArgs,
 
     #[command(flatten)]
     pub(crate) common: CommonArgs,
@@ -233,9 +232,8 @@ pub(crate) struct SwitchoverArgs {
     #[command(flatten)]
     pub(crate) deadline: DeadlineJobArgs,
 
-    /// Change objects that GitOps or Helm owns, although the owner will revert it
-    #[arg(long)]
-    pub(crate) allow_managed: bool,
+    #[command(flatten)]
+    pub(crate) owners: OwnersArgs,
 
     #[command(flatten)]
     pub(crate) common: CommonArgs,
@@ -329,9 +327,8 @@ pub(crate) struct FailoverArgs {
     #[arg(long, value_name = "DURATION", default_value = "1m")]
     pub(crate) timeout: RequestTimeout,
 
-    /// Change objects that GitOps or Helm owns, although the owner will revert it
-    #[arg(long)]
-    pub(crate) allow_managed: bool,
+    #[command(flatten)]
+    pub(crate) owners: OwnersArgs,
 
     #[command(flatten)]
     pub(crate) common: CommonArgs,
@@ -381,9 +378,8 @@ pub(crate) struct StepArgs {
     #[arg(long, value_name = "DURATION", default_value = "1m")]
     pub(crate) timeout: RequestTimeout,
 
-    /// Change an object that GitOps or Helm owns, although the owner will revert it
-    #[arg(long)]
-    pub(crate) allow_managed: bool,
+    #[command(flatten)]
+    pub(crate) owners: OwnersArgs,
 
     /// The kubeconfig context of the site [default: the current one]
     #[arg(long, value_name = "CONTEXT", help_heading = "Site options")]

@@ -153,6 +153,7 @@ impl Request<'_> {
         };
         let consent = Consent {
             managed: self.args.allow_managed,
+            ..Consent::default()
         };
         let findings = judge_backup(&before.facts, &plan, consent, clock::now());
         let failures: Vec<Finding> = findings.failures().cloned().collect();

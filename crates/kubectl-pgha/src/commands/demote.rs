@@ -2,7 +2,6 @@
 
 use pgha_core::clock;
 use pgha_core::engine::{DemotionRun, Reporter, demotion_patches, interrupter};
-use pgha_model::check::Consent;
 use pgha_model::demotion::plan_demotion;
 use pgha_model::event::{Event, Standing};
 use pgha_model::member::Role;
@@ -46,9 +45,7 @@ async fn run(args: &DemoteArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, 
     let sides: Vec<_> = std::iter::once(&side).chain(peer.iter()).collect();
     moving::refuse_unfinished(&sides)?;
     let section = side.standby_section_with(peer.as_ref().ok());
-    let consent = Consent {
-        managed: args.step.allow_managed,
-    };
+    let consent = args.step.owners.consent();
     let seen = peer.as_ref().map(|peer| &peer.facts);
     let seen = seen.map_err(String::as_str);
     let plan = match plan_demotion(&side.facts, seen, &section, consent, clock::now()) {
@@ -59,6 +56,7 @@ async fn run(args: &DemoteArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, 
             return one_side::refuse("DemotionRefusal", &refusal, sides, text, ui);
         }
     };
+    let side = unless_interrupted(moving::holding(args.step.owners, side)).await?;
     let patches = demotion_patches(&side, &section);
     let view = DemotionPlanView::new(&plan, &patches);
     if args.step.dry_run {

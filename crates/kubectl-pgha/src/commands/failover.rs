@@ -9,7 +9,7 @@ use pgha_core::engine::{
     Limits, PromotionRun, Reporter, Side, compare_ends, interrupter, look_at_source,
     look_at_supply, promotion_patches, put_in_order_alone,
 };
-use pgha_model::check::{Consent, DataLoss, FailoverConsent, FailoverFacts, PromotionFacts};
+use pgha_model::check::{DataLoss, FailoverConsent, FailoverFacts, PromotionFacts};
 use pgha_model::deadline::job_of;
 use pgha_model::event::{Event, Standing};
 use pgha_model::failover::{Risk, SourceSight, Supply};
@@ -96,6 +96,10 @@ async fn run(args: &FailoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit
     };
     let users = unless_interrupted(followers).await?;
     let users = users.as_ref();
+    seen.target = unless_interrupted(moving::holding(args.owners, seen.target)).await?;
+    if let Ok(source) = seen.source {
+        seen.source = Ok(unless_interrupted(moving::holding(args.owners, source)).await?);
+    }
     let patches = promotion_patches(&plan, &seen.target, seen.source.as_ref().ok());
     let view = PromotionPlanView::new(
         &plan,
@@ -201,9 +205,7 @@ async fn open_source(
 
 /// Where everything answers and nothing is lost, it is an ordinary promotion.
 fn plan(args: &FailoverArgs, seen: &Seen) -> Result<PromotionPlan, Refusal> {
-    let consent = Consent {
-        managed: args.allow_managed,
-    };
+    let consent = args.owners.consent();
     if let (Ok(source), Some(Ok(proof))) = (&seen.source, &seen.proof) {
         let facts = PromotionFacts {
             target: &seen.target.facts,

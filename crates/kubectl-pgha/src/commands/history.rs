@@ -29,6 +29,7 @@ async fn run(args: &HistoryArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit,
         named: Some(&args.cluster),
         contexts: &args.contexts,
         everywhere: false,
+        changes: false,
     };
     let looked_at = LookedAt::open(asked, session, ui).await?;
     let cluster = looked_at.cluster.as_deref().unwrap_or(&args.cluster);

@@ -30,6 +30,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) contexts: &'a [String],
     /// Whether every namespace is to be looked at.
     pub(crate) everywhere: bool,
+    /// Whether the command changes anything.
+    pub(crate) changes: bool,
 }
 
 impl LookedAt {
@@ -84,7 +86,7 @@ impl Asked<'_> {
             let at = FileAt {
                 file,
                 context,
-                changes: false,
+                changes: self.changes,
             };
             let service = by_file::open(at, self.named, settings, ui).await?;
             return Ok(Some(service));

@@ -18,7 +18,7 @@ use pgha_model::unfinished::{Unfinished, find_unfinished};
 use tokio::sync::oneshot;
 
 use super::following::{Followed, Followers};
-use crate::args::Format;
+use crate::args::{Format, OwnersArgs};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt::Interruptions;
@@ -32,6 +32,36 @@ pub(crate) const LONGEST_STEP: Duration = Duration::from_hours(24);
 /// How long each wait may last.
 pub(crate) fn limits(timeout: RequestTimeout) -> Limits {
     Limits::each(timeout.0.min(LONGEST_STEP))
+}
+
+/// The same side, whose owners are held first where that was asked for.
+///
+/// # Errors
+/// An owner's own object could not be read.
+pub(crate) async fn holding(owners: OwnersArgs, side: Side) -> Result<Side, Failure> {
+    if !owners.hold_owners {
+        return Ok(side);
+    }
+    let place = side.facts.survey.place.clone();
+    side.holding_owners().await.map_err(|error| {
+        Failure::refused(format!("the owners of {place} cannot be held")).because(
+            std::iter::once(error.to_string())
+                .chain(causes(&error))
+                .collect(),
+        )
+    })
+}
+
+/// The same for both sides.
+pub(crate) async fn holding_both(
+    owners: OwnersArgs,
+    source: Side,
+    target: Side,
+) -> Result<(Side, Side), Failure> {
+    Ok((
+        holding(owners, source).await?,
+        holding(owners, target).await?,
+    ))
 }
 
 /// Tells one thing that happened: a line on stderr for a person, a document on stdout for a program.
@@ -236,6 +266,11 @@ pub(crate) fn refuse_unfinished(sides: &[&Side]) -> Result<(), Failure> {
             "Run `{}` to go on with it.",
             failover.source.command_toward("failover", &target.place)
         ),
+        Some(MoveRecord {
+            action: Action::Release,
+            source: Some(source),
+            ..
+        }) => format!("Run `{}` to go on with it.", source.place.command("release")),
         Some(MoveRecord {
             source: Some(source),
             target: Some(target),

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use pgha_core::clock;
 use pgha_core::engine::{Limits, PromotionRun, Reporter, Side, compare_ends, promotion_patches};
-use pgha_model::check::{Consent, DataLoss, PromotionFacts};
+use pgha_model::check::{DataLoss, PromotionFacts};
 use pgha_model::event::Standing;
 use pgha_model::member::Role;
 use pgha_model::promotion::{PromotionPlan, plan_promotion};
@@ -14,7 +14,7 @@ use pgha_model::standstill::{Doubt, Standstill};
 use super::following::Followers;
 use super::moving;
 use super::one_side::{self, Peer};
-use crate::args::PromoteArgs;
+use crate::args::{OwnersArgs, PromoteArgs};
 use crate::consent;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -40,6 +40,17 @@ struct Seen {
     /// When both sides had been read: the comparison of their ends may take longer than what was read is good for, and
     /// each step asks again for what it rests on.
     at: Timestamp,
+}
+
+impl Seen {
+    async fn holding(self, owners: OwnersArgs) -> Result<Self, Failure> {
+        let here = moving::holding(owners, self.here).await?;
+        let peer = match self.peer {
+            Ok(peer) => Ok(moving::holding(owners, peer).await?),
+            Err(because) => Err(because),
+        };
+        Ok(Self { here, peer, ..self })
+    }
 }
 
 async fn run(args: &PromoteArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, Failure> {
@@ -68,9 +79,7 @@ async fn run(args: &PromoteArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit,
         },
         proof: seen.proof.as_ref().map(Result::as_ref),
     };
-    let consent = Consent {
-        managed: args.step.allow_managed,
-    };
+    let consent = args.step.owners.consent();
     let loss = if args.force {
         DataLoss::Accepted
     } else {
@@ -84,6 +93,7 @@ async fn run(args: &PromoteArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit,
             return one_side::refuse("PromotionRefusal", &refusal, sides, text, ui);
         }
     };
+    let seen = unless_interrupted(Box::pin(seen.holding(args.step.owners))).await?;
     let patches = promotion_patches(&plan, &seen.here, seen.peer.as_ref().ok());
     let view = PromotionPlanView::new(&plan, &patches, UsersView::default());
     if args.step.dry_run {

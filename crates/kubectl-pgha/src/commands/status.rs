@@ -43,6 +43,7 @@ async fn run(args: &StatusArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, 
         named: args.cluster.as_deref(),
         contexts: &args.contexts,
         everywhere: args.all_namespaces,
+        changes: false,
     };
     let looked_at = LookedAt::open(asked, session, ui).await?;
     let question = Question {

@@ -6,7 +6,6 @@ use pgha_core::engine::{
 };
 use pgha_core::journal::JournalError;
 use pgha_core::permission::Role;
-use pgha_model::check::Consent;
 use pgha_model::event::Standing;
 use pgha_model::plan::{Plan, Step, plan_switchover};
 use pgha_model::site::Place;
@@ -37,9 +36,7 @@ async fn run(args: &SwitchoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Ex
     moving::refuse_unfinished(&[&source, &target])?;
     let deadline = args.deadline.job();
     unless_interrupted(refuse_unplaceable(deadline.as_ref(), &source)).await?;
-    let consent = Consent {
-        managed: args.allow_managed,
-    };
+    let consent = args.owners.consent();
     let plan = match plan_switchover(&source.facts, &target.facts, consent, clock::now()) {
         Ok(plan) => plan,
         Err(refusal) => {
@@ -48,6 +45,8 @@ async fn run(args: &SwitchoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Ex
             return one_side::refuse("SwitchoverRefusal", &refusal, sides, text, ui);
         }
     };
+    let held = moving::holding_both(args.owners, source, target);
+    let (source, target) = unless_interrupted(Box::pin(held)).await?;
     let asked = Asked {
         leaves: true,
         ..Asked::to_target([&source, &target])

@@ -10,7 +10,7 @@ use pgha_core::engine::{
     DeadlineJob, Limits, Reporter, Restoration, Side, compare_ends, interrupter,
 };
 use pgha_core::settle::{Look, Settlement, await_until};
-use pgha_model::check::{Consent, DataLoss, PromotionFacts};
+use pgha_model::check::{DataLoss, PromotionFacts};
 use pgha_model::effect::Effect;
 use pgha_model::event::{Event, Standing};
 use pgha_model::guard::Guard;
@@ -135,6 +135,7 @@ const fn toward(action: Action) -> Toward {
         | Action::Promote
         | Action::Failover
         | Action::Rejoin
+        | Action::Release
         | Action::Resume => Toward::Target,
     }
 }
@@ -225,14 +226,13 @@ fn find(source: &Side, target: &Side) -> Result<Option<Unfinished>, Failure> {
 /// A rejoin knows by itself how far it came, and what only the returning side holds is not kept by any other command.
 fn refuse_rejoin(unfinished: &Unfinished, source: &Side, target: &Side) -> Result<(), Failure> {
     let record = unfinished.record.as_ref();
-    if record.is_none_or(|record| record.action != Action::Rejoin) {
-        return Ok(());
-    }
     let (from, to) = (&source.facts.survey.place, &target.facts.survey.place);
-    let hint = format!(
-        "Run `{}` to go on with it.",
-        from.command_toward("rejoin", to)
-    );
+    let command = match record.map(|record| record.action) {
+        Some(Action::Rejoin) => from.command_toward("rejoin", to),
+        Some(Action::Release) => from.command("release") + " --context " + &to.context,
+        _ => return Ok(()),
+    };
+    let hint = format!("Run `{command}` to go on with it.");
     Err(Failure::refused(format!("{} is not finished", unfinished.name())).hinting(hint))
 }
 
@@ -398,22 +398,17 @@ impl Service<'_> {
         }
     }
 
-    fn consent(&self) -> Consent {
-        Consent {
-            managed: self.args.allow_managed,
-        }
-    }
-
     async fn move_again(&self) -> Result<Exit, Failure> {
         let planned = await_plan(self.limits, async || {
             let (source, target) = self.between.open(self.session).await?;
-            let plan = plan_switchover(&source.facts, &target.facts, self.consent(), clock::now());
+            let consent = self.args.owners.consent();
+            let plan = plan_switchover(&source.facts, &target.facts, consent, clock::now());
             Ok(plan.map(|plan: Plan| (plan, source, target)))
         });
         match unless_interrupted(planned).await? {
             Ok((plan, source, target)) => {
+                let sides = moving::holding_both(self.args.owners, source, target).await?;
                 let deadline = self.deadline.clone();
-                let sides = (source, target);
                 let with = (self.between, self.users);
                 switchover::carry_out(plan, sides, deadline, self.limits, with, self.ui).await
             }
@@ -449,7 +444,7 @@ impl Service<'_> {
                 source: Ok(&peer.facts),
                 proof: Some(proof.as_ref()),
             };
-            let plan = plan_promotion(&facts, self.consent(), DataLoss::Refused, at);
+            let plan = plan_promotion(&facts, self.args.owners.consent(), DataLoss::Refused, at);
             Ok(plan.map(|plan: PromotionPlan| (plan, here, peer)))
         });
         match unless_interrupted(planned).await? {

@@ -1,7 +1,7 @@
 //! `kubectl pgha validate`.
 
 use pgha_core::clock;
-use pgha_model::check::{Consent, validate};
+use pgha_model::check::validate;
 
 use super::between::{Asked, Between};
 use super::following::Followers;
@@ -23,9 +23,7 @@ pub(crate) fn main(args: &ValidateArgs, environment: &Environment) -> Exit {
 async fn run(args: &ValidateArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, Failure> {
     let between = Between::read(&args.between, false, session, ui).await?;
     let (source, target) = between.open(session).await?;
-    let consent = Consent {
-        managed: args.allow_managed,
-    };
+    let consent = args.owners.consent();
     let validation = validate(&source.facts, &target.facts, consent, clock::now());
     let asked = Asked {
         leaves: true,

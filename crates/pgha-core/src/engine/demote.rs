@@ -17,8 +17,8 @@ use super::push::{push_archived, push_script};
 use super::standstill::read_side;
 use super::steps::{BACK, Steps, standing_of};
 use super::switchover::pause::{pause_patroni, resume_as_standby};
-use super::switchover::planned;
 use super::switchover::wait::{await_archived, emit_canary, switch_segment};
+use super::switchover::{owner_patches, planned};
 use super::{Interrupt, Limits, MoveError, PlannedPatch, Reporter, Side, StepError};
 use crate::client::SiteClient;
 use crate::clock::{self, Instant};
@@ -43,11 +43,12 @@ pub struct DemotionRun {
 /// The patches that decide a demotion, as they would be sent now.
 pub fn demotion_patches(side: &Side, section: &Map<String, Value>) -> Vec<PlannedPatch> {
     let config = render::config_as_standby(side.config_before(), section);
-    vec![
+    let moved = [
         planned(Step::Hold, side, side.hold_patch()),
         planned(Step::Fence, side, side.standby_patch(section, true)),
         planned(Step::Fence, side, side.config_patch(&config)),
-    ]
+    ];
+    owner_patches(side).chain(moved).collect()
 }
 
 impl DemotionRun {
@@ -94,6 +95,7 @@ impl DemotionRun {
             let standing = standing_of(&error, Standing::Fenced);
             MoveError::new(step, standing, error)
         })?;
+        steps.note_left([&self.side]);
         Ok(DemotionOutcome {
             source: self.plan.source,
             peer: self.plan.peer,

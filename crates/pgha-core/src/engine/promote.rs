@@ -24,8 +24,8 @@ use super::operators::Operators;
 use super::promotion::{self, NewPrimary};
 use super::standstill::compare_ends;
 use super::steps::{BACK, Steps, standing_of};
-use super::switchover::planned;
 use super::switchover::wait::{await_members, await_replay};
+use super::switchover::{owner_patches, planned};
 use super::{
     Aside, Interrupt, Limits, MoveError, PlannedPatch, Reporter, Side, StepError, changed,
 };
@@ -62,7 +62,7 @@ pub fn promotion_patches(
     let held = source.filter(|_| plan.proof.is_some());
     let holds = held.into_iter().chain([target]);
     let mut patches: Vec<_> = holds
-        .map(|side| planned(Step::Hold, side, side.hold_patch()))
+        .flat_map(|side| owner_patches(side).chain([planned(Step::Hold, side, side.hold_patch())]))
         .collect();
     if let Some(source) = source.filter(|_| plan.failover.is_some()) {
         patches.extend(failover::fence_patches(source, target));
@@ -161,6 +161,7 @@ impl PromotionRun {
         };
         let released = steps.gives_up(Step::Release, self.release()).await;
         released.map_err(|failed| self.late(failed))?;
+        steps.note_left(self.source.iter().chain([&self.target]));
         let following = steps
             .gives_up(Step::Rejoin, self.rejoin(primary.mark))
             .await;

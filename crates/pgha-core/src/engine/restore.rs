@@ -165,6 +165,7 @@ impl Restoration {
             Step::Release,
             "Both operators work again, and settings are as before.".to_owned(),
         );
+        steps.note_left([&self.source, &self.target]);
         for (side, state) in [(&mut self.source, states.0), (&mut self.target, states.1)] {
             await_course(side, state.course(), limits).await?;
             if let Some(doubt) = side.await_agreement(limits.step).await {
@@ -309,6 +310,7 @@ pub(super) async fn restore(
     before: Option<&RecordedSide>,
     limits: Limits,
 ) -> Result<(), StepError> {
+    side.hold_owners(limits.step).await?;
     let is_standby = state.course() == Course::Standby;
     if is_standby != state.object_standby {
         let patch = side.standby_patch(section, is_standby);

@@ -1,5 +1,6 @@
 //! One side of a move: what was seen there, the connections kept to it, and the changes of it.
 
+mod owners;
 mod recovery;
 mod stamp;
 
@@ -11,6 +12,7 @@ use pgha_model::check::SideFacts;
 use pgha_model::check::inspection::Inspection;
 use pgha_model::guard::Guard;
 use pgha_model::observed::Observed;
+use pgha_model::owner::Named;
 use pgha_model::record::{Epoch, Journal};
 use pgha_model::site::Part;
 use serde_json::{Map, Value};
@@ -23,6 +25,7 @@ use crate::diagnose::chain_of;
 use crate::exec::{self, Container, Process, Shell};
 use crate::gitops::Closeness;
 use crate::journal::read_journal;
+use crate::k8s::DynamicObject;
 use crate::login::Programs;
 use crate::operator::pgo_v5::{self, render};
 use crate::patch::{ObjectPatch, patch_endpoints, patch_object};
@@ -76,6 +79,14 @@ pub struct Side {
     config_before: Value,
     /// `spec.paused` as it was before the move.
     paused_before: Option<Value>,
+    /// Whether who owns the object is held before it is changed.
+    holds_owners: bool,
+    /// Whether one was held for this cluster since.
+    owners_held: bool,
+    /// Those that stayed held when this side was released.
+    left_held: Vec<Named>,
+    /// The patches that do so.
+    owner_patches: Vec<ObjectPatch>,
     /// What every write of this side rests on, once the move is claimed.
     epoch: Option<Epoch>,
     /// A `psql` to each member, the leader first.
@@ -126,6 +137,10 @@ impl Side {
             config_before: serde_json::from_str(&config).unwrap_or_default(),
             object,
             config,
+            holds_owners: false,
+            owners_held: false,
+            left_held: Vec::new(),
+            owner_patches: Vec::new(),
             epoch: None,
             members: Vec::new(),
             shell: None,
@@ -303,8 +318,10 @@ impl Side {
         render::store(&self.cluster, &self.config, wanted)
     }
 
-    /// Asks the operator to leave the cluster alone, and waits until it says so: also the proof that there is one.
+    /// Holds the object's owners, asks the operator to leave the cluster alone, and waits until it says so: also the proof that
+    /// there is one.
     pub(super) async fn hold(&mut self, limit: Duration) -> Result<(), StepError> {
+        self.hold_owners(limit).await?;
         self.send_object(&self.hold_patch()).await?;
         self.await_object(limit, "the hold", |object| {
             Guard::HoldAcknowledged.holds(pause_acknowledged(object))
@@ -333,7 +350,8 @@ impl Side {
             self.send_object(&patch).await?;
         }
         self.await_object(limit, "the release", |object| !pause_acknowledged(object))
-            .await
+            .await?;
+        self.let_owners_go().await
     }
 
     /// Gives Patroni a configuration and the operator its cluster back. A configuration that cannot be written keeps no
@@ -459,15 +477,14 @@ fn config_text(store: &Endpoints) -> Option<String> {
 }
 
 async fn fetch_object(site: &SiteClient, cluster: &str) -> Result<Value, CallError> {
-    let api = site.objects(&pgo_v5::resource());
-    let object = site
-        .call(
-            "get",
-            &format!("postgrescluster {cluster}"),
-            api.get(cluster),
-        )
-        .await?;
+    let object = fetch_dynamic(site, cluster).await?;
     Ok(serde_json::to_value(object).unwrap_or_default())
+}
+
+async fn fetch_dynamic(site: &SiteClient, cluster: &str) -> Result<DynamicObject, CallError> {
+    let api = site.objects(&pgo_v5::resource());
+    let object = format!("postgrescluster {cluster}");
+    site.call("get", &object, api.get(cluster)).await
 }
 
 /// Whether the operator says that it leaves the cluster alone (PGO `controller.go`: condition `Progressing`, reason

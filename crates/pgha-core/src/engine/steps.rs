@@ -8,7 +8,7 @@ use pgha_model::plan::Step;
 use pgha_model::record::{Ending, Epoch, MoveRecord, MoveResult, Stage};
 use tokio::sync::Mutex as AsyncMutex;
 
-use super::{Aside, Interrupt, MoveError, Reporter, StepError};
+use super::{Aside, Interrupt, MoveError, Reporter, Side, StepError};
 use crate::clock;
 use crate::diagnose::chain_of;
 use crate::journal::Claim;
@@ -148,6 +148,13 @@ impl<'a> Steps<'a> {
             && let Some(claim) = claim.as_mut()
         {
             claim.note(&noted);
+        }
+    }
+
+    /// Tells which owners stay held after the release, and what lets them go.
+    pub(super) fn note_left<'s>(&self, sides: impl IntoIterator<Item = &'s Side>) {
+        for text in sides.into_iter().filter_map(Side::told_left) {
+            self.note(Step::Release, text);
         }
     }
 

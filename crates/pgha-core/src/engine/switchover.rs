@@ -118,7 +118,8 @@ pub fn patches(source: &Side, target: &Side) -> Vec<PlannedPatch> {
     let fenced = render::config_as_standby(source.config_before(), &section);
     let promoted = render::config_as_primary(target.config_before());
     let target_section = target.standby_section(source);
-    vec![
+    let mut patches = Vec::from_iter(owner_patches(source).chain(owner_patches(target)));
+    patches.extend([
         planned(Step::Hold, source, source.hold_patch()),
         planned(Step::Hold, target, target.hold_patch()),
         planned(Step::Fence, source, source.standby_patch(&section, true)),
@@ -129,7 +130,14 @@ pub fn patches(source: &Side, target: &Side) -> Vec<PlannedPatch> {
             target.standby_patch(&target_section, false),
         ),
         planned(Step::Promote, target, target.config_patch(&promoted)),
-    ]
+    ]);
+    patches
+}
+
+/// The patches that hold this side's owners, before anything else of it is changed.
+pub(super) fn owner_patches(side: &Side) -> impl Iterator<Item = PlannedPatch> {
+    let patches = side.owner_patches().iter().cloned();
+    patches.map(|patch| planned(Step::Hold, side, patch))
 }
 
 impl<'a> Switchover<'a> {

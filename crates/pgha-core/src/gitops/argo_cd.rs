@@ -155,6 +155,20 @@ pub(super) fn drift(found: &DynamicObject, subject: &Subject<'_>) -> Option<Stri
     is_out.then(|| "It shows the object as out of sync already.".to_owned())
 }
 
+/// What it says of an object: `Synced`, `OutOfSync`.
+pub(super) fn sync_status(
+    found: &DynamicObject,
+    kind: &str,
+    (namespace, name): (&str, &str),
+) -> Option<String> {
+    let listed = found.data.pointer("/status/resources")?.as_array()?;
+    let is_it = |entry: &&Value| {
+        entry["kind"] == kind && entry["namespace"] == namespace && entry["name"] == name
+    };
+    let entry = listed.iter().find(is_it)?;
+    entry["status"].as_str().map(sanitised)
+}
+
 fn entry<'a>(found: &'a DynamicObject, subject: &Subject<'_>) -> Option<&'a Value> {
     let listed = found.data.pointer("/status/resources")?.as_array()?;
     listed.iter().find(|entry| {

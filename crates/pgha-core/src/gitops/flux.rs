@@ -1,12 +1,23 @@
 //! Flux' `Kustomization` and `HelmRelease`.
 
+use std::time::Duration;
+
 use pgha_model::owner::{Owner, OwnerState, Reverts, writer_of};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Subject, Tool, is_true, problem, text_at};
-use crate::client::{CallKind, SiteClient};
+use crate::client::{CallError, CallKind, SiteClient};
+use crate::clock;
 use crate::diagnose::{chain_of, sanitised};
-use crate::k8s::DynamicObject;
+use crate::k8s::{self, DynamicObject, Patch};
+use crate::patch::parameters;
+use crate::settle::{Look, Settlement, await_until};
+
+/// By what Flux is asked for a turn (Flux documentation, "Kustomization", "Triggering a reconcile").
+pub(super) const ASK: &str = "reconcile.fluxcd.io/requestedAt";
+
+/// Pause between two looks.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// How Flux' controllers sign what they apply.
 pub(super) const MANAGERS: [&str; 2] = ["kustomize-controller", "helm-controller"];
@@ -77,7 +88,7 @@ fn within_interval(found: &DynamicObject) -> Reverts {
     interval.map_or(Reverts::AtOnce, |interval| Reverts::Within { interval })
 }
 
-fn is_at_work(found: &DynamicObject) -> bool {
+pub(super) fn is_at_work(found: &DynamicObject) -> bool {
     let conditions = found
         .data
         .pointer("/status/conditions")
@@ -98,6 +109,76 @@ fn source(found: &DynamicObject, pointer: &str) -> Option<String> {
     let own = || found.metadata.namespace.as_deref().map(sanitised);
     let namespace = namespace.or_else(own).unwrap_or_default();
     Some(format!("{kind} {namespace}/{name}"))
+}
+
+/// From where a Kustomization takes what it applies.
+pub(super) struct SourceRef {
+    kind: String,
+    namespace: String,
+    name: String,
+}
+
+/// The source that a Kustomization names, where it is whole.
+pub(super) fn source_of(found: &DynamicObject) -> Option<SourceRef> {
+    let text = |key: &str| {
+        let value = found.data.pointer(&format!("/spec/sourceRef/{key}"));
+        value.and_then(Value::as_str).map(str::to_owned)
+    };
+    Some(SourceRef {
+        kind: text("kind")?,
+        name: text("name")?,
+        namespace: text("namespace").or_else(|| found.metadata.namespace.clone())?,
+    })
+}
+
+/// Has a source fetched, and reads its newest revision; `None` where pgha may not ask it. One that does not answer in time says what
+/// it had before.
+pub(super) async fn fetch_source(
+    site: &SiteClient,
+    source: &SourceRef,
+    limit: Duration,
+) -> Result<Option<String>, CallError> {
+    let (version, plural) = match source.kind.as_str() {
+        "GitRepository" => ("v1", "gitrepositories"),
+        "OCIRepository" => ("v1", "ocirepositories"),
+        "Bucket" => ("v1", "buckets"),
+        _ => return Ok(None),
+    };
+    let resource = k8s::resource("source.toolkit.fluxcd.io", version, &source.kind, plural);
+    let at = site.in_namespace(source.namespace.clone());
+    let (api, object) = (
+        at.objects(&resource),
+        format!("{} {}", source.kind, source.name),
+    );
+    let token = clock::now().to_string();
+    let asked = json!({"metadata": {"annotations": {ASK: token}}});
+    let patch = Patch::Merge(asked);
+    let sent = at
+        .call(
+            "patch",
+            &object,
+            api.patch(&source.name, &parameters(), &patch),
+        )
+        .await;
+    match sent {
+        Ok(_) => {}
+        Err(error) if matches!(error.kind, CallKind::Forbidden { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    }
+    let settled = await_until(clock::monotonic() + limit, LOOK, async || {
+        let found = at.call("get", &object, api.get(&source.name)).await?;
+        let handled = text_at(&found, "/status/lastHandledReconcileAt");
+        let revision = text_at(&found, "/status/artifact/revision");
+        Ok::<_, CallError>(if handled.as_deref() == Some(token.as_str()) {
+            Look::Settled(revision)
+        } else {
+            Look::NotYet(revision)
+        })
+    });
+    Ok(match settled.await? {
+        Settlement::Settled(revision) => revision,
+        Settlement::TimedOut { last_seen } => last_seen.flatten(),
+    })
 }
 
 /// Whether a Kustomization has the subject in its inventory, whose ids are `<namespace>_<name>_<group>_<kind>` (Flux documentation,

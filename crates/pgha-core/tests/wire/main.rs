@@ -9,6 +9,7 @@ mod application_http;
 mod application_objects;
 mod call;
 mod gitops;
+mod hold;
 mod journal;
 mod login;
 mod open;

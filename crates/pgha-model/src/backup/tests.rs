@@ -149,7 +149,10 @@ fn an_owner_can_be_overruled() {
     let mut facts = facts();
     facts.survey.object.owners.push(helm_release());
     let plan = plan_backup(&facts.spec, None, None).unwrap();
-    let consent = Consent { managed: true };
+    let consent = Consent {
+        managed: true,
+        ..Consent::default()
+    };
     assert_eq!(
         judge_backup(&facts, &plan, consent, now())
             .failures()

@@ -125,6 +125,12 @@ pub const CHECKS: &[Check] = &[
         "Nobody else writes the object.",
     ),
     warn(
+        "owner-to-hold",
+        "the owners that would take a change back, with --hold-owners",
+        "the move suspends them, with everything else that they apply, and leaves that to be let go by `release`",
+        "No owner is to be held.",
+    ),
+    warn(
         "owner-held",
         "the owner's own object, and what the object tells it to leave alone",
         "what Git says of the object takes effect when its owner is released, whatever the sites are by then",

@@ -8,8 +8,9 @@ use super::samples::{Sample, worst};
 use crate::finding::Severity;
 use crate::member::MemberStatus;
 use crate::observed::Observed;
+use crate::owner::OwnerKind;
 use crate::service::samples::{
-    PRIMARY, STANDBY, helm_release, promote, set_status, set_system_identifier, suspended,
+    PRIMARY, STANDBY, at_work, helm_release, promote, set_status, set_system_identifier, suspended,
 };
 use crate::site::Part::{Source, Target};
 use crate::survey::{ManualBackup, SiteSurvey};
@@ -47,6 +48,10 @@ const SPOILERS: &[(&str, Spoil)] = &[
     }),
     ("not-managed", |s| {
         s.source.survey.object.owners = vec![helm_release()];
+    }),
+    ("owner-to-hold", |s| {
+        s.consent.holds = true;
+        s.source.survey.object.owners = vec![at_work()];
     }),
     ("owner-held", |s| {
         s.source.survey.object.owners = vec![suspended()];
@@ -365,11 +370,39 @@ fn an_owner_that_is_held_stops_no_move_unless_its_parent_frees_it() {
     let parents = &mut sample.target.survey.object.owners[0].parents;
     parents.push(crate::owner::Parent {
         owner: "Flux Kustomization flux-system/root".to_owned(),
+        named: None,
+        holds: None,
         undoes_hold: true,
         reverts: Observed::unseen("it was not looked at"),
     });
     let validation = sample.validate();
     assert_eq!(worst(&validation, "not-managed"), Severity::Fail);
+}
+
+#[test]
+fn an_owner_that_can_be_held_stops_no_move_that_holds_it() {
+    let mut sample = Sample::healthy();
+    sample.target.survey.object.owners = vec![at_work()];
+    assert_eq!(worst(&sample.validate(), "not-managed"), Severity::Fail);
+    sample.consent.holds = true;
+    let validation = sample.validate();
+    assert_eq!(worst(&validation, "not-managed"), Severity::Pass);
+    assert_eq!(worst(&validation, "owner-to-hold"), Severity::Warn);
+    assert!(validation.ready_for_switchover.ready);
+    // Helm takes nothing back by itself; Fleet does, and has nothing to be held by.
+    sample.target.survey.object.owners.push(helm_release());
+    let validation = sample.validate();
+    assert_eq!(worst(&validation, "not-managed"), Severity::Warn);
+    sample.target.survey.object.owners[1].kind = OwnerKind::RancherFleet;
+    sample.target.survey.object.owners[1].state = Observed::unseen("it was not looked at");
+    let validation = sample.validate();
+    assert_eq!(worst(&validation, "not-managed"), Severity::Fail);
+    let seen = validation
+        .findings
+        .iter()
+        .find(|one| one.severity == Severity::Fail);
+    let seen = &seen.unwrap().seen;
+    assert!(seen.contains("It is not held: "), "{seen}");
 }
 
 #[test]

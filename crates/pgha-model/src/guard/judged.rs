@@ -56,7 +56,7 @@ pub(super) fn of(id: &'static str, stops: &'static str) -> Entry {
 
 fn lifted_by(id: &str) -> Option<&'static str> {
     match id {
-        "not-managed" => Some("--allow-managed"),
+        "not-managed" => Some("--allow-managed, --hold-owners"),
         "source-fenced" => Some("failover --site-is-down"),
         "loss-accepted" => Some("failover --accept-loss-of"),
         "peer-seen" | "peer-stays-standby" | "holds-everything" | "members-running"

@@ -85,6 +85,15 @@ pub(crate) fn helm_release() -> Owner {
     )
 }
 
+/// An owner that takes a change back, and that can be held.
+pub(crate) fn at_work() -> Owner {
+    let mut owner = suspended();
+    if let Observed::Seen(state) = &mut owner.state {
+        state.reverts = Reverts::AtOnce;
+    }
+    owner
+}
+
 /// An owner that takes nothing back for now.
 pub(crate) fn suspended() -> Owner {
     let namespace = Some("flux-system".to_owned());

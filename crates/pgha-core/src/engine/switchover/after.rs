@@ -111,6 +111,7 @@ impl Switchover<'_> {
         );
         source.and(target)?;
         self.reached.released = true;
+        self.steps.note_left([&self.source, &self.target]);
         Ok((
             (),
             "Settings are as the operators render them, and both operators work again.".to_owned(),

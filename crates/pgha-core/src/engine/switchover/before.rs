@@ -23,10 +23,10 @@ impl Switchover<'_> {
     pub(super) async fn hold(&mut self) -> Result<((), String), StepError> {
         let limit = self.limits.step;
         tokio::try_join!(self.source.hold(limit), self.target.hold(limit))?;
-        Ok((
-            (),
-            "Both objects say Progressing=False, reason Paused.".to_owned(),
-        ))
+        let held = tokio::try_join!(self.source.told_held(), self.target.told_held())?;
+        let (source, target) = held;
+        let paused = "Both objects say Progressing=False, reason Paused.";
+        Ok(((), format!("{paused}{source}{target}")))
     }
 
     /// The target asks the archive often; that bounds what an archive-only move waits for.

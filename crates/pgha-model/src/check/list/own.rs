@@ -38,7 +38,7 @@ pub(super) const S0: &[Item] = &[
     item(
         "S0 GitOps",
         "owners of the object",
-        Checks(&["not-managed", "owner-held"]),
+        Checks(&["not-managed", "owner-to-hold", "owner-held"]),
     ),
     item(
         "S0 operator",

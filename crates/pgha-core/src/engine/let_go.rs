@@ -1,0 +1,322 @@
+//! The owners that a move has held, let go once their source says what the cluster is now.
+//!
+//! What the source says is seen without any access to it: while the operator leaves the cluster alone, the owner takes its turn and
+//! writes the object. Where that still asks for what the cluster is, owner and operator go on; otherwise the owner is held again and
+//! the object put back, and nothing has happened to Postgres.
+
+use std::collections::BTreeMap;
+
+use pgha_model::event::Standing;
+use pgha_model::owner::{HeldFor, Named, OwnerKind};
+use pgha_model::plan::Step;
+use pgha_model::record::{Action, Epoch, MoveRecord};
+use serde_json::{Map, Value, json};
+
+use super::claim::{Intent, claim};
+use super::steps::{Steps, standing_of};
+use super::{Interrupt, Limits, MoveError, Reporter, Side, StepError};
+use crate::client::{FIELD_MANAGER, SiteClient};
+use crate::gitops::hold::{self, Source};
+use crate::operator::pgo_v5;
+use crate::patch::{PatchBuilder, patch_object};
+
+/// The field manager whose fields Flux takes over at its next turn: any whose name begins with `kubectl` (measured with
+/// kustomize-controller 1.9.5).
+const HANDED_OVER: &str = "kubectl-handover";
+
+/// Owners of one side that are let go.
+pub struct LettingGo {
+    side: Side,
+    limits: Limits,
+    takes_over: Option<Epoch>,
+    held: Vec<(Named, HeldFor)>,
+    /// What the sources of the owners had when they were tried last; `None` where that cannot be read.
+    tried: BTreeMap<String, Option<String>>,
+}
+
+/// What can be done about the owners of a side now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// None is held by a move of this cluster.
+    NoneHeld,
+    /// Their sources may say what the cluster is now.
+    MayGo,
+    /// A source says otherwise, or says nothing new; a clause.
+    NotYet(String),
+}
+
+impl LettingGo {
+    /// Looks at who is held at this side. A release that was left unfinished is taken over.
+    ///
+    /// # Errors
+    /// The object or its owners cannot be read.
+    pub async fn of(
+        side: Side,
+        unfinished: Option<&MoveRecord>,
+        limits: Limits,
+    ) -> Result<Self, StepError> {
+        let held = side.held_owners().await?;
+        let takes_over = unfinished.filter(|record| record.action == Action::Release);
+        Ok(Self {
+            takes_over: takes_over.map(|record| record.epoch),
+            tried: BTreeMap::new(),
+            side,
+            limits,
+            held,
+        })
+    }
+
+    /// The side, as it was seen.
+    pub const fn side(&self) -> &Side {
+        &self.side
+    }
+
+    /// Who is held.
+    pub fn held(&self) -> impl Iterator<Item = &Named> {
+        self.held.iter().map(|(named, _)| named)
+    }
+
+    /// What the source must say, as a merge patch of the object.
+    pub fn to_commit(&self) -> Value {
+        self.side.to_commit()
+    }
+
+    /// Whether it is worth trying; asks each source to be looked at, and changes nothing else.
+    ///
+    /// # Errors
+    /// An owner or its source cannot be read.
+    pub async fn look(&mut self) -> Result<Readiness, StepError> {
+        if self.held.is_empty() {
+            return Ok(Readiness::NoneHeld);
+        }
+        self.side.refresh().await?;
+        self.refuse_named_pause()?;
+        let mut tries = Vec::new();
+        for (named, held) in &self.held {
+            if held.standby == self.side.object_says_standby() {
+                continue;
+            }
+            let limit = self.limits.step;
+            let object = self.side.object();
+            let revision = match hold::ask_source(&self.side.site, named, object, limit).await? {
+                Source::Says => continue,
+                Source::SaysOtherwise(because) => return Ok(Readiness::NotYet(because)),
+                Source::Has { revision, applied } if revision.is_some() && revision == applied => {
+                    return Ok(Readiness::NotYet(nothing_new(named, revision.as_deref())));
+                }
+                Source::Has { revision, .. } => revision,
+            };
+            let tried = self.tried.get(&named.to_string());
+            if tried.is_some_and(|tried| *tried == revision) {
+                return Ok(Readiness::NotYet(nothing_new(named, revision.as_deref())));
+            }
+            tries.push((named.to_string(), revision));
+        }
+        self.tried.extend(tries);
+        Ok(Readiness::MayGo)
+    }
+
+    /// An owner whose source names `spec.paused` would end the operator's pause in the middle.
+    fn refuse_named_pause(&self) -> Result<(), StepError> {
+        if self.side.paused_before().is_none() {
+            return Ok(());
+        }
+        let what = "spec.paused is in the object, so that its source may name it: the owner would then wake the operator in the \
+                    middle. Take it out of the source and of the object first";
+        Err(StepError::BasisChanged {
+            what: what.to_owned(),
+        })
+    }
+
+    /// Tries it. `false`: a source says otherwise, and its owner is held as before.
+    pub async fn run<'a>(
+        &mut self,
+        interrupt: Interrupt,
+        report: &'a mut Reporter<'a>,
+    ) -> Result<bool, MoveError> {
+        let steps = Steps::new(interrupt, report);
+        let ended = Box::pin(self.carry_out(&steps)).await;
+        steps.conclude(&ended, None, None).await;
+        ended
+    }
+
+    async fn carry_out(&mut self, steps: &Steps<'_>) -> Result<bool, MoveError> {
+        let error = |standing| {
+            move |(step, error): (Step, StepError)| {
+                let standing = standing_of(&error, standing);
+                MoveError::new(step, standing, error)
+            }
+        };
+        let claimed = steps.steadily(Step::Claim, self.claim(steps)).await;
+        claimed.map_err(error(Standing::Unchanged))?;
+        // From here to the end nothing interrupts it: an owner at work beside a held operator is nothing to leave behind.
+        let held = steps.gives_up(Step::Hold, self.hold()).await;
+        held.map_err(error(Standing::Held))?;
+        let verified = steps.gives_up(Step::Verify, self.compare()).await;
+        let agrees = verified.map_err(error(Standing::Held))?;
+        let released = steps.gives_up(Step::Release, self.release(agrees)).await;
+        released.map_err(error(Standing::Held))?;
+        Ok(agrees)
+    }
+
+    async fn claim(&mut self, steps: &Steps<'_>) -> Result<((), String), StepError> {
+        let intent = Intent {
+            takes_over: self.takes_over.take(),
+            ..Intent::of(Action::Release)
+        };
+        claim(steps, intent, Some(&mut self.side), None, self.limits).await
+    }
+
+    async fn hold(&mut self) -> Result<((), String), StepError> {
+        let limit = self.limits.step;
+        self.side.hold(limit).await?;
+        let agrees = self.side.object_says_standby() == self.side.config_says_standby();
+        if !agrees {
+            let what = "the object asks for something else than Patroni's configuration".to_owned();
+            return Err(StepError::BasisChanged { what });
+        }
+        let evidence = "The object says Progressing=False, reason Paused.";
+        Ok(((), evidence.to_owned()))
+    }
+
+    /// Has each owner take its turn, and sees what becomes of the object.
+    async fn compare(&mut self) -> Result<(bool, String), StepError> {
+        let limit = self.limits.step;
+        let is = self.side.config_says_standby();
+        let section = self.side.standby_section_with(None);
+        for (named, held) in self.held.clone() {
+            hold::resume(&self.side.site, &named, &held.cluster, limit).await?;
+            self.side.refresh().await?;
+            let sleeps = self.side.object().pointer("/spec/paused") == Some(&json!(true));
+            if !sleeps || self.side.object_says_standby() != is {
+                hold::take(&self.side.site, &named, &held, limit).await?;
+                self.side.refresh().await?;
+                let patch = self.side.standby_patch(&section, is);
+                self.side.send_object(&patch).await?;
+                let text = format!(
+                    "{named} has put spec.standby back: its source does not say it yet. It is held again."
+                );
+                return Ok((false, text));
+            }
+        }
+        let says = if is { "a standby" } else { "a primary" };
+        Ok((
+            true,
+            format!("After their turn the object asks for {says}, as before."),
+        ))
+    }
+
+    async fn release(&mut self, agrees: bool) -> Result<((), String), StepError> {
+        if !agrees {
+            self.side.unhold(self.limits.step).await?;
+            return Ok((
+                (),
+                "The operator works again; the owners are held as before.".to_owned(),
+            ));
+        }
+        let mut others = Vec::new();
+        for (named, held) in &self.held {
+            if !hold::let_go(&self.side.site, named, &held.cluster).await? {
+                others.push(format!(" {named} stays held for another cluster."));
+            }
+        }
+        if self
+            .held
+            .iter()
+            .any(|(named, _)| named.kind == OwnerKind::FluxKustomization)
+        {
+            hand_over(&self.side.site, &self.side.cluster).await?;
+        }
+        self.held.clear();
+        self.side.unhold(self.limits.step).await?;
+        Ok((
+            (),
+            format!(
+                "The operator works again, and so do the owners.{}",
+                others.concat()
+            ),
+        ))
+    }
+}
+
+fn nothing_new(named: &Named, revision: Option<&str>) -> String {
+    match revision {
+        Some(revision) => format!("the source of {named} has nothing newer than {revision}"),
+        None => format!(
+            "the source of {named} says something else, and pgha may not ask it for anything newer"
+        ),
+    }
+}
+
+/// Gives the fields that a move has written, and that the owner's source names as well, to the owner: Flux does not apply what is
+/// equal already, so they would stay when its source no longer names them.
+async fn hand_over(site: &SiteClient, cluster: &str) -> Result<(), StepError> {
+    let api = site.objects(&pgo_v5::resource());
+    let object = format!("postgrescluster {cluster}");
+    let found = site.call("get", &object, api.get(cluster)).await?;
+    let fields = serde_json::to_value(found.metadata.managed_fields.clone()).unwrap_or_default();
+    let Some(after) = handed_over(&fields) else {
+        return Ok(());
+    };
+    let version = found.metadata.resource_version.clone().unwrap_or_default();
+    let patch = PatchBuilder::default()
+        .test(&["metadata", "resourceVersion"], json!(version))
+        .set(&["metadata", "managedFields"], Some(&fields), after)
+        .of("postgrescluster", cluster);
+    patch_object(site, &pgo_v5::resource(), &patch).await?;
+    Ok(())
+}
+
+/// The managers of an object's fields, with what ours has of `spec.standby` under another name; `None` where it has none of it.
+fn handed_over(managed: &Value) -> Option<Value> {
+    let mut entries = managed.as_array()?.clone();
+    let index = entries.iter().position(|entry| {
+        entry["manager"] == FIELD_MANAGER && entry.pointer("/fieldsV1/f:spec/f:standby").is_some()
+    })?;
+    let mut given = entries.get(index)?.clone();
+    let spec = entries
+        .get_mut(index)?
+        .pointer_mut("/fieldsV1/f:spec")?
+        .as_object_mut()?;
+    let standby = spec.remove("f:standby")?;
+    if spec.is_empty() {
+        entries
+            .get_mut(index)?
+            .pointer_mut("/fieldsV1")?
+            .as_object_mut()?
+            .remove("f:spec");
+    }
+    given["manager"] = json!(HANDED_OVER);
+    let given_spec = Map::from_iter([("f:standby".to_owned(), standby)]);
+    given["fieldsV1"] = json!({"f:spec": given_spec});
+    entries.push(given);
+    Some(Value::Array(entries))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_source_names_changes_hands() {
+        let managed = json!([
+            {"manager": "kustomize-controller", "operation": "Apply", "fieldsV1": {"f:spec": {"f:image": {}}}},
+            {"manager": "pgha", "operation": "Update", "fieldsV1": {
+                "f:metadata": {"f:annotations": {"f:pgha.dev/epoch": {}}},
+                "f:spec": {"f:paused": {}, "f:standby": {"f:enabled": {}}}}},
+        ]);
+        let after = handed_over(&managed).unwrap();
+        assert_eq!(after[0], managed[0]);
+        assert_eq!(after[1]["fieldsV1"]["f:spec"], json!({"f:paused": {}}));
+        assert_eq!(
+            after[1]["fieldsV1"]["f:metadata"],
+            managed[1]["fieldsV1"]["f:metadata"]
+        );
+        assert_eq!(
+            after[2],
+            json!({"manager": "kubectl-handover", "operation": "Update",
+                "fieldsV1": {"f:spec": {"f:standby": {"f:enabled": {}}}}})
+        );
+        assert_eq!(handed_over(&after), None);
+    }
+}

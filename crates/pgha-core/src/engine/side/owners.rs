@@ -1,0 +1,164 @@
+//! The owners of this side's object, held while a move changes it.
+
+use std::time::Duration;
+
+use pgha_model::owner::{self, HeldFor, Named, Owner};
+use serde_json::{Value, json};
+
+use super::{Side, fetch_dynamic};
+use crate::client::CallError;
+use crate::engine::StepError;
+use crate::gitops::hold::{self, HoldError};
+use crate::gitops::{self, Closeness};
+use crate::operator::pgo_v5;
+use crate::patch::ObjectPatch;
+
+impl Side {
+    /// The same side, whose owners are held before its object is changed; with the patches that do so, as they would be sent now.
+    pub async fn holding_owners(mut self) -> Result<Self, HoldError> {
+        let epoch = self.journal.as_ref().map(|journal| journal.epoch.next());
+        let mark = self.mark(epoch.unwrap_or_default());
+        for owner in self.facts.survey.object.owners.clone() {
+            for named in owner.to_hold().unwrap_or_default() {
+                let patch = hold::hold_patch(&self.site, &named, &mark).await?;
+                self.owner_patches.push(patch);
+            }
+        }
+        self.holds_owners = true;
+        Ok(self)
+    }
+
+    /// The patches that hold this side's owners.
+    pub(in crate::engine) fn owner_patches(&self) -> &[ObjectPatch] {
+        &self.owner_patches
+    }
+
+    /// Who owns the object now.
+    pub(in crate::engine) async fn look_at_owners(&self) -> Result<Vec<Owner>, CallError> {
+        let object = fetch_dynamic(&self.site, &self.cluster).await?;
+        let (resource, fields) = (pgo_v5::resource(), pgo_v5::MOVED_FIELDS);
+        let signed = gitops::signs(&object);
+        let closeness = Closeness::Claimants;
+        let looked = gitops::owners(&self.site, signed, &object, &resource, fields, closeness);
+        Ok(Box::pin(looked).await)
+    }
+
+    /// Holds every owner that would take a change back, and sees them held. Who is held by a move of this cluster already, and was let
+    /// go meanwhile, is held again, also where no owner was to be held.
+    pub(in crate::engine) async fn hold_owners(
+        &mut self,
+        limit: Duration,
+    ) -> Result<(), StepError> {
+        if !self.holds_owners && self.facts.survey.object.owners.is_empty() {
+            return Ok(());
+        }
+        let owners = self.look_at_owners().await?;
+        let cluster = self.own_name();
+        let all = self.holds_owners;
+        let ours = |owner: &&Owner| all || !owner.held_for(&cluster).is_empty();
+        let mut any = false;
+        for owner in owners.iter().filter(ours) {
+            self.owners_held |= !owner.held_for(&cluster).is_empty();
+            if owner.is_held() && !owner.held_for(&cluster).is_empty() {
+                continue;
+            }
+            let chain = owner.to_hold().map_err(|because| HoldError::NotHeld {
+                told: format!("{owner} cannot be held: {because}"),
+            });
+            let mark = self.mark(self.epoch.unwrap_or_default());
+            for named in chain? {
+                self.owners_held = true;
+                hold::take(&self.site, &named, &mark, limit).await?;
+                any = true;
+            }
+        }
+        if any {
+            self.see_owners_held().await
+        } else {
+            Ok(())
+        }
+    }
+
+    async fn see_owners_held(&mut self) -> Result<(), StepError> {
+        let owners = self.look_at_owners().await?;
+        let acts = |owner: &&Owner| !owner.acts_by_hand();
+        let reverting: Vec<Owner> = owner::reverting(&owners).filter(acts).cloned().collect();
+        match owner::writing(&reverting) {
+            Some(told) if self.holds_owners => Err(HoldError::NotHeld { told }.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Lets those owners go whose source says what the object says: where this side is again what it was when they were held. The
+    /// others stay held until their source says the same.
+    pub(super) async fn let_owners_go(&mut self) -> Result<(), StepError> {
+        if !self.owners_held {
+            return Ok(());
+        }
+        self.left_held.clear();
+        for (named, held) in self.held_owners().await? {
+            if held.standby == self.object_says_standby() {
+                hold::let_go(&self.site, &named, &held.cluster).await?;
+            } else {
+                self.left_held.push(named);
+            }
+        }
+        Ok(())
+    }
+
+    /// Who stayed held when this side was released, and what is to be done about it, as full sentences; `None` where nobody did.
+    pub(in crate::engine) fn told_left(&self) -> Option<String> {
+        let names: Vec<String> = self.left_held.iter().map(ToString::to_string).collect();
+        if names.is_empty() {
+            return None;
+        }
+        let place = &self.facts.survey.place;
+        Some(format!(
+            "Held until Git says what {} is now: {}. To commit: {}. Then let go with `{}`.",
+            place,
+            names.join(", "),
+            self.to_commit(),
+            place.command("release")
+        ))
+    }
+
+    /// What the source of this side's object must say for its owners to be let go, as a merge patch.
+    pub(in crate::engine) fn to_commit(&self) -> Value {
+        let standby = self.object.pointer("/spec/standby").cloned();
+        json!({"spec": {"standby": standby.unwrap_or_default()}})
+    }
+
+    /// The owners that are held for this cluster, in the order in which they are let go.
+    pub(in crate::engine) async fn held_owners(&self) -> Result<Vec<(Named, HeldFor)>, CallError> {
+        let (owners, cluster) = (self.look_at_owners().await?, self.own_name());
+        let held = owners.iter().flat_map(|owner| owner.held_for(&cluster));
+        Ok(held.collect())
+    }
+
+    /// Who is held for this cluster now, as a sentence; nothing where nobody is.
+    pub(in crate::engine) async fn told_held(&self) -> Result<String, CallError> {
+        if !self.owners_held {
+            return Ok(String::new());
+        }
+        let held = self.held_owners().await?;
+        let names: Vec<String> = held.iter().map(|(named, _)| named.to_string()).collect();
+        Ok(match *names {
+            [] => String::new(),
+            [_] => format!(" At the {} {} is held.", self.part, names.join(", ")),
+            _ => format!(" At the {} {} are held.", self.part, names.join(", ")),
+        })
+    }
+
+    fn mark(&self, epoch: pgha_model::record::Epoch) -> HeldFor {
+        HeldFor {
+            cluster: self.own_name(),
+            epoch,
+            standby: self.object_says_standby(),
+        }
+    }
+
+    /// How a mark names this side.
+    pub(in crate::engine) fn own_name(&self) -> String {
+        format!("{}/{}", self.site.namespace, self.cluster)
+    }
+}
