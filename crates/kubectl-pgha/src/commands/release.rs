@@ -39,8 +39,7 @@ async fn run(args: &ReleaseArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit,
     let found = unless_interrupted(Box::pin(look(args, limits, session, ui))).await?;
     let mut held: Vec<HeldSide> = found.iter().map(shown).collect();
     let view = ReleaseView::new(held.clone());
-    let is_any = found.iter().any(|one| one.held().next().is_some());
-    if args.dry_run || !is_any {
+    if args.dry_run || found.iter().all(LettingGo::is_nothing_to_do) {
         ui.show(&view)?;
         return Ok(Exit::Done);
     }
@@ -113,7 +112,7 @@ async fn look(
 }
 
 fn unseen(error: &StepError) -> Failure {
-    Failure::refused("who is held could not be seen").because(vec![chain_of(error)])
+    Failure::refused("the owners cannot be let go now").because(vec![chain_of(error)])
 }
 
 /// Waits until the sources of a side may say what it is, and tries; again when they say otherwise.

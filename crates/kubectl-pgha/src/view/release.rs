@@ -63,7 +63,9 @@ impl HeldSide {
 
     /// They work again.
     pub(crate) fn let_go(&mut self) {
-        self.state = State::LetGo;
+        if self.state == State::Held {
+            self.state = State::LetGo;
+        }
         self.to_commit = None;
     }
 }

@@ -51,12 +51,15 @@ impl LettingGo {
     /// # Errors
     /// The object or its owners cannot be read.
     pub async fn of(
-        side: Side,
+        mut side: Side,
         unfinished: Option<&MoveRecord>,
         limits: Limits,
     ) -> Result<Self, StepError> {
         let held = side.held_owners().await?;
         let takes_over = unfinished.filter(|record| record.action == Action::Release);
+        if let Some(before) = takes_over.and_then(|record| record.source.as_ref()) {
+            side.was_paused(before.paused);
+        }
         Ok(Self {
             takes_over: takes_over.map(|record| record.epoch),
             tried: BTreeMap::new(),
@@ -76,6 +79,11 @@ impl LettingGo {
         self.held.iter().map(|(named, _)| named)
     }
 
+    /// Whether nobody is held, and no release was left unfinished.
+    pub fn is_nothing_to_do(&self) -> bool {
+        self.held.is_empty() && self.takes_over.is_none()
+    }
+
     /// What the source must say, as a merge patch of the object.
     pub fn to_commit(&self) -> Value {
         self.side.to_commit()
@@ -86,7 +94,7 @@ impl LettingGo {
     /// # Errors
     /// An owner or its source cannot be read.
     pub async fn look(&mut self) -> Result<Readiness, StepError> {
-        if self.held.is_empty() {
+        if self.is_nothing_to_do() {
             return Ok(Readiness::NoneHeld);
         }
         self.side.refresh().await?;
@@ -182,6 +190,9 @@ impl LettingGo {
     /// Has each owner take its turn, and sees what becomes of the object.
     async fn compare(&mut self) -> Result<(bool, String), StepError> {
         let limit = self.limits.step;
+        if self.held.is_empty() {
+            return Ok((true, "No owner is held any more.".to_owned()));
+        }
         let is = self.side.config_says_standby();
         let section = self.side.standby_section_with(None);
         for (named, held) in self.held.clone() {
