@@ -39,6 +39,16 @@ pub struct Patience {
     pub render: Duration,
 }
 
+impl Default for Patience {
+    /// What is enough for a large repository over a slow line.
+    fn default() -> Self {
+        Self {
+            git: Duration::from_mins(1),
+            render: Duration::from_mins(5),
+        }
+    }
+}
+
 /// A site of the service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -86,12 +96,15 @@ fn mistake<T>(place: Option<Location>, because: impl Into<String>) -> Result<T, 
     Err(Mistake { place, because })
 }
 
-impl Settings {
-    /// Whether a program that they name would be run.
-    pub const fn runs_a_program(&self) -> bool {
-        self.render.is_some()
+impl Desired {
+    /// The same, with other times.
+    #[must_use]
+    pub fn with_patience(self, patience: Patience) -> Self {
+        Self { patience, ..self }
     }
+}
 
+impl Settings {
     /// What they mean for a service of these sites; `None` where clusters are changed directly. Reads nothing. A repository lies
     /// relative to `folder`.
     ///

@@ -63,6 +63,17 @@ pub enum Way {
     MergeRequest,
 }
 
+impl Way {
+    /// As the file has it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Git => "git",
+            Self::MergeRequest => "mergeRequest",
+        }
+    }
+}
+
 /// One value in one file.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -172,7 +183,9 @@ macro_rules! checked {
         #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         #[serde(try_from = "String")]
-        pub struct $name(pub(crate) $of);
+        pub struct $name(
+            #[cfg_attr(feature = "schema", schemars(with = "String"))] pub(crate) $of,
+        );
 
         impl TryFrom<String> for $name {
             type Error = String;
