@@ -7,6 +7,7 @@ use pgha_core::diagnose::{Diagnose, causes};
 use pgha_core::engine::SideError;
 use pgha_core::oidc::{IssuerError, LoginError, UserError};
 use pgha_core::survey::SurveyError;
+use pgha_desired::DesiredError;
 use pgha_model::effect::Effect;
 use pgha_nlb::CutoverError;
 use serde::Serialize;
@@ -174,6 +175,19 @@ impl From<&CutoverError> for Failure {
         let failure = Self::stopped(exit, error.to_string(), error.effect);
         let causes = causes(error);
         failure.because(causes).hinting(error.next.to_string())
+    }
+}
+
+impl From<&DesiredError> for Failure {
+    fn from(error: &DesiredError) -> Self {
+        let exit = match error.effect {
+            Effect::None => Exit::Refused,
+            Effect::Applied | Effect::Unknown => Exit::Held,
+        };
+        let failure = Self::stopped(exit, error.to_string(), error.effect);
+        failure
+            .because(causes(error))
+            .hinting(error.next.to_string())
     }
 }
 

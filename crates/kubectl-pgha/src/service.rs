@@ -1,6 +1,7 @@
 //! The service's file: what a service consists of, beyond what its clusters say themselves.
 
 mod backends;
+mod change;
 mod document;
 mod file;
 mod mistake;
@@ -67,6 +68,23 @@ mod tests {
             Some(folder.path().join("pooler-password"))
         );
         assert_eq!(service.poolers[0].host_of("core2"), Some("10.2.0.10"));
+    }
+
+    #[test]
+    fn every_file_of_desired_state_is_one() {
+        let page = include_str!("../../../docs/change.md");
+        let mut branches = Vec::new();
+        for block in page.split("```yaml\n").skip(1) {
+            let text = block.split("```").next().unwrap_or_default();
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), text).unwrap();
+            let service = read(file.path());
+            let desired = service.desired().unwrap().unwrap();
+            branches.push((desired.at(), desired.is_by_merge_request()));
+        }
+        let (main, production) = ("origin refs/heads/main", "origin refs/heads/production");
+        let expected = [(main, false), (production, true), (main, false)];
+        assert_eq!(branches, expected.map(|(at, by)| (at.to_owned(), by)));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub(crate) mod application;
 pub(crate) mod backup;
 pub(crate) mod demote;
+pub(crate) mod desired;
 pub(crate) mod history;
 pub(crate) mod init;
 pub(crate) mod leader;

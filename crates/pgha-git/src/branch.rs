@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::process::Command;
 
 use crate::error::{GitError, Problem};
-use crate::message::{OPERATION, PHASE, Phase, word};
+use crate::message::{Mark, OPERATION, PHASE, Phase, UNDOES, word};
 use crate::program::{Ended, run};
 
 /// So many commits of a branch are looked through for one of a move.
@@ -258,6 +258,75 @@ impl Branch {
                 .then(|| commit.to_owned())
         };
         Ok(text.lines().find_map(is_it))
+    }
+
+    /// What the commits up to a fetched one say of a move, the newest first: made, and taken back.
+    ///
+    /// # Errors
+    /// The commit is not in the clone's store.
+    pub async fn marks(
+        &self,
+        tip: &str,
+        operation: &str,
+        within: Duration,
+    ) -> Result<Vec<Mark>, GitError> {
+        let trailer = |key| format!("%(trailers:key={key},valueonly,separator=%x2C)");
+        let fields = [OPERATION, PHASE, UNDOES].map(trailer).join("%x09");
+        let format = format!("--format=%H%x09{fields}");
+        let list = ["log", "-n", LOOKED_THROUGH, &format, tip];
+        let tried = "look for the move's commits";
+        let text = self.text(&self.checkout, tried, &list, within).await?;
+        let operation = word(operation);
+        let mark = |line: &str| {
+            let fields: Vec<&str> = line.split('\t').collect();
+            let [commit, named, phase, undoes] = fields.as_slice() else {
+                return None;
+            };
+            let mark = Mark {
+                commit: (*commit).to_owned(),
+                phase: Phase::of(phase)?,
+                undoes: (!undoes.is_empty()).then(|| (*undoes).to_owned()),
+            };
+            (*named == operation).then_some(mark)
+        };
+        Ok(text.lines().filter_map(mark).collect())
+    }
+
+    /// The paths of all files in a fetched commit.
+    ///
+    /// # Errors
+    /// The commit is not in the clone's store.
+    pub async fn paths(&self, commit: &str, within: Duration) -> Result<Vec<String>, GitError> {
+        let list = ["ls-tree", "-r", "-z", "--name-only", "--full-tree", commit];
+        let tried = "list the files of the branch";
+        let output = self.output(&self.checkout, tried, &list, within).await?;
+        let text = String::from_utf8_lossy(&output).into_owned();
+        Ok(text.split_terminator('\0').map(str::to_owned).collect())
+    }
+
+    /// The files of the clone that somebody has changed or added there and not committed; none in a bare one, where nobody works.
+    ///
+    /// # Errors
+    /// It is no clone.
+    pub async fn unsaved(&self, within: Duration) -> Result<Vec<String>, GitError> {
+        let tried = "look at the clone";
+        let is_bare = ["rev-parse", "--is-bare-repository"];
+        if self.text(&self.checkout, tried, &is_bare, within).await? == "true" {
+            return Ok(Vec::new());
+        }
+        let list = [
+            "status",
+            "--porcelain",
+            "-z",
+            "--no-renames",
+            "--untracked-files=all",
+        ];
+        let output = self.output(&self.checkout, tried, &list, within).await?;
+        let text = String::from_utf8_lossy(&output).into_owned();
+        let paths = text
+            .split_terminator('\0')
+            .filter_map(|entry| entry.get(3..));
+        Ok(paths.map(str::to_owned).collect())
     }
 
     /// Whether a fetched commit is part of the history of another.

@@ -15,7 +15,7 @@ mod tree;
 
 pub use branch::{BadBranch, Branch, is_path, is_word};
 pub use error::{GitError, Problem};
-pub use message::{Phase, with_trailers};
+pub use message::{Mark, Phase, with_trailers, with_trailers_of_undo};
 pub use program::{Ended, run};
 pub use push::Pushed;
 pub use tree::{File, Tree};

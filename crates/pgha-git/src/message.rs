@@ -20,6 +20,23 @@ impl Phase {
             Self::Undo => "undo",
         }
     }
+
+    /// The phase that a trailer says.
+    pub(crate) fn of(word: &str) -> Option<Self> {
+        let all = [Self::Source, Self::Target, Self::Undo];
+        all.into_iter().find(|phase| phase.word() == word)
+    }
+}
+
+/// What a commit says of the move that it belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The commit.
+    pub commit: String,
+    /// Its part in the move.
+    pub phase: Phase,
+    /// The commit that it takes back.
+    pub undoes: Option<String>,
 }
 
 /// The trailer that names the move.
@@ -27,6 +44,9 @@ pub(crate) const OPERATION: &str = "Pgha-Operation";
 
 /// The trailer that names the commit's part in it.
 pub(crate) const PHASE: &str = "Pgha-Phase";
+
+/// The trailer that names the commit that is taken back.
+pub(crate) const UNDOES: &str = "Pgha-Undoes";
 
 /// A message with the two trailers by which a commit of a move is found again. An id is one word; what cannot be in one is
 /// left out of it.
@@ -36,6 +56,12 @@ pub fn with_trailers(message: &str, operation: &str, phase: Phase) -> String {
         "{message}\n\n{OPERATION}: {id}\n{PHASE}: {}\n",
         phase.word()
     )
+}
+
+/// The same for a commit that takes another one back, which a third trailer names.
+pub fn with_trailers_of_undo(message: &str, operation: &str, undoes: &str) -> String {
+    let message = with_trailers(message, operation, Phase::Undo);
+    format!("{message}{UNDOES}: {}\n", word(undoes))
 }
 
 /// An id as its trailer says it.

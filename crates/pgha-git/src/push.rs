@@ -24,6 +24,20 @@ const NOTHING_SENT: [&str; 9] = [
     "Repository not found",
 ];
 
+/// Whether the remote said no to the branch. A connection that was lost is told in the same form (git 2.39).
+fn is_refused(said: &str) -> bool {
+    let mut lines = said.lines().filter(|line| line.starts_with('!'));
+    lines.any(|line| !line.contains("[remote failure]"))
+}
+
+/// Whether a hook of the clone said no, before anything was sent: git then says no more of its own than this last line.
+fn is_stopped_here(said: &str) -> bool {
+    let of_others = ["!", "fatal:", "remote:", "send-pack:"];
+    let is_others = |line: &str| of_others.iter().any(|word| line.starts_with(word));
+    let last = said.trim_end().lines().next_back().unwrap_or_default();
+    last.starts_with("error: failed to push some refs") && !said.lines().any(is_others)
+}
+
 /// What a remote told of a push that it took.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pushed {
@@ -75,12 +89,67 @@ impl Branch {
         push_options: &[String],
         within: Duration,
     ) -> Result<Pushed, GitError> {
-        let reference = reference(branch).map_err(|bad| {
-            let seen = format!("`{}`: {bad}", one_line(branch));
-            self.unfit(TRIED, seen, "Name the new branch differently.")
-        })?;
+        let reference = self.named(branch)?;
         self.push_to(&reference, commit, "", push_options, within)
             .await
+    }
+
+    /// The commit of a branch that was published for a merge request, brought into the clone's store; none where there is no such
+    /// branch.
+    ///
+    /// # Errors
+    /// The remote does not answer.
+    pub async fn published(
+        &self,
+        branch: &str,
+        within: Duration,
+    ) -> Result<Option<String>, GitError> {
+        let reference = self.named(branch)?;
+        let Some(commit) = self.tip_of(&reference, within).await? else {
+            return Ok(None);
+        };
+        let other = Self {
+            reference,
+            ..self.clone()
+        };
+        other.fetch(&commit, within).await?;
+        Ok(Some(commit))
+    }
+
+    /// Removes a published branch, if it is still at this commit, so that nobody merges it later. One that is gone is fine.
+    ///
+    /// # Errors
+    /// [`Problem::Moved`] where it is at another commit; what the remote says against it; or that nobody knows.
+    pub async fn unpublish(
+        &self,
+        branch: &str,
+        commit: &str,
+        within: Duration,
+    ) -> Result<(), GitError> {
+        let reference = self.named(branch)?;
+        let (lease, what) = (
+            format!("--force-with-lease={reference}:{commit}"),
+            format!(":{reference}"),
+        );
+        let arguments = ["push", "--porcelain", &lease, &self.remote, &what];
+        let ended = run(&mut git(&self.checkout, &arguments), within).await;
+        let seen = self.tip_of(&reference, within).await;
+        let problem = match (ended, seen) {
+            (_, Ok(None)) => return Ok(()),
+            (_, Ok(Some(tip))) if tip != commit => return Err(self.moved(commit, tip)),
+            (Ended::Badly(said), _) => Problem::Denied { said },
+            (Ended::Well { .. } | Ended::NotInTime, _) => Problem::NoAnswer { within },
+        };
+        let next = "Remove the branch by hand, so that nobody merges it.";
+        let tried = "remove the branch of the merge request";
+        Err(GitError::new(tried, self.at(), problem, next).leaving(Effect::Unknown))
+    }
+
+    fn named(&self, branch: &str) -> Result<String, GitError> {
+        reference(branch).map_err(|bad| {
+            let seen = format!("`{}`: {bad}", one_line(branch));
+            self.unfit(TRIED, seen, "Name the new branch differently.")
+        })
     }
 
     async fn push_to(
@@ -109,7 +178,7 @@ impl Branch {
                 Ok(Pushed::of(&told))
             }
             Ended::Badly(_) | Ended::NotInTime if is_there => Ok(Pushed::default()),
-            Ended::Badly(said) if said.lines().any(|line| line.starts_with('!')) => {
+            Ended::Badly(said) if is_refused(&said) || is_stopped_here(&said) => {
                 Err(self.refused(said, base, seen))
             }
             Ended::Badly(said) if NOTHING_SENT.iter().any(|words| said.contains(words)) => {
@@ -186,5 +255,30 @@ impl Branch {
         }
         let next = "Look at the remote whether the commit has arrived.";
         Err(GitError::new(TRIED, self.at(), problem, next).leaving(Effect::Unknown))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_connection_is_no_refusal() {
+        let end = "error: failed to push some refs to 'x'\n";
+        let rejected =
+            format!("!\tc:refs/heads/main\t[remote rejected] (pre-receive hook declined)\n{end}");
+        let lost = format!(
+            "!\tc:refs/heads/main\t[remote failure] (remote failed to report status)\n{end}"
+        );
+        let hung_up = format!("fatal: the remote end hung up unexpectedly\n{end}");
+        let hook = format!("not on a Friday\n{end}");
+        assert!(is_refused(&rejected) && !is_stopped_here(&rejected));
+        for unclear in [&lost, &hung_up] {
+            assert!(
+                !is_refused(unclear) && !is_stopped_here(unclear),
+                "{unclear}"
+            );
+        }
+        assert!(is_stopped_here(&hook) && !is_stopped_here("killed\n"));
     }
 }

@@ -172,6 +172,23 @@ impl Tree<'_> {
         })
     }
 
+    /// Writes a file in the folder, for a program to read; nothing of it is committed by that.
+    ///
+    /// # Errors
+    /// It is no path in the repository, or cannot be written.
+    pub fn put(&self, path: &str, bytes: &[u8]) -> Result<(), GitError> {
+        let tried = "write a file of the change";
+        if !is_path(path) || self.leads_elsewhere(path) {
+            let seen = format!("`{path}` is no path in the repository");
+            return Err(self.branch.unfit(tried, seen, "Name the file differently."));
+        }
+        write(&self.path.join(path), bytes).map_err(|error| {
+            let seen = format!("`{path}` cannot be written");
+            let next = "Make room for temporary files.";
+            self.branch.unfit(tried, seen, next).caused_by(error)
+        })
+    }
+
     /// Commits files and nothing else, by the user's name, hooks and signature; the commit. Other files of the folder stay
     /// as they are.
     ///

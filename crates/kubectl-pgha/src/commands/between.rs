@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use pgha_core::client::SiteClient;
 use pgha_core::engine::Side;
+use pgha_desired::Planned;
 use pgha_model::application::{Count, last_counts};
 use pgha_model::site::{Part, Place};
 use pgha_nlb::SiteName;
@@ -46,7 +47,12 @@ impl Between {
         ui: &Ui,
     ) -> Result<Self, Failure> {
         match service(args, changes, session, ui).await? {
-            Some(service) => Self::of_service(service, args, &Reach::of(session.settings())),
+            Some(service) => {
+                if changes {
+                    service.refuse_repository()?;
+                }
+                Self::of_service(service, args, &Reach::of(session.settings()))
+            }
             None => Self::of_contexts(args),
         }
     }
@@ -147,6 +153,27 @@ impl Between {
             by_file: flags_of(file, source, target),
         };
         file.followers(following, session).await
+    }
+
+    /// Both commits of the move in the repository of the service's desired state, as they would be now; `None` where clusters are
+    /// changed directly.
+    ///
+    /// # Errors
+    /// The repository is not as it must be, or more would change there than was expected.
+    pub(crate) async fn planned(&self) -> Result<Option<Planned>, Failure> {
+        let Some(file) = &self.file else {
+            return Ok(None);
+        };
+        let desired = file.service.desired()?;
+        let (source, target) = (&self.names.0, &self.names.1);
+        let change = desired.and_then(|it| it.change(&file.service.name, source, target));
+        match change {
+            None => Ok(None),
+            Some(change) => {
+                let planned = change.plan().await;
+                planned.map(Some).map_err(|error| Failure::from(&error))
+            }
+        }
     }
 
     /// Both sites, opened only for an application: a credential plug-in may run for each.

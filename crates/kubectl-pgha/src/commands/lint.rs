@@ -69,6 +69,7 @@ async fn find(args: &LintArgs, settings: &Settings, ui: &Ui) -> Vec<Result<Servi
 
 /// What a file says, as far as it can be told without asking anybody.
 fn look(service: &Service, reach: &Reach) -> Result<FileView, Failure> {
+    service.desired()?;
     if service.traffic.is_empty() {
         return Ok(FileView::new(service, None));
     }

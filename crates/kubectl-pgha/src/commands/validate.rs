@@ -31,8 +31,10 @@ async fn run(args: &ValidateArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit
     };
     let arrival = session.settings().request_timeout;
     let followers = between.followers(asked, arrival, session).await?;
+    let planned = between.planned().await;
     let (source, target) = (&source.facts.survey.place, &target.facts.survey.place);
-    ui.show(&ValidationView::new(source, target, &validation))?;
+    let desired = planned.as_ref().ok().and_then(Option::as_ref);
+    ui.show(&ValidationView::new(source, target, &validation, desired))?;
     let is_ready = validation.ready_for_switchover.ready;
     if !is_ready {
         let text = format!("{} is not ready for a switchover", between.cluster);
@@ -43,7 +45,8 @@ async fn run(args: &ValidateArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit
         ui.note(remark);
     }
     let mut could_follow = true;
-    for doubt in followers.iter().flat_map(Followers::doubts) {
+    let doubts = followers.iter().flat_map(Followers::doubts);
+    for doubt in doubts.chain(planned.as_ref().err()) {
         could_follow = false;
         ui.complain(doubt);
     }

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_saphyr::{Location, Spanned};
 
 use super::backends::Entry;
+use super::change::Change;
 #[cfg(feature = "schema")]
 use super::document::KIND;
 use super::document::{mistake, mistake_of_head};
@@ -57,6 +58,10 @@ struct Spec {
     /// Its sites, at least two.
     #[cfg_attr(feature = "schema", schemars(with = "Vec<Site>", length(min = 2)))]
     sites: Spanned<Vec<Spanned<Site>>>,
+    /// How the clusters' desired state is changed [default: at the clusters].
+    #[cfg_attr(feature = "schema", schemars(with = "Option<pgha_desired::Settings>"))]
+    #[serde(default)]
+    change: Option<Spanned<pgha_desired::Settings>>,
     /// What runs only where the primary is, in the order in which it is started.
     #[cfg_attr(feature = "schema", schemars(with = "Vec<AppStep>"))]
     #[serde(default)]
@@ -99,6 +104,8 @@ pub(crate) struct Service {
     pub(crate) name: String,
     /// Its sites, at least two.
     pub(crate) sites: Vec<Site>,
+    /// How its desired state is changed.
+    pub(crate) change: Change,
     /// What runs only where the primary is.
     pub(crate) app: Vec<AppStep>,
     /// Whose clients wait while nobody takes writes.
@@ -140,18 +147,22 @@ impl Service {
         let spec_at = document.spec.referenced;
         let Spec {
             sites,
+            change,
             app,
             poolers,
             traffic,
         } = document.spec.value;
         let is_there = traffic.referenced != Location::UNKNOWN;
         let folder = &origin.folder;
+        let sites_at = sites.referenced;
+        let sites = read_sites(sites)?;
         Ok(Self {
             named_at: name.referenced,
             name: name.value,
+            change: Change::read(change, &sites, folder)?,
             app: read_app(app, folder)?,
-            sites_at: sites.referenced,
-            sites: read_sites(sites)?,
+            sites_at,
+            sites,
             poolers: read_poolers(poolers, folder)?,
             traffic_at: if is_there {
                 traffic.referenced
@@ -499,6 +510,60 @@ spec:
             ),
         ] {
             let said = of(&with(app)).unwrap_err();
+            assert!(said.contains(words), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_change_is_read_and_its_mistakes_are_told_with_their_place() {
+        let with =
+            |change: &str| GOOD.replace("  traffic:", &format!("  change:\n{change}  traffic:"));
+        let edit = "    edits:\n      - { site: core1, file: a.yaml }\n      - { site: core2, file: b.yaml }\n";
+        let good = with(&format!(
+            "    way: git\n    repository: ../platform\n{edit}"
+        ));
+        let service = of(&good).unwrap();
+        assert!(service.desired().unwrap().is_some());
+        assert!(of(GOOD).unwrap().desired().unwrap().is_none());
+        let origin = Origin {
+            is_remote: true,
+            ..Origin::default()
+        };
+        let refused = Service::made(&good, origin).unwrap().desired().map(drop);
+        let said = refused.unwrap_err().in_one_line();
+        assert!(
+            said.contains("line 9 column 5: a repository that a ConfigMap names"),
+            "{said}"
+        );
+        for (from, to, words) in [
+            (
+                "    repository: ../platform\n",
+                "",
+                "line 9 column 5: spec.change: no repository is named",
+            ),
+            (
+                "site: core2",
+                "site: core3",
+                "line 13 column 9: spec.change: there is no site `core3`",
+            ),
+            (
+                "way: git",
+                "way: gitt",
+                "line 9 column 10: unknown variant `gitt`",
+            ),
+            ("way: git", "way: gitt", "did you mean `git`?"),
+            (
+                "repository:",
+                "repo:",
+                "line 10 column 5: unknown field `repo`",
+            ),
+            (
+                "file: a.yaml",
+                "file: ../a",
+                "line 12 column 30: `../a` is not a path in the repository",
+            ),
+        ] {
+            let said = of(&good.replace(from, to)).unwrap_err();
             assert!(said.contains(words), "{said}");
         }
     }

@@ -27,6 +27,8 @@ pub(crate) struct FileView {
     poolers: Vec<String>,
     backends: Vec<String>,
     probes: usize,
+    /// Where desired state is changed.
+    change: &'static str,
 }
 
 impl LintView {
@@ -54,10 +56,11 @@ impl FileView {
                 .collect(),
             backends: backends.map(|it| it.describe().id.to_string()).collect(),
             probes: traffic.map_or(0, |it| it.probes.len()),
+            change: service.change.way.word(),
         }
     }
 
-    fn row(&self) -> [Span; 6] {
+    fn row(&self) -> [Span; 7] {
         let listed = |names: &[String]| match names {
             [] => "-".to_owned(),
             names => names.join(","),
@@ -69,6 +72,7 @@ impl FileView {
             self.app_steps.to_string(),
             listed(&self.poolers),
             listed(&self.backends),
+            self.change.to_owned(),
         ]
         .map(Span::plain)
     }
@@ -80,7 +84,9 @@ impl View for LintView {
         if self.files.is_empty() {
             return page;
         }
-        let heads = ["FILE", "SERVICE", "SITES", "APP", "POOLERS", "TRAFFIC"];
+        let heads = [
+            "FILE", "SERVICE", "SITES", "APP", "POOLERS", "TRAFFIC", "CHANGE",
+        ];
         let mut table = Table::new(heads.to_vec());
         for file in &self.files {
             table.row(file.row());

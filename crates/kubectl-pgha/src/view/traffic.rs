@@ -337,7 +337,8 @@ impl<'a> PlansView<'a> {
     }
 }
 
-fn diff_lines(page: &mut Page, diff: &str) {
+/// A diff, line by line.
+pub(crate) fn diff_lines(page: &mut Page, diff: &str) {
     for line in diff.lines() {
         page.line([Span::new(line, style_of(line))]);
     }

@@ -1,11 +1,13 @@
 //! Every check of both sides, and whether they are ready.
 
+use pgha_desired::Planned;
 use pgha_model::check::{Readiness, Validation};
 use pgha_model::finding::{Finding, Severity};
 use pgha_model::guard::{self, Entry};
 use pgha_model::site::{Part, Place};
 use serde::Serialize;
 
+use super::desired::DesiredView;
 use super::{API_VERSION, PlaceView};
 use crate::ui::{Detail, Page, Span, Style, Table, View};
 
@@ -21,10 +23,18 @@ pub(crate) struct ValidationView<'a> {
     validation: &'a Validation,
     /// What acts later: the checks are guards too, and are told as findings.
     guards: Vec<Entry>,
+    /// Both commits in the repository of the desired state; `None` where there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    desired: Option<DesiredView<'a>>,
 }
 
 impl<'a> ValidationView<'a> {
-    pub(crate) fn new(source: &Place, target: &Place, validation: &'a Validation) -> Self {
+    pub(crate) fn new(
+        source: &Place,
+        target: &Place,
+        validation: &'a Validation,
+        desired: Option<&'a Planned>,
+    ) -> Self {
         Self {
             api_version: API_VERSION,
             kind: "Validation",
@@ -35,6 +45,7 @@ impl<'a> ValidationView<'a> {
                 .into_iter()
                 .filter(|guard| guard.place != guard::Place::Check)
                 .collect(),
+            desired: desired.map(DesiredView::new),
         }
     }
 
@@ -97,6 +108,10 @@ impl View for ValidationView<'_> {
             ]);
         }
         if self.not_holding().next().is_some() {
+            page.blank();
+        }
+        if let Some(desired) = &self.desired {
+            desired.add_to(detail, &mut page);
             page.blank();
         }
         let validation = self.validation;

@@ -20,13 +20,13 @@ fn a_good_file_is_told_and_nobody_is_asked() {
     let view: Value = serde_json::from_str(&ran.stdout).unwrap();
     let expected = json!({
         "file": "[HOME]/pgha.yaml", "service": "zitadel", "sites": ["core1", "core2"], "appSteps": 0, "poolers": [],
-        "backends": ["table-a", "table-b"], "probes": 1
+        "backends": ["table-a", "table-b"], "probes": 1, "change": "direct"
     });
     assert_eq!(view["files"], json!([expected]));
     let text = house.bench.run(&["lint", &file]);
     assert!(
         text.stdout
-            .contains("core1,core2   0     -         table-a,table-b"),
+            .contains("core1,core2   0     -         table-a,table-b   direct"),
         "{text}"
     );
     let name = house.bench.run(&["lint", &file, "-o", "name"]);

@@ -31,7 +31,19 @@ mod canary;
 )]
 mod completion;
 mod deadline;
+#[expect(
+    clippy::unwrap_used,
+    reason = "a repository that cannot be made fails the test"
+)]
+mod desired;
 mod failover;
+#[expect(
+    clippy::unwrap_used,
+    dead_code,
+    reason = "a repository that cannot be made fails the test, and it needs no hooks here"
+)]
+#[path = "../../../pgha-git/tests/suite/git.rs"]
+mod git;
 mod guards;
 mod help;
 #[expect(

@@ -45,7 +45,12 @@ fn the_schema_is_what_the_types_say() {
 
 #[test]
 fn every_file_of_the_documents_is_one_by_the_schema() {
-    for (page, files) in [("traffic.md", 10), ("poolers.md", 1), ("application.md", 1)] {
+    for (page, files) in [
+        ("traffic.md", 10),
+        ("poolers.md", 1),
+        ("application.md", 1),
+        ("change.md", 3),
+    ] {
         let texts = shown(page);
         assert_eq!(texts.len(), files, "{page}");
         for text in texts {
@@ -68,6 +73,9 @@ fn a_wrong_file_is_none_by_the_schema() {
         ("traffic.md", "family: v4", "family: v5"),
         ("traffic.md", "core1: core1-https", "core1: [core1-https]"),
         ("poolers.md", "databases:", "database:"),
+        ("change.md", "way: git", "way: gitt"),
+        ("change.md", "repository:", "repositry:"),
+        ("change.md", "file: clusters", "files: clusters"),
         ("application.md", "recreate: true", "recreate: often"),
         ("application.md", "method: PUT", "method: GET"),
         ("application.md", "deployment/portal", "portal"),

@@ -152,7 +152,7 @@ async fn a_hook_of_the_clone_that_refuses_leaves_nothing() {
     );
     let error = branch.push(&commit, &base, WITHIN).await.unwrap_err();
     assert!(error.to_string().contains("not on a Friday"), "{error}");
-    assert_eq!(repository.tip(), base);
+    assert_eq!((error.effect, repository.tip()), (Effect::None, base));
 }
 
 #[tokio::test]
@@ -234,4 +234,24 @@ async fn a_branch_for_a_merge_request_is_made_once() {
     let text = fs::read_to_string(open.path().join(SOURCE)).unwrap();
     assert_eq!(text, "standby: false\n", "the branch itself is as it was");
     open.remove(WITHIN).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_published_branch_is_found_and_removed_where_it_is_as_it_was() {
+    let repository = Repository::new();
+    let branch = repository.branch();
+    let (commit, _) = demoted(&branch).await.unwrap();
+    let name = "pgha/01J-source";
+    assert_eq!(branch.published(name, WITHIN).await.unwrap(), None);
+    branch.publish(&commit, name, &[], WITHIN).await.unwrap();
+    let published = branch.published(name, WITHIN).await.unwrap();
+    assert_eq!(published.as_ref(), Some(&commit));
+    let theirs = repository.push_by_another();
+    let reference = format!("refs/heads/{name}");
+    git(&repository.server(), &["update-ref", &reference, &theirs]);
+    let error = branch.unpublish(name, &commit, WITHIN).await.unwrap_err();
+    assert!(error.is_moved(), "{error}");
+    branch.unpublish(name, &theirs, WITHIN).await.unwrap();
+    branch.unpublish(name, &theirs, WITHIN).await.unwrap();
+    assert_eq!(branch.published(name, WITHIN).await.unwrap(), None);
 }

@@ -1,0 +1,247 @@
+//! How a part gets to the remote, and how it is taken back.
+
+use std::collections::BTreeMap;
+
+use pgha_git::{Tree, with_trailers, with_trailers_of_undo};
+use pgha_model::effect::Effect;
+use pgha_model::site::Part;
+
+use super::make::Made;
+use super::{Change, Done, How, PartState, TRIES, phase, state};
+use crate::error::{DesiredError, Problem};
+
+impl Change<'_> {
+    /// Commits a part and pushes it with a lease, or proposes it by a merge request. A branch that moved is looked at again, and the
+    /// change made anew on it. One that has it already is left alone.
+    ///
+    /// The target's part is committed only while the branch says that the source is a standby, and nobody took that back.
+    ///
+    /// # Errors
+    /// As for [`plan`](Self::plan); a hook, the signing or the remote says no; or nobody knows whether the push arrived. The
+    /// error's effect says which.
+    pub async fn commit(&self, part: Part, operation: &str) -> Result<Done, DesiredError> {
+        let mut tries = 1;
+        loop {
+            match self.try_commit(part, operation).await {
+                Err(error) if error.is_moved() && tries < TRIES => tries += 1,
+                ended => return ended,
+            }
+        }
+    }
+
+    /// Takes a part's commit back by another commit. The source's stays while the target's stands: both would be primary.
+    ///
+    /// # Errors
+    /// As for [`commit`](Self::commit); or what was changed since stands against it.
+    pub async fn revert(&self, part: Part, operation: &str) -> Result<Done, DesiredError> {
+        let mut tries = 1;
+        loop {
+            match self.try_revert(part, operation).await {
+                Err(error) if error.is_moved() && tries < TRIES => tries += 1,
+                ended => return ended,
+            }
+        }
+    }
+
+    /// Removes the branch of a merge request that is not to be merged any more. Where there is none, nothing is done.
+    ///
+    /// # Errors
+    /// Somebody has pushed to it, or the remote says no.
+    pub async fn withdraw(&self, part: Part, operation: &str) -> Result<(), DesiredError> {
+        let within = self.desired.patience.git;
+        let Some(name) = self.request_branch(part, operation, false) else {
+            return Ok(());
+        };
+        let branch = &self.desired.branch;
+        if let Some(commit) = branch.published(&name, within).await? {
+            branch.unpublish(&name, &commit, within).await?;
+        }
+        Ok(())
+    }
+
+    /// The branch of a part's merge request.
+    fn request_branch(&self, part: Part, operation: &str, is_undo: bool) -> Option<String> {
+        let request = self.desired.request.as_ref()?;
+        let (prefix, word) = (&request.branch_prefix.0, phase(part).word());
+        let undo = if is_undo { "-undo" } else { "" };
+        let allowed = |c: &char| c.is_ascii_alphanumeric() || *c == '-';
+        let id: String = operation.chars().filter(allowed).collect();
+        Some(format!("{prefix}{id}-{word}{undo}"))
+    }
+
+    async fn try_commit(&self, part: Part, operation: &str) -> Result<Done, DesiredError> {
+        self.desired.refuse_clone(&[]).await?;
+        let tip = self.desired.tip().await?;
+        let marks = self.marks(&tip, operation).await?;
+        match state(&marks, part) {
+            PartState::Made { commit } => return Ok(already(commit)),
+            PartState::TakenBack { by } => return Err(self.taken_back(by)),
+            PartState::None => {}
+        }
+        if part == Part::Target {
+            let seen = match state(&marks, Part::Source) {
+                PartState::TakenBack { by } => return Err(self.taken_back(by)),
+                PartState::Made { .. } => "its commit was undone by others: it is no standby there",
+                PartState::None => "it is not there",
+            };
+            if !self.says(&tip, Part::Source, true).await? {
+                let next = "Nothing was pushed. The source becomes a standby in Git first.";
+                let at = format!("{} (the source's commit)", self.desired.at());
+                let problem = Problem::NoSource { seen };
+                return Err(DesiredError::new("commit the target", at, problem, next));
+            }
+        }
+        if let Some(done) = self.proposed(part, operation, false).await? {
+            return Ok(done);
+        }
+        let within = self.desired.patience.git;
+        let mut tree = self.desired.branch.worktree(&tip, within).await?;
+        let commit = self.committed(&mut tree, part, operation).await;
+        drop(tree.remove(within).await);
+        match commit? {
+            Some(commit) => self.deliver(&commit, &tip, (part, operation, false)).await,
+            None => Ok(already(tip)),
+        }
+    }
+
+    /// The commit of a part in a checkout; none where there is nothing to change.
+    async fn committed(
+        &self,
+        tree: &mut Tree<'_>,
+        part: Part,
+        operation: &str,
+    ) -> Result<Option<String>, DesiredError> {
+        let made = self.make(tree, part, &BTreeMap::new()).await?;
+        if made.files.is_empty() {
+            return Ok(None);
+        }
+        let paths = made.paths();
+        let files = paths.iter().map(|path| tree.file(path));
+        let files = files.collect::<Result<Vec<_>, _>>()?;
+        let message = with_trailers(&self.message(part, &made), operation, phase(part));
+        let commit = tree
+            .commit(&files, &message, self.desired.patience.git)
+            .await?;
+        Ok(Some(commit))
+    }
+
+    fn message(&self, part: Part, made: &Made) -> String {
+        let (service, site) = (self.service, &self.place(part).site);
+        let role = match part {
+            Part::Source => "a standby",
+            Part::Target => "the primary",
+        };
+        let lines: Vec<_> = made.changes.iter().map(ToString::to_string).collect();
+        format!("{service}: make {site} {role}\n\n{}", lines.join("\n"))
+    }
+
+    async fn try_revert(&self, part: Part, operation: &str) -> Result<Done, DesiredError> {
+        self.desired.refuse_clone(&[]).await?;
+        let tip = self.desired.tip().await?;
+        let marks = self.marks(&tip, operation).await?;
+        let is_made = |part| matches!(state(&marks, part), PartState::Made { .. });
+        let commit = match state(&marks, part) {
+            PartState::Made { commit } => commit,
+            PartState::TakenBack { by } => return Ok(already(by)),
+            PartState::None => return Ok(already(tip)),
+        };
+        if part == Part::Source && is_made(Part::Target) {
+            let seen = "the target's commit stands there: both sites would be primary".to_owned();
+            let next = "Nothing was pushed. Take the target's commit back first, while nobody has promoted it.";
+            let problem = Problem::NotAsMeant { seen };
+            let at = self.desired.at();
+            return Err(DesiredError::new(
+                "take the source's commit back",
+                at,
+                problem,
+                next,
+            ));
+        }
+        if let Some(done) = self.proposed(part, operation, true).await? {
+            return Ok(done);
+        }
+        let within = self.desired.patience.git;
+        let (service, site) = (self.service, &self.place(part).site);
+        let message = format!("{service}: leave {site} as it was\n\nThis reverts commit {commit}.");
+        let message = with_trailers_of_undo(&message, operation, &commit);
+        let mut tree = self.desired.branch.worktree(&tip, within).await?;
+        let taken_back = tree.revert(&commit, &message, within).await;
+        drop(tree.remove(within).await);
+        self.deliver(&taken_back?, &tip, (part, operation, true))
+            .await
+    }
+
+    fn taken_back(&self, commit: String) -> DesiredError {
+        let next = "Nothing was pushed. Begin a new move.";
+        let problem = Problem::TakenBack { commit };
+        DesiredError::new(
+            "commit a part of the move",
+            self.desired.at(),
+            problem,
+            next,
+        )
+    }
+
+    /// What an earlier run has proposed for a part.
+    async fn proposed(
+        &self,
+        part: Part,
+        operation: &str,
+        is_undo: bool,
+    ) -> Result<Option<Done>, DesiredError> {
+        let Some(branch) = self.request_branch(part, operation, is_undo) else {
+            return Ok(None);
+        };
+        let within = self.desired.patience.git;
+        let published = self.desired.branch.published(&branch, within).await?;
+        Ok(published.map(|commit| Done {
+            commit,
+            how: How::Proposed {
+                link: self.link(&branch),
+                branch,
+            },
+        }))
+    }
+
+    fn link(&self, branch: &str) -> Option<String> {
+        let link = self.desired.request.as_ref()?.link.as_ref()?;
+        // A branch's name has no character that means something in an address but this one.
+        Some(link.0.replace("{branch}", &branch.replace('/', "%2F")))
+    }
+
+    async fn deliver(
+        &self,
+        commit: &str,
+        base: &str,
+        (part, operation, is_undo): (Part, &str, bool),
+    ) -> Result<Done, DesiredError> {
+        let within = self.desired.patience.git;
+        let branch = &self.desired.branch;
+        let commit = commit.to_owned();
+        let Some(request) = &self.desired.request else {
+            branch.push(&commit, base, within).await?;
+            let how = How::Pushed;
+            return Ok(Done { commit, how });
+        };
+        let name = self.request_branch(part, operation, is_undo);
+        let name = name.unwrap_or_default();
+        let options = &request.push_options;
+        let pushed = branch.publish(&commit, &name, options, within).await?;
+        let told = pushed.link().map(str::to_owned);
+        let link = self.link(&name).or(told);
+        let how = How::Proposed { branch: name, link };
+        Ok(Done { commit, how })
+    }
+}
+
+const fn already(commit: String) -> Done {
+    let how = How::Already;
+    Done { commit, how }
+}
+
+impl DesiredError {
+    /// Whether the branch is surely as it was.
+    pub fn changed_nothing(&self) -> bool {
+        self.effect == Effect::None
+    }
+}

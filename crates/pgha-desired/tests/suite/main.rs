@@ -1,0 +1,17 @@
+//! Two commits of a move, with git's own program, a bare repository as the server and the user's clone of it.
+
+mod gated;
+#[expect(
+    clippy::unwrap_used,
+    reason = "a place for tests that cannot be made fails the test"
+)]
+#[path = "../../../pgha-git/tests/suite/git.rs"]
+mod git;
+#[expect(
+    clippy::unwrap_used,
+    reason = "a place for tests that cannot be made fails the test"
+)]
+mod house;
+mod pushed;
+mod request;
+mod settings;
