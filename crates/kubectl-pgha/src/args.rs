@@ -10,6 +10,7 @@ mod look;
 mod moving;
 mod token;
 mod traffic;
+mod upkeep;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -31,6 +32,7 @@ pub(crate) use self::traffic::{
     MoveArgs, PlanArgs, PrepareArgs, RollbackArgs, ServiceArgs, ShowArgs, TrafficArgs,
     TrafficCommand, VerifyArgs,
 };
+pub(crate) use self::upkeep::{ShutdownArgs, UpkeepArgs};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -93,6 +95,7 @@ pub(crate) enum Command {
     Abort(AbortArgs),
     History(HistoryArgs),
     Backup(BackupArgs),
+    Shutdown(ShutdownArgs),
     SyncSecrets(SyncSecretsArgs),
     Traffic(TrafficArgs),
     Login(LoginArgs),

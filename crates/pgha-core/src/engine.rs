@@ -15,11 +15,13 @@ mod promotion;
 mod push;
 mod rejoin;
 mod restore;
+mod shutdown;
 mod side;
 mod standstill;
 mod steps;
 mod switchover;
 mod undo;
+mod upkeep;
 
 use std::time::Duration;
 
@@ -35,9 +37,11 @@ pub use self::interrupt::{Interrupt, Interrupter, interrupter};
 pub use self::promote::{PromotionRun, look_at_source, look_at_supply, promotion_patches};
 pub use self::rejoin::{Keep, RejoinError, RejoinRun, follows};
 pub use self::restore::{Restoration, put_in_order_alone};
+pub use self::shutdown::{ShutdownRun, shutdown_patch};
 pub use self::side::{Side, SideError};
 pub use self::standstill::compare_ends;
 pub use self::switchover::{Gate, PlannedPatch, Switchover, patches};
+pub use self::upkeep::{Told, UpkeepError};
 use crate::application::ApplicationError;
 use crate::client::CallError;
 use crate::exec::ExecError;

@@ -18,6 +18,7 @@ mod report;
 mod rivals;
 #[cfg(test)]
 pub(crate) mod samples;
+mod shutdown;
 #[cfg(test)]
 mod tests;
 mod validation;
@@ -30,6 +31,7 @@ pub use self::failover::{FailoverConsent, FailoverFacts, judge_failover};
 use self::inspection::Inspection;
 pub use self::promotion::{DataLoss, PromotionFacts, judge_promotion};
 use self::report::report;
+pub use self::shutdown::judge_shutdown;
 pub use self::validation::{Readiness, Validation, validate};
 use crate::finding::Findings;
 use crate::leader::judge_leader;

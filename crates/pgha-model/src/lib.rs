@@ -34,6 +34,7 @@ pub mod schedule;
 mod seconds;
 pub mod secret;
 pub mod service;
+pub mod shutdown;
 pub mod site;
 pub mod standstill;
 pub mod survey;

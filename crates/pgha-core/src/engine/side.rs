@@ -298,6 +298,16 @@ impl Side {
         render::standby(&self.object, &self.cluster, section, enabled)
     }
 
+    /// The patch that asks this side's operator to stop everything, or to start it, and with a section to start it as a
+    /// standby.
+    pub(super) fn shutdown_patch(
+        &self,
+        shutdown: bool,
+        standby: Option<&Map<String, Value>>,
+    ) -> ObjectPatch {
+        render::shutdown(&self.object, &self.cluster, shutdown, standby)
+    }
+
     /// The patch that gives Patroni a configuration.
     pub(super) fn config_patch(&self, wanted: &Value) -> ObjectPatch {
         render::store(&self.cluster, &self.config, wanted)

@@ -1,0 +1,153 @@
+//! `kubectl pgha shutdown`, `startup` and `restart`: what they refuse, what they write, and what they wait for.
+//!
+//! The fake API server has no `exec`, so no Postgres answers here: what is proved by Postgres' word is the lab's.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use pgha_testkit::pgo::PgoSite;
+use pgha_testkit::{Failure, FakeCluster, Fault};
+use serde_json::{Value, json};
+
+use crate::assert_said;
+use crate::bench::{Bench, NAMESPACE, Ran, assert_untouched, cluster, primary, standby};
+
+const SHUTDOWN: [&str; 5] = ["shutdown", "zitadel", "--context", "core1", "--yes"];
+
+fn failing(ran: &Ran) -> Vec<String> {
+    let view: Value = serde_json::from_str(&ran.stdout).unwrap_or_default();
+    let all = view["findings"].as_array().into_iter().flatten();
+    all.map(|finding| finding["check"].as_str().unwrap_or_default().to_owned())
+        .collect()
+}
+
+fn spec(cluster: &FakeCluster) -> Value {
+    let object = cluster.object("postgresclusters", NAMESPACE, "zitadel");
+    object.unwrap()["spec"].clone()
+}
+
+/// Runs the plugin while something does the operator's part.
+fn run_beside(bench: &Bench, arguments: &[&str], operate: impl Fn() + Sync) -> Ran {
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                operate();
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        let ran = bench.run(arguments);
+        is_over.store(true, Ordering::Relaxed);
+        ran
+    })
+}
+
+/// Stops the members when the object asks for it, as the operator does.
+fn stop_when_asked(cluster: &FakeCluster, site: &PgoSite) {
+    if spec(cluster)["shutdown"] != true {
+        return;
+    }
+    for member in 0..2 {
+        cluster.remove("pods", NAMESPACE, site.pod(member));
+    }
+    cluster.change("endpoints", NAMESPACE, "zitadel-ha", |lock| {
+        lock["metadata"]["annotations"]["leader"] = "".into();
+    });
+}
+
+#[test]
+fn a_shutdown_waits_until_nothing_runs_and_says_what_it_could_not_prove() {
+    let (site, other) = (primary(), cluster(&standby()));
+    let here = cluster(&site);
+    let bench = Bench::new(&[("core1", &here), ("core2", &other)]);
+    let ran = run_beside(&bench, &SHUTDOWN, || stop_when_asked(&here, &site));
+    assert_eq!(ran.code, Some(0), "{ran}");
+    assert!(ran.stdout.contains("shut down"), "{ran}");
+    assert!(ran.stdout.contains("is not proved"), "{ran}");
+    // A second time there is nothing left to do.
+    assert_said!(
+        bench.run(&SHUTDOWN),
+        bench.run(&[&SHUTDOWN[..], &["-o", "json"]].concat())
+    );
+    assert_untouched(&[&other]);
+}
+
+#[test]
+fn a_shutdown_is_shown_before_it_is_made() {
+    let (here, other) = (cluster(&primary()), cluster(&standby()));
+    let bench = Bench::new(&[("core1", &here), ("core2", &other)]);
+    let plan = [&SHUTDOWN[..4], &["--dry-run"]].concat();
+    assert_said!(
+        bench.run(&plan),
+        bench.run(&[&plan[..], &["-o", "json"]].concat()),
+        bench.run(&[&plan[..], &["-o", "name"]].concat()),
+        bench.run(&SHUTDOWN[..4]),
+        bench.run(&["shutdown", "zitadel", "--yes"]),
+        bench.run(&[&SHUTDOWN[..], &["--peer", "core1"]].concat()),
+    );
+    assert_untouched(&[&here, &other]);
+}
+
+#[test]
+fn a_shutdown_names_what_stands_in_its_way() {
+    let site = primary().paused().managed_by_flux();
+    let here = cluster(&site);
+    here.fail(
+        Fault::new(Failure::Forbidden)
+            .verb("get")
+            .resource("configmaps"),
+    );
+    for member in 0..2 {
+        here.change("pods", NAMESPACE, site.pod(member), |pod| {
+            pod["metadata"]["labels"]["postgres-operator.crunchydata.com/role"] = "demoted".into();
+        });
+    }
+    let bench = Bench::new(&[("core1", &here)]);
+    let ran = bench.run(&[&SHUTDOWN[..], &["-o", "json"]].concat());
+    assert_eq!(ran.code, Some(3), "{ran}");
+    assert_eq!(
+        failing(&ran),
+        [
+            "record-seen",
+            "operator-not-paused",
+            "not-managed",
+            "leader-labelled",
+            "permissions"
+        ]
+    );
+    assert_untouched(&[&here]);
+}
+
+#[test]
+fn a_shutdown_goes_on_where_its_owner_is_known_to_revert_it_only_if_that_is_allowed() {
+    let site = primary().managed_by_argo_cd();
+    let here = cluster(&site);
+    let bench = Bench::new(&[("core1", &here)]);
+    let ran = bench.run(&SHUTDOWN);
+    assert_eq!(ran.code, Some(3), "{ran}");
+    assert_untouched(&[&here]);
+    let allowed = [&SHUTDOWN[..], &["--allow-managed", "--timeout", "20s"]].concat();
+    // The owner takes it back at once.
+    let ran = run_beside(&bench, &allowed, || {
+        here.change("postgresclusters", NAMESPACE, "zitadel", |object| {
+            if object["spec"]["shutdown"] == true {
+                object["spec"]["shutdown"] = json!(false);
+            }
+        });
+    });
+    assert_eq!(ran.code, Some(4), "{ran}");
+    assert!(ran.stderr.contains("taken spec.shutdown back"), "{ran}");
+}
+
+#[test]
+fn a_shutdown_that_takes_too_long_is_gone_on_with_by_the_same_command() {
+    let site = primary();
+    let here = cluster(&site);
+    let bench = Bench::new(&[("core1", &here)]);
+    let short = [&SHUTDOWN[..], &["--timeout", "1s"]].concat();
+    let ran = bench.run(&short);
+    assert_eq!(ran.code, Some(4), "{ran}");
+    assert!(ran.stderr.contains(site.pod(0)), "{ran}");
+    let ran = run_beside(&bench, &SHUTDOWN[..4], || stop_when_asked(&here, &site));
+    assert_eq!(ran.code, Some(0), "{ran}");
+}
