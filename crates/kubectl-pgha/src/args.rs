@@ -32,7 +32,7 @@ pub(crate) use self::traffic::{
     MoveArgs, PlanArgs, PrepareArgs, RollbackArgs, ServiceArgs, ShowArgs, TrafficArgs,
     TrafficCommand, VerifyArgs,
 };
-pub(crate) use self::upkeep::{ShutdownArgs, UpkeepArgs};
+pub(crate) use self::upkeep::{ShutdownArgs, StartupArgs, UpkeepArgs};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -96,6 +96,7 @@ pub(crate) enum Command {
     History(HistoryArgs),
     Backup(BackupArgs),
     Shutdown(ShutdownArgs),
+    Startup(StartupArgs),
     SyncSecrets(SyncSecretsArgs),
     Traffic(TrafficArgs),
     Login(LoginArgs),

@@ -21,6 +21,7 @@ pub(crate) mod poolers;
 pub(crate) mod promote;
 pub(crate) mod rejoin;
 pub(crate) mod shutdown;
+pub(crate) mod startup;
 pub(crate) mod status;
 pub(crate) mod switchover;
 pub(crate) mod sync_secrets;

@@ -19,6 +19,7 @@ mod rivals;
 #[cfg(test)]
 pub(crate) mod samples;
 mod shutdown;
+mod startup;
 #[cfg(test)]
 mod tests;
 mod validation;
@@ -32,6 +33,7 @@ use self::inspection::Inspection;
 pub use self::promotion::{DataLoss, PromotionFacts, judge_promotion};
 use self::report::report;
 pub use self::shutdown::judge_shutdown;
+pub use self::startup::{StartAs, StartFacts, StartPeer, judge_startup};
 pub use self::validation::{Readiness, Validation, validate};
 use crate::finding::Findings;
 use crate::leader::judge_leader;

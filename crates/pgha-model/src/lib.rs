@@ -37,6 +37,7 @@ pub mod service;
 pub mod shutdown;
 pub mod site;
 pub mod standstill;
+pub mod startup;
 pub mod survey;
 pub mod text;
 pub mod timeline;

@@ -1,5 +1,7 @@
 //! The commands of every day: stop one side, start it, restart its members.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::CommonArgs;
@@ -21,6 +23,82 @@ before that is heard: then the result says that a clean stop is not proved, and 
 
 Ctrl-C before the request is sent ends with 130; after that the operator goes on stopping, and the
 exit code is 4. The same command again waits for the rest.";
+
+const STARTUP_EXAMPLES: &str = "\
+Examples:
+  # Start zitadel at core1 as what its object says, unless core2 is or may be primary
+  kubectl pgha startup zitadel --context core1 --peer core2
+
+  # core2 was promoted meanwhile: start core1 as its standby, read-only from the first moment
+  kubectl pgha startup zitadel --context core1 --peer core2 --as-standby
+
+  # Both sites are in the service's file
+  kubectl pgha startup zitadel -f zitadel.yaml --site core1
+
+  # A cluster that has no other side
+  kubectl pgha startup keycloak --context core1 --alone
+
+Whatever starts as a primary opens read-write, and nothing else looks at the other side before. So a
+side starts as a primary only where the other one is seen to be a standby, or there is none. Where it
+is to be a standby, Patroni's configuration is made one before any pod is there: spec.standby alone
+comes too late, and the first member opens read-write on a timeline of its own.
+
+Each start of a primary is a promotion: its timeline rises by one.
+
+Ctrl-C before the request is sent ends with 130; after that the operator goes on starting, and the
+exit code is 4. The same command again waits for the rest.";
+
+/// Start a cluster that was shut down, and prove by Postgres what it is
+///
+/// Refuses while the other side is or may be primary, unless this side starts as a standby. Waits until every member runs; a
+/// primary has then committed a transaction, and of a standby it says whether it was seen to follow.
+#[derive(Debug, Args)]
+#[command(after_help = STARTUP_EXAMPLES)]
+pub(crate) struct StartupArgs {
+    /// The operator's Postgres cluster, of the same name and namespace at both sites; with --file the service of that file
+    pub(crate) cluster: String,
+
+    #[command(flatten)]
+    pub(crate) upkeep: UpkeepArgs,
+
+    /// Start it as a standby, whatever its object says
+    #[arg(long)]
+    pub(crate) as_standby: bool,
+
+    /// There is no other side; one that is found all the same is looked at
+    #[arg(long, conflicts_with_all = ["peer", "file"])]
+    pub(crate) alone: bool,
+
+    /// Change an object that GitOps or Helm owns, although the owner will revert it
+    #[arg(long)]
+    pub(crate) allow_managed: bool,
+
+    /// The service's file, which names both sites: a file, a folder of files, or configmap/NAME or configmap/NAMESPACE/NAME in the
+    /// cluster of --context
+    #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::AnyPath, requires = "site")]
+    pub(crate) file: Option<PathBuf>,
+
+    /// The site of --file that is started
+    #[arg(
+        long,
+        value_name = "SITE",
+        requires = "file",
+        help_heading = "Site options"
+    )]
+    pub(crate) site: Option<String>,
+
+    /// The kubeconfig context of the other site [default: found among all contexts by the system identifier]
+    #[arg(
+        long,
+        value_name = "CONTEXT",
+        help_heading = "Site options",
+        conflicts_with = "file"
+    )]
+    pub(crate) peer: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
 
 /// Stop everything of a cluster, and wait until nothing of it runs
 ///

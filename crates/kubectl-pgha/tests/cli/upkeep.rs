@@ -151,3 +151,109 @@ fn a_shutdown_that_takes_too_long_is_gone_on_with_by_the_same_command() {
     let ran = run_beside(&bench, &SHUTDOWN[..4], || stop_when_asked(&here, &site));
     assert_eq!(ran.code, Some(0), "{ran}");
 }
+
+const STARTUP: [&str; 5] = ["startup", "zitadel", "--context", "core1", "--yes"];
+
+/// A side that is shut down.
+fn down(site: PgoSite) -> FakeCluster {
+    let site = site.object(|object| object["spec"]["shutdown"] = true.into());
+    let cluster = cluster(&site);
+    for member in 0..2 {
+        cluster.remove("pods", NAMESPACE, site.pod(member));
+    }
+    cluster.change("endpoints", NAMESPACE, "zitadel-ha", |lock| {
+        lock["metadata"]["annotations"]["leader"] = "".into();
+    });
+    cluster
+}
+
+/// A primary that can be told from another one.
+fn another_primary() -> PgoSite {
+    primary().object(|object| object["metadata"]["uid"] = "another".into())
+}
+
+fn failing_of(bench: &Bench, arguments: &[&str]) -> Vec<String> {
+    let ran = bench.run(&[arguments, &["-o", "json"]].concat());
+    assert_eq!(ran.code, Some(3), "{ran}");
+    failing(&ran)
+}
+
+#[test]
+fn a_start_is_refused_while_the_other_side_is_or_may_be_primary() {
+    let here = down(primary());
+    let mut bench = Bench::new(&[("core1", &here), ("core2", &cluster(&another_primary()))]);
+    let named = [&STARTUP[..], &["--peer", "core2"]].concat();
+    // Also where nobody named it, and where somebody says that there is none.
+    for arguments in [&named[..], &STARTUP, &[&STARTUP[..], &["--alone"]].concat()] {
+        assert_eq!(failing_of(&bench, arguments), ["peer-not-primary"]);
+    }
+    bench.stop(1);
+    assert_eq!(failing_of(&bench, &named), ["peer-seen"]);
+    assert_eq!(failing_of(&bench, &STARTUP), ["peer-seen"]);
+    // Nor beside one that is shut down too, and would be primary.
+    let other = down(another_primary());
+    let bench = Bench::new(&[("core1", &here), ("core2", &other)]);
+    assert_eq!(failing_of(&bench, &named), ["peer-stays-standby"]);
+    assert_untouched(&[&here, &other]);
+}
+
+#[test]
+fn a_start_beside_a_primary_is_one_as_a_standby() {
+    let here = down(primary().disabled_standby_section());
+    let other = cluster(&another_primary());
+    let bench = Bench::new(&[("core1", &here), ("core2", &other)]);
+    let plan = [
+        &STARTUP[..4],
+        &["--peer", "core2", "--as-standby", "--dry-run"],
+    ]
+    .concat();
+    assert_said!(
+        bench.run(&plan),
+        bench.run(&[&plan[..], &["-o", "json"]].concat()),
+        bench.run(&[&STARTUP[..], &["--peer", "core2"]].concat()),
+    );
+    assert_untouched(&[&here, &other]);
+    // No pod comes here.
+    let asked = [&STARTUP[..], &["--as-standby", "--timeout", "1s"]].concat();
+    let ran = bench.run(&asked);
+    assert_eq!(ran.code, Some(4), "{ran}");
+    let patched: Vec<_> = here
+        .requests()
+        .into_iter()
+        .filter(|request| request.verb == "patch")
+        .map(|request| request.resource)
+        .collect();
+    assert_eq!(patched, ["endpoints", "postgresclusters"]);
+    assert_eq!(spec(&here)["standby"]["enabled"], true);
+    assert_eq!(spec(&here)["shutdown"], false);
+}
+
+#[test]
+fn a_start_by_the_services_file_knows_both_sites() {
+    let here = down(primary());
+    let bench = Bench::new(&[("core1", &here), ("core2", &cluster(&another_primary()))]);
+    let file = bench.home().join("iam.yaml");
+    let text = "apiVersion: pgha.dev/v1alpha1\nkind: Service\nmetadata: { name: iam }\nspec:\n  sites:\n    \
+                - { name: east, context: core1, namespace: prod, cluster: zitadel }\n    \
+                - { name: west, context: core2, namespace: prod, cluster: zitadel }\n";
+    std::fs::write(&file, text).unwrap();
+    let path = file.display().to_string();
+    let start = ["startup", "iam", "-f", &path, "--site", "east", "--yes"];
+    assert_eq!(failing_of(&bench, &start), ["peer-not-primary"]);
+    assert_said!(
+        bench.run(&start[..4]),
+        bench.run(&["startup", "iam", "--site", "east"]),
+        bench.run(&["startup", "iam", "-f", &path, "--site", "north", "--yes"]),
+    );
+    assert_untouched(&[&here]);
+}
+
+#[test]
+fn what_runs_is_not_started_again() {
+    let bench = Bench::two(&(primary(), standby()));
+    assert_said!(
+        bench.run(&STARTUP),
+        bench.run(&[&STARTUP[..], &["-o", "json"]].concat()),
+        bench.run(&["startup", "zitadel", "--yes"]),
+    );
+}

@@ -109,24 +109,13 @@ impl ShutdownRun {
         let mut told = usize::MAX;
         let side = &mut self.side;
         let limit = self.limit;
-        let settlement = await_until(clock::monotonic() + limit, LOOK, async || {
-            let pods = match running_pods(side).await {
-                Ok(pods) => pods,
-                Err(error) if error.may_pass() => return Ok(Look::NotYet(chain_of(&error))),
-                Err(error) => return Err(error),
-            };
-            if pods.is_empty() {
-                return Ok(Look::Settled(()));
-            }
-            if pods.len() < told {
-                told = pods.len();
-                tell(&format!("Still there: {}.", pods.join(", ")));
-            }
-            side.refresh().await?;
-            if side.object().pointer("/spec/shutdown") != Some(&Value::Bool(true)) {
-                return Err(changed("somebody has taken spec.shutdown back"));
-            }
-            Ok(Look::NotYet(format!("{} are still there", pods.join(", "))))
+        let settlement = await_until(clock::monotonic() + limit, LOOK, async || match look_once(
+            side, &mut told, tell,
+        )
+        .await
+        {
+            Err(error) if error.may_pass() => Ok(Look::NotYet(chain_of(&error))),
+            looked => looked,
         });
         settled(GONE, limit, settlement.await?)
     }
@@ -179,6 +168,27 @@ impl ShutdownRun {
         let end = CleanEnd::from_control(&leader.pod, &control, identifier.unwrap_or_default());
         end.map_err(|error| error.to_string())
     }
+}
+
+/// Looks which pods are left, and whether they are still to go; tells each time that there are fewer.
+async fn look_once(
+    side: &mut Side,
+    told: &mut usize,
+    tell: &mut Told<'_>,
+) -> Result<Look<(), String>, StepError> {
+    let pods = running_pods(side).await?;
+    if pods.is_empty() {
+        return Ok(Look::Settled(()));
+    }
+    if pods.len() < *told {
+        *told = pods.len();
+        tell(&format!("Still there: {}.", pods.join(", ")));
+    }
+    side.refresh().await?;
+    if side.object().pointer("/spec/shutdown") != Some(&Value::Bool(true)) {
+        return Err(changed("somebody has taken spec.shutdown back"));
+    }
+    Ok(Look::NotYet(format!("{} are still there", pods.join(", "))))
 }
 
 /// The script that prints a server's control data once it says that it stopped, whichever of both it was.

@@ -48,6 +48,14 @@ pub(super) const SINGLE: &[(&str, &str)] = &[
         "standby-elsewhere",
         "a primary is stopped that a standby elsewhere waits for, and nobody says so",
     ),
+    (
+        "members-gone",
+        "a configuration that is put there for a start is written over by an operator that still stops",
+    ),
+    (
+        "starts-read-only",
+        "a side that is to start as a standby opens read-write first, on a timeline of its own",
+    ),
 ];
 
 /// The guard that this check is.
@@ -108,6 +116,10 @@ fn test(id: &str) -> &'static str {
         }
         "record-seen" => "check::shutdown::tests::a_record_that_was_not_seen_forbids_it",
         "leader-labelled" => "check::shutdown::tests::without_a_labelled_leader_nothing_is_stopped",
+        "members-gone" => "check::startup::tests::nothing_is_started_that_still_stops",
+        "starts-read-only" => {
+            "check::startup::tests::a_standby_is_not_started_without_patronis_configuration_or_a_source_of_log"
+        }
         "standby-elsewhere" => {
             "check::shutdown::tests::a_healthy_primary_may_be_shut_down_and_its_standby_is_told_of"
         }

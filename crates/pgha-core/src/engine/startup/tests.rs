@@ -1,0 +1,149 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use pgha_model::check::{Consent, StartFacts, StartPeer};
+use pgha_model::effect::Effect;
+use pgha_model::site::Part;
+use pgha_model::startup::plan_startup;
+use pgha_testkit::pgo::PgoSite;
+use pgha_testkit::{Failure, FakeCluster, Fault};
+use serde_json::{Map, json};
+
+use super::*;
+use crate::engine::interrupter;
+
+const NAMESPACE: &str = "prod";
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// A primary that is shut down.
+fn down() -> (PgoSite, FakeCluster) {
+    let site = PgoSite::primary("zitadel", NAMESPACE, clock::now());
+    let site = site.object(|object| object["spec"]["shutdown"] = true.into());
+    let cluster = site.build();
+    for member in 0..2 {
+        cluster.remove("pods", NAMESPACE, site.pod(member));
+    }
+    (site, cluster)
+}
+
+async fn open(cluster: &FakeCluster, context: &str) -> Side {
+    let client = SiteClient::from_client(context, NAMESPACE, cluster.client(), LIMIT);
+    let opened = Box::pin(Side::open(client, "zitadel", Part::Source)).await;
+    opened.unwrap()
+}
+
+fn section() -> Map<String, Value> {
+    json!({"repoName": "repo1"}).as_object().unwrap().clone()
+}
+
+async fn planned(cluster: &FakeCluster, peer: Option<&Side>, as_standby: bool) -> StartupRun {
+    let side = open(cluster, "core1").await;
+    let facts = StartFacts {
+        side: &side.facts,
+        record: Ok(()),
+        peer: peer.map_or(StartPeer::Absent, |peer| StartPeer::Seen(&peer.facts)),
+        section: &section(),
+    };
+    let plan = plan_startup(&facts, as_standby, Consent::default());
+    let plan = plan.unwrap_or_else(|refusal| panic!("{refusal:?}"));
+    StartupRun::new(plan, side, peer, LIMIT)
+}
+
+async fn run(run: StartupRun) -> Result<StartupOutcome, UpkeepError> {
+    let (_interrupter, interrupt) = interrupter();
+    Box::pin(run.run(interrupt, &mut |_| ())).await
+}
+
+fn spec(cluster: &FakeCluster) -> Value {
+    let object = cluster.object("postgresclusters", NAMESPACE, "zitadel");
+    object.unwrap()["spec"].clone()
+}
+
+fn config(cluster: &FakeCluster) -> Value {
+    let store = cluster.object("endpoints", NAMESPACE, "zitadel-ha-config");
+    let text = store.unwrap()["metadata"]["annotations"]["config"].clone();
+    serde_json::from_str(text.as_str().unwrap()).unwrap()
+}
+
+fn writes(cluster: &FakeCluster) -> Vec<String> {
+    let requests = cluster.requests().into_iter();
+    let patches = requests.filter(|request| request.verb == "patch");
+    patches.map(|request| request.resource.clone()).collect()
+}
+
+/// Nothing answers as Postgres here, so each start ends as one that was asked for and not seen.
+#[tokio::test(start_paused = true)]
+async fn patronis_configuration_is_a_standbys_before_the_object_is_started() {
+    let (_, cluster) = down();
+    let ended = run(planned(&cluster, None, true).await).await;
+    assert_eq!(ended.unwrap_err().effect, Effect::Applied);
+    assert_eq!(writes(&cluster), ["endpoints", "postgresclusters"]);
+    assert_eq!(spec(&cluster)["shutdown"], false);
+    assert_eq!(
+        spec(&cluster)["standby"],
+        json!({"enabled": true, "repoName": "repo1"})
+    );
+    let restore = "pgbackrest --stanza=db archive-get %f \"%p\" --repo=1";
+    assert_eq!(
+        config(&cluster)["standby_cluster"]["restore_command"],
+        restore
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_patronis_configuration_nothing_is_started() {
+    let (_, cluster) = down();
+    let planned = planned(&cluster, None, true).await;
+    let refused = Fault::new(Failure::Forbidden).verb("patch");
+    cluster.fail(refused.resource("endpoints"));
+    let error = run(planned).await.unwrap_err();
+    assert_eq!(error.effect, Effect::None);
+    assert_eq!(spec(&cluster)["shutdown"], true);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_configuration_that_is_taken_back_before_the_start_stops_it() {
+    let (_, cluster) = down();
+    let planned = planned(&cluster, None, true).await;
+    let before = config(&cluster).to_string();
+    let is_done = AtomicBool::new(false);
+    let mut take_back = |text: &str| {
+        if text.starts_with("Patroni's configuration") && !is_done.swap(true, Ordering::Relaxed) {
+            cluster.change("endpoints", NAMESPACE, "zitadel-ha-config", |store| {
+                store["metadata"]["annotations"]["config"] = before.clone().into();
+            });
+        }
+    };
+    let (_interrupter, interrupt) = interrupter();
+    let ended = Box::pin(planned.run(interrupt, &mut take_back)).await;
+    // The configuration was changed, whatever became of it.
+    assert_eq!(ended.unwrap_err().effect, Effect::Applied);
+    assert_eq!(spec(&cluster)["shutdown"], true);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_was_promoted_meanwhile_stops_it() {
+    let (_, cluster) = down();
+    let standby = PgoSite::standby("zitadel", NAMESPACE, clock::now()).build();
+    let peer = open(&standby, "core2").await;
+    let planned = planned(&cluster, Some(&peer), false).await;
+    PgoSite::primary("zitadel", NAMESPACE, clock::now()).install(&standby);
+    let error = run(planned).await.unwrap_err();
+    assert_eq!(error.effect, Effect::None);
+    assert_eq!(spec(&cluster)["shutdown"], true);
+}
+
+#[tokio::test(start_paused = true)]
+async fn members_are_waited_for_by_the_number_that_the_object_asks_for() {
+    let (site, cluster) = down();
+    let side = open(&cluster, "core1").await;
+    assert!(!is_up(&side).await);
+    PgoSite::install(
+        &site.object(|object| object["spec"]["shutdown"] = false.into()),
+        &cluster,
+    );
+    assert!(is_up(&side).await);
+    assert_eq!(
+        wanted_members(&json!({"spec": {"instances": [{"replicas": 2}, {}]}})),
+        3
+    );
+}
