@@ -32,7 +32,7 @@ pub(crate) use self::traffic::{
     MoveArgs, PlanArgs, PrepareArgs, RollbackArgs, ServiceArgs, ShowArgs, TrafficArgs,
     TrafficCommand, VerifyArgs,
 };
-pub(crate) use self::upkeep::{ShutdownArgs, StartupArgs, UpkeepArgs};
+pub(crate) use self::upkeep::{RestartArgs, ShutdownArgs, StartupArgs, UpkeepArgs};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -97,6 +97,7 @@ pub(crate) enum Command {
     Backup(BackupArgs),
     Shutdown(ShutdownArgs),
     Startup(StartupArgs),
+    Restart(RestartArgs),
     SyncSecrets(SyncSecretsArgs),
     Traffic(TrafficArgs),
     Login(LoginArgs),

@@ -20,6 +20,7 @@ mod one_side;
 pub(crate) mod poolers;
 pub(crate) mod promote;
 pub(crate) mod rejoin;
+pub(crate) mod restart;
 pub(crate) mod shutdown;
 pub(crate) mod startup;
 pub(crate) mod status;

@@ -12,6 +12,7 @@ mod member;
 pub(crate) mod poolers;
 pub(crate) mod promote;
 pub(crate) mod rejoin;
+pub(crate) mod restart;
 pub(crate) mod shutdown;
 pub(crate) mod startup;
 pub(crate) mod status;

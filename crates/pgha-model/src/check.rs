@@ -14,6 +14,7 @@ mod promotion;
 mod replay;
 mod replication;
 mod report;
+mod restart;
 #[cfg(test)]
 mod rivals;
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub use self::failover::{FailoverConsent, FailoverFacts, judge_failover};
 use self::inspection::Inspection;
 pub use self::promotion::{DataLoss, PromotionFacts, judge_promotion};
 use self::report::report;
+pub use self::restart::judge_restart;
 pub use self::shutdown::judge_shutdown;
 pub use self::startup::{StartAs, StartFacts, StartPeer, judge_startup};
 pub use self::validation::{Readiness, Validation, validate};

@@ -105,7 +105,9 @@ pub fn plan_startup(
     }
     let is_standby = starts_as == StartAs::Standby;
     let is_ready = survey.store.as_seen().is_some_and(|store| store.standby);
-    let section = |wanted: bool| (wanted && !asked).then(|| facts.section.clone());
+    let mut enabled = facts.section.clone();
+    enabled.insert("enabled".to_owned(), true.into());
+    let section = |wanted: bool| (wanted && !asked).then(|| enabled.clone());
     let is_told = |finding: &Finding| finding.severity == Severity::Warn && !asked;
     Ok(StartupPlan {
         place: survey.place.clone(),
@@ -160,7 +162,9 @@ mod tests {
         let sample = down();
         let asked_for = plan(&sample, true).unwrap();
         assert_eq!(asked_for.starts_as, StartAs::Standby);
-        assert!(asked_for.standby.is_some() && asked_for.config.is_some());
+        let enabled = json!({"repoName": "repo1", "enabled": true});
+        assert_eq!(asked_for.standby.as_ref(), enabled.as_object());
+        assert_eq!(asked_for.config.as_ref(), enabled.as_object());
         let mut said = down();
         said.source.survey.object.standby = true;
         let by_object = plan(&said, false).unwrap();

@@ -100,6 +100,37 @@ pub(crate) struct StartupArgs {
     pub(crate) common: CommonArgs,
 }
 
+const RESTART_EXAMPLES: &str = "\
+Examples:
+  # Which members would be restarted, and in which order; nothing is changed
+  kubectl pgha restart zitadel --context core1 --dry-run
+
+  # Restart the Postgres of every member at core1, the leader last
+  kubectl pgha restart zitadel --context core1
+
+Patroni restarts each member in its pod, as the operator has it do for settings that need it: no pod is
+replaced, no object is written, and no owner has anything to take back. The leader keeps its lock, so
+nobody fails over; connections to a member end when it restarts, and no commit is lost.
+
+Ctrl-C before the first member ends with 130; after that the members that were not reached yet stay as
+they are, and the exit code is 4. The same command again restarts all of them.";
+
+/// Restart the Postgres of every member, the leader last
+///
+/// Goes on to the next member only when Postgres of the one before says that it was started anew, and every member runs again.
+#[derive(Debug, Args)]
+#[command(after_help = RESTART_EXAMPLES)]
+pub(crate) struct RestartArgs {
+    /// The operator's Postgres cluster
+    pub(crate) cluster: String,
+
+    #[command(flatten)]
+    pub(crate) upkeep: UpkeepArgs,
+
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
 /// Stop everything of a cluster, and wait until nothing of it runs
 ///
 /// Refuses where the operator would take the request and stop nothing, in the middle of a move or a backup, and where GitOps

@@ -37,6 +37,13 @@ struct Seen {
 async fn run(args: &StartupArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, Failure> {
     let Seen { side, peer, is_up } = unless_interrupted(Box::pin(look(args, session, ui))).await?;
     let place = side.facts.survey.place.clone();
+    let object = &side.facts.survey.object;
+    if args.as_standby && !object.shutdown && !object.standby {
+        let text = format!("{place} is not shut down, and its object asks for a primary");
+        let demote = place.command("demote");
+        let hint = format!("To make a standby of a side that runs: `{demote}`.");
+        return Err(Failure::refused(text).hinting(hint));
+    }
     if is_up {
         ui.show(&StartupView::already(&place))?;
         return Ok(Exit::Done);

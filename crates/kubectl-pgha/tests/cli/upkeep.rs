@@ -240,10 +240,13 @@ fn a_start_by_the_services_file_knows_both_sites() {
     let path = file.display().to_string();
     let start = ["startup", "iam", "-f", &path, "--site", "east", "--yes"];
     assert_eq!(failing_of(&bench, &start), ["peer-not-primary"]);
-    assert_said!(
-        bench.run(&start[..4]),
-        bench.run(&["startup", "iam", "--site", "east"]),
-        bench.run(&["startup", "iam", "-f", &path, "--site", "north", "--yes"]),
+    for wrong in [&start[..4], &["startup", "iam", "--site", "east"]] {
+        assert_eq!(bench.run(wrong).code, Some(2));
+    }
+    let nowhere = bench.run(&["startup", "iam", "-f", &path, "--site", "north", "--yes"]);
+    assert!(
+        nowhere.stderr.contains("service iam has no site `north`"),
+        "{nowhere}"
     );
     assert_untouched(&[&here]);
 }
@@ -255,5 +258,32 @@ fn what_runs_is_not_started_again() {
         bench.run(&STARTUP),
         bench.run(&[&STARTUP[..], &["-o", "json"]].concat()),
         bench.run(&["startup", "zitadel", "--yes"]),
+        bench.run(&[&STARTUP[..], &["--as-standby"]].concat()),
     );
+}
+
+const RESTART: [&str; 5] = ["restart", "zitadel", "--context", "core1", "--yes"];
+
+/// Postgres' word is wanted before and after, and here it cannot be had.
+#[test]
+fn a_restart_names_what_stands_in_its_way() {
+    let here = cluster(&primary().paused().managed_by_argo_cd());
+    let bench = Bench::new(&[("core1", &here)]);
+    let refused = failing_of(&bench, &RESTART);
+    assert!(
+        refused.contains(&"operator-not-paused".to_owned()),
+        "{refused:?}"
+    );
+    assert!(
+        refused.contains(&"postgres-answers".to_owned()),
+        "{refused:?}"
+    );
+    // No object is written, so nobody has anything to take back.
+    assert!(!refused.contains(&"not-managed".to_owned()), "{refused:?}");
+    let stopped = down(primary());
+    let bench = Bench::new(&[("core1", &stopped)]);
+    let refused = failing_of(&bench, &RESTART);
+    assert!(refused.contains(&"not-shut-down".to_owned()), "{refused:?}");
+    assert_said!(bench.run(&["restart", "zitadel", "--yes"]));
+    assert_untouched(&[&here, &stopped]);
 }

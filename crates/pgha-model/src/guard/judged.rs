@@ -79,10 +79,9 @@ fn lifted_by(id: &str) -> Option<&'static str> {
         "not-managed" => Some("--allow-managed"),
         "source-fenced" => Some("failover --site-is-down"),
         "loss-accepted" => Some("failover --accept-loss-of"),
-        "peer-seen" | "peer-stays-standby" | "holds-everything" | "members-running"
-        | "dead-branch" | "user-secrets" | "pgbouncer-secret" | "monitoring-secret" => {
-            Some("promote --force")
-        }
+        "peer-seen" => Some("promote --force, startup --alone"),
+        "peer-stays-standby" | "holds-everything" | "members-running" | "dead-branch"
+        | "user-secrets" | "pgbouncer-secret" | "monitoring-secret" => Some("promote --force"),
         // What a promotion asks of the other side only.
         "roles"
         | "leader-evidence"
