@@ -90,7 +90,7 @@ async fn look(
     let peer = args.peer.as_deref();
     let named = (args.upkeep.context.as_deref(), peer);
     let site = one_side::open_named(named, args.upkeep.dry_run, session, ui).await?;
-    let side = one_side::survey(&site, &args.cluster, Part::Source).await?;
-    let peer = one_side::find_peer(peer, &side, Part::Target, session, ui).await?;
-    Ok((side, peer))
+    let here = one_side::survey(&site, &args.cluster, Part::Source).await?;
+    let peer = one_side::find_peer(peer, &here, Part::Target, session, ui).await?;
+    Ok((here, peer))
 }

@@ -106,14 +106,18 @@ async fn run(args: &StartupArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit,
 
 async fn look(args: &StartupArgs, session: &Session<'_>, ui: &Ui) -> Result<Seen, Failure> {
     let (site, cluster, peer) = here(args, session, ui).await?;
-    let side = one_side::survey(&site, &cluster, Part::Source).await?;
-    let is_up = !side.facts.survey.object.shutdown && is_up(&side).await;
+    let here = one_side::survey(&site, &cluster, Part::Source).await?;
+    let is_up = !here.facts.survey.object.shutdown && is_up(&here).await;
     let peer = if is_up {
         Err("it was not looked for".to_owned())
     } else {
-        one_side::find_peer(peer.as_deref(), &side, Part::Target, session, ui).await?
+        one_side::find_peer(peer.as_deref(), &here, Part::Target, session, ui).await?
     };
-    Ok(Seen { side, peer, is_up })
+    Ok(Seen {
+        side: here,
+        peer,
+        is_up,
+    })
 }
 
 /// The site, the cluster there, and the context of the other side where it was named.

@@ -120,9 +120,10 @@ impl View for ShutdownView<'_> {
             ("members", outcome.members.to_string()),
         ];
         if let Some(end) = &outcome.end {
-            let said = match &end.state {
-                ClusterState::ShutDownInRecovery => "shut down in recovery, its last restart point",
-                _ => "shut down, its last checkpoint",
+            let said = if end.state == ClusterState::ShutDownInRecovery {
+                "shut down in recovery, its last restart point"
+            } else {
+                "shut down, its last checkpoint"
             };
             rows.push((
                 "proof",

@@ -64,7 +64,7 @@ impl RestartRun {
                 let what = format!("{} of {place} was not seen to restart", member.pod);
                 UpkeepError::after(format!("{what}; {done} members were restarted"), error)
             };
-            let checked = interrupt.stops(self.check(&member)).await;
+            let checked = Box::pin(interrupt.stops(self.check(&member))).await;
             let before = match checked {
                 Ok(before) => before,
                 Err(error) if restarted.is_empty() => {
@@ -73,12 +73,12 @@ impl RestartRun {
                 }
                 Err(error) => return Err(failed(error)),
             };
-            let restart = interrupt.stops(self.restart(&member, before, deadline));
-            let one = restart.await.map_err(failed)?;
+            let restart = self.restart(&member, before, deadline);
+            let one = Box::pin(interrupt.stops(restart)).await.map_err(failed)?;
             tell(&format!("{} runs since {}.", one.pod, one.since));
             restarted.push(one);
         }
-        let concluded = interrupt.stops(self.conclude(restarted)).await;
+        let concluded = Box::pin(interrupt.stops(self.conclude(restarted))).await;
         concluded.map_err(|error| {
             UpkeepError::after(format!("{place} was not seen to be well again"), error)
         })

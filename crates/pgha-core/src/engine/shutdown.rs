@@ -8,6 +8,8 @@ use kube::{Api, ResourceExt as _};
 use pgha_model::control::ControlData;
 use pgha_model::shutdown::{CleanEnd, ShutdownOutcome, ShutdownPlan};
 use serde_json::Value;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::fence::WATCH_FOR_SHUTDOWN;
 use super::side::settled;
@@ -70,10 +72,10 @@ impl ShutdownRun {
             let failed = |error| UpkeepError::before(format!("{place} was not shut down"), error);
             checkpoint.await.map_err(failed)?;
         }
-        let watched = self.side.shell.take().map(|shell| {
-            let limit = self.limit;
-            tokio::spawn(async move { watch(shell, limit).await })
-        });
+        let mut watched = JoinSet::new();
+        if let Some(shell) = self.side.shell.take() {
+            watched.spawn(watch(shell, self.limit));
+        }
         if !self.plan.asked {
             let sent = send(&mut self.side, &self.decided_from, shutdown_patch).await;
             let failed = |error| UpkeepError::before(format!("{place} was not shut down"), error);
@@ -83,11 +85,8 @@ impl ShutdownRun {
         let failed = |error| UpkeepError::after(format!("{place} was not seen to stop"), error);
         let gone = interrupt.stops(self.await_gone(tell)).await;
         gone.map_err(failed)?;
-        let watched = match watched {
-            Some(watch) => tokio::time::timeout(LAST_WORD, watch).await.ok(),
-            None => None,
-        };
-        let said = watched.and_then(Result::ok);
+        let said = timeout(LAST_WORD, watched.join_next()).await;
+        let said = said.ok().flatten().and_then(Result::ok);
         Ok(self.conclude(said).await)
     }
 

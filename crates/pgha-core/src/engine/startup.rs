@@ -79,20 +79,20 @@ impl StartupRun {
         tell: &mut Told<'_>,
     ) -> Result<StartupOutcome, UpkeepError> {
         let place = self.plan.place.clone();
-        if !self.plan.asked {
-            if let Err(error) = Box::pin(self.ask(tell)).await {
-                let what = format!("{place} was not started");
-                return Err(if self.prepared {
-                    UpkeepError::after(what, error)
-                } else {
-                    UpkeepError::before(what, error)
-                });
-            }
+        if !self.plan.asked
+            && let Err(error) = Box::pin(self.ask(tell)).await
+        {
+            let what = format!("{place} was not started");
+            return Err(if self.prepared {
+                UpkeepError::after(what, error)
+            } else {
+                UpkeepError::before(what, error)
+            });
         }
         let deadline = clock::monotonic() + self.limit;
         let started = async {
             let members = self.await_members(deadline, tell).await?;
-            self.prove(members, deadline).await
+            Box::pin(self.prove(members, deadline)).await
         };
         let started = interrupt.stops(Box::pin(started)).await;
         let failed = |error| UpkeepError::after(format!("{place} was not seen to start"), error);
@@ -215,7 +215,7 @@ impl StartupRun {
         let settlement = await_until(deadline, LOOK, async || {
             let opened = Box::pin(Side::open(site.clone(), cluster, part)).await;
             Ok::<_, StepError>(match opened {
-                Ok(side) if !side.members.is_empty() => Look::Settled(side),
+                Ok(opened) if !opened.members.is_empty() => Look::Settled(opened),
                 Ok(_) => Look::NotYet("Postgres on the leader does not answer".to_owned()),
                 Err(error) => Look::NotYet(chain_of(&error)),
             })

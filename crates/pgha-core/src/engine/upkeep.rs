@@ -32,10 +32,7 @@ pub struct UpkeepError {
 impl UpkeepError {
     /// Nothing was changed, unless the error is of a write of which nobody knows.
     pub(super) fn before(what: impl Into<String>, source: StepError) -> Self {
-        let effect = match &source {
-            StepError::Call(error) => error.effect(),
-            _ => Effect::None,
-        };
+        let effect = effect_of_call(&source);
         Self {
             what: what.into(),
             effect,
@@ -45,16 +42,21 @@ impl UpkeepError {
 
     /// The change was taken, and the work goes on without us or stands half-way.
     pub(super) fn after(what: impl Into<String>, source: StepError) -> Self {
-        let effect = match &source {
-            StepError::Call(error) => error.effect().max(Effect::Applied),
-            _ => Effect::Applied,
-        };
+        let effect = effect_of_call(&source).max(Effect::Applied);
         Self {
             what: what.into(),
             effect,
             source: Box::new(source),
         }
     }
+}
+
+/// What a write that failed has left behind.
+fn effect_of_call(error: &StepError) -> Effect {
+    if let StepError::Call(error) = error {
+        return error.effect();
+    }
+    Effect::None
 }
 
 /// The fields that a decision was made from.
