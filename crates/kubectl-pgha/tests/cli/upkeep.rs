@@ -23,7 +23,7 @@ fn failing(ran: &Ran) -> Vec<String> {
 
 fn spec(cluster: &FakeCluster) -> Value {
     let object = cluster.object("postgresclusters", NAMESPACE, "zitadel");
-    object.unwrap()["spec"].clone()
+    object.unwrap_or_default()["spec"].clone()
 }
 
 /// Runs the plugin while something does the operator's part.

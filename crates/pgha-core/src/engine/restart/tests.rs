@@ -62,8 +62,12 @@ fn commands(servers: &Arc<Mutex<Servers>>, primary: &str) -> Commands {
                 }
                 drop(stdout_write.shutdown().await);
                 drop(stderr_write.shutdown().await);
-                drop(code.send(0));
+                code.send(0).ok();
             };
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "a command goes on by itself, as one in a container does"
+            )]
             tokio::spawn(work);
             Ok(Running {
                 stdin,
@@ -95,8 +99,8 @@ async fn restart(
     let cluster = site.build();
     let client = SiteClient::from_client("core1", NAMESPACE, cluster.client(), LIMIT);
     let client = client.with_commands(commands(servers, site.pod(0)));
-    let side = Box::pin(Side::open(client, "zitadel", Part::Source)).await;
-    let side = side.unwrap();
+    let opened = Box::pin(Side::open(client, "zitadel", Part::Source)).await;
+    let opened = opened.unwrap();
     let identity = |index: usize| {
         let pod = cluster.object("pods", NAMESPACE, site.pod(index)).unwrap();
         LeaderIdentity {
@@ -105,14 +109,14 @@ async fn restart(
         }
     };
     let plan = RestartPlan {
-        place: side.facts.survey.place.clone(),
+        place: opened.facts.survey.place.clone(),
         is_primary: true,
         members: vec![identity(1), identity(0)],
         warnings: Vec::new(),
     };
     change(&site, &cluster);
     let (_interrupter, interrupt) = interrupter();
-    let run = RestartRun::new(plan, side, LIMIT);
+    let run = RestartRun::new(plan, opened, LIMIT);
     Box::pin(run.run(interrupt, &mut |_| ())).await
 }
 

@@ -135,13 +135,13 @@ async fn a_peer_that_was_promoted_meanwhile_stops_it() {
 #[tokio::test(start_paused = true)]
 async fn members_are_waited_for_by_the_number_that_the_object_asks_for() {
     let (site, cluster) = down();
-    let side = open(&cluster, "core1").await;
-    assert!(!is_up(&side).await);
+    let opened = open(&cluster, "core1").await;
+    assert!(!is_up(&opened).await);
     PgoSite::install(
         &site.object(|object| object["spec"]["shutdown"] = false.into()),
         &cluster,
     );
-    assert!(is_up(&side).await);
+    assert!(is_up(&opened).await);
     assert_eq!(
         wanted_members(&json!({"spec": {"instances": [{"replicas": 2}, {}]}})),
         3
