@@ -120,16 +120,44 @@ async fn a_configuration_that_is_taken_back_before_the_start_stops_it() {
     assert_eq!(spec(&cluster)["shutdown"], true);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_peer_that_was_promoted_meanwhile_stops_it() {
+/// What becomes of a start as a primary when the other side, a standby as it was looked at, changes before the write.
+async fn started_while(meanwhile: impl FnOnce(&FakeCluster)) -> (UpkeepError, FakeCluster) {
     let (_, cluster) = down();
     let standby = PgoSite::standby("zitadel", NAMESPACE, clock::now()).build();
     let peer = open(&standby, "core2").await;
     let planned = planned(&cluster, Some(&peer), false).await;
-    PgoSite::primary("zitadel", NAMESPACE, clock::now()).install(&standby);
-    let error = run(planned).await.unwrap_err();
-    assert_eq!(error.effect, Effect::None);
-    assert_eq!(spec(&cluster)["shutdown"], true);
+    meanwhile(&standby);
+    (run(planned).await.unwrap_err(), cluster)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_is_or_may_be_promoted_meanwhile_stops_it() {
+    let promoted = |other: &FakeCluster| {
+        let site = PgoSite::primary("zitadel", NAMESPACE, clock::now());
+        let standby = serde_json::json!({"enabled": true, "repoName": "repo1"});
+        let site = site.object(|object| object["spec"]["standby"] = standby);
+        site.install(other);
+    };
+    let asked = |other: &FakeCluster| {
+        other.change("postgresclusters", NAMESPACE, "zitadel", |object| {
+            object["spec"]["standby"]["enabled"] = false.into();
+        });
+    };
+    let gone = |other: &FakeCluster| other.remove("postgresclusters", NAMESPACE, "zitadel");
+    let all: [(&str, &dyn Fn(&FakeCluster)); 3] = [
+        ("is primary now", &promoted),
+        ("asks for a primary now", &asked),
+        ("is not seen any more", &gone),
+    ];
+    for (said, meanwhile) in all {
+        let (error, cluster) = Box::pin(started_while(meanwhile)).await;
+        assert!(error.source.to_string().contains(said), "{error:?}");
+        assert_eq!(error.effect, Effect::None);
+        assert_eq!(spec(&cluster)["shutdown"], true);
+    }
+    let (error, cluster) = Box::pin(started_while(|_| ())).await;
+    assert_eq!(error.effect, Effect::Applied);
+    assert_eq!(spec(&cluster)["shutdown"], false);
 }
 
 #[tokio::test(start_paused = true)]
