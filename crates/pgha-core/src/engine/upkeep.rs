@@ -112,6 +112,9 @@ pub(super) fn refuse_changed(
 }
 
 #[cfg(test)]
+pub(super) mod inside;
+
+#[cfg(test)]
 mod tests {
     use std::time::Duration;
 

@@ -4,13 +4,12 @@ use std::sync::{Arc, Mutex};
 use pgha_model::effect::Effect;
 use pgha_model::site::Part;
 use pgha_testkit::pgo::PgoSite;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, simplex};
-use tokio::sync::oneshot;
 
 use super::*;
 use crate::client::SiteClient;
 use crate::engine::interrupter;
-use crate::exec::{Commands, Started as Running};
+use crate::engine::upkeep::inside;
+use crate::exec::Commands;
 
 const NAMESPACE: &str = "prod";
 const LIMIT: Duration = Duration::from_secs(5);
@@ -27,68 +26,25 @@ struct Servers {
 /// Answers the statements of `psql` and the restarts of `patronictl`.
 fn commands(servers: &Arc<Mutex<Servers>>, primary: &str) -> Commands {
     let (servers, primary) = (Arc::clone(servers), primary.to_owned());
-    Arc::new(move |container: Container, argv: Vec<String>| {
-        let (servers, primary) = (Arc::clone(&servers), primary.clone());
-        Box::pin(async move {
-            let (stdin_read, stdin) = simplex(1 << 16);
-            let (stdout, mut stdout_write) = simplex(1 << 16);
-            let (stderr, mut stderr_write) = simplex(1);
-            let (code, exit) = oneshot::channel();
-            let work = async move {
-                match argv[0].as_str() {
-                    "psql" => {
-                        let mut lines = BufReader::new(stdin_read).lines();
-                        let mut asked = String::new();
-                        while let Ok(Some(line)) = lines.next_line().await {
-                            let Some(end) = line.strip_prefix("\\echo ") else {
-                                asked.push_str(&line);
-                                continue;
-                            };
-                            let end = end.split(' ').next().unwrap_or_default();
-                            let row = answer(&servers, &primary, &container.pod, &asked);
-                            let text = format!("{row}\n{end} 00000 \n");
-                            drop(stdout_write.write_all(text.as_bytes()).await);
-                            asked.clear();
-                        }
-                    }
-                    "patronictl" => {
-                        let mut servers = servers.lock().unwrap();
-                        servers.restarted.push(argv[4].clone());
-                        if !servers.refuses {
-                            *servers.started.entry(argv[4].clone()).or_default() += 1_000_000;
-                        }
-                    }
-                    _ => {}
-                }
-                drop(stdout_write.shutdown().await);
-                drop(stderr_write.shutdown().await);
-                code.send(0).ok();
-            };
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "a command goes on by itself, as one in a container does"
-            )]
-            tokio::spawn(work);
-            Ok(Running {
-                stdin,
-                stdout,
-                stderr,
-                exit,
-            })
-        })
+    inside::commands(move |pod, asked| {
+        let mut servers = servers.lock().unwrap();
+        if let Some(member) = asked.strip_prefix("patronictl restart --force zitadel-ha ") {
+            servers.restarted.push(member.to_owned());
+            if !servers.refuses {
+                *servers.started.entry(member.to_owned()).or_default() += 1_000_000;
+            }
+            return String::new();
+        }
+        if asked.contains("pg_postmaster_start_time") {
+            let started = servers.started.get(pod).copied().unwrap_or_default();
+            let in_recovery = if pod == primary { "f" } else { "t" };
+            return format!("{started}|{in_recovery}");
+        }
+        if asked.contains("pg_logical_emit_message") {
+            return "0/7000028".to_owned();
+        }
+        "1".to_owned()
     })
-}
-
-fn answer(servers: &Mutex<Servers>, primary: &str, pod: &str, asked: &str) -> String {
-    if asked.contains("pg_postmaster_start_time") {
-        let started = servers.lock().unwrap().started.get(pod).copied();
-        let in_recovery = if pod == primary { "f" } else { "t" };
-        return format!("{}|{in_recovery}", started.unwrap_or_default());
-    }
-    if asked.contains("pg_logical_emit_message") {
-        return "0/7000028".to_owned();
-    }
-    "1".to_owned()
 }
 
 async fn restart(

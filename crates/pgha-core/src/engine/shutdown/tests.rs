@@ -1,3 +1,6 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use pgha_model::check::Consent;
 use pgha_model::effect::Effect;
 use pgha_model::shutdown::plan_shutdown;
@@ -9,6 +12,8 @@ use serde_json::json;
 use super::*;
 use crate::client::SiteClient;
 use crate::engine::interrupter;
+use crate::engine::upkeep::inside;
+use crate::exec::Commands;
 
 const NAMESPACE: &str = "prod";
 const LIMIT: Duration = Duration::from_secs(5);
@@ -17,8 +22,11 @@ fn site() -> PgoSite {
     PgoSite::primary("zitadel", NAMESPACE, clock::now())
 }
 
-async fn planned(cluster: &FakeCluster) -> ShutdownRun {
-    let client = SiteClient::from_client("core1", NAMESPACE, cluster.client(), LIMIT);
+async fn planned(cluster: &FakeCluster, inside: Option<Commands>) -> ShutdownRun {
+    let mut client = SiteClient::from_client("core1", NAMESPACE, cluster.client(), LIMIT);
+    if let Some(inside) = inside {
+        client = client.with_commands(inside);
+    }
     let side = Box::pin(Side::open(client, "zitadel", Part::Source)).await;
     let side = side.unwrap();
     let plan = plan_shutdown(&side.facts, Ok(()), None, Consent::default());
@@ -48,7 +56,7 @@ async fn run(
     cluster: &FakeCluster,
     mut meanwhile: impl FnMut(&str) + Send,
 ) -> Result<ShutdownOutcome, UpkeepError> {
-    let run = Box::pin(planned(cluster)).await;
+    let run = Box::pin(planned(cluster, None)).await;
     let (_interrupter, interrupt) = interrupter();
     Box::pin(run.run(interrupt, &mut meanwhile)).await
 }
@@ -78,6 +86,58 @@ async fn it_ends_when_no_pod_is_left_and_says_what_was_not_proved() {
         "{outcome:?}"
     );
     assert_eq!(told.len(), 2, "{told:?}");
+}
+
+/// The control file of the fake's database, in this state.
+fn control_data(state: &str) -> String {
+    format!(
+        "Database system identifier:           7710549851658973354\n\
+         Database cluster state:               {state}\n\
+         Latest checkpoint location:           0/7000028\n\
+         Latest checkpoint's REDO location:    0/7000028\n\
+         Latest checkpoint's REDO WAL file:    000000010000000000000007\n\
+         Latest checkpoint's TimeLineID:       1\n\
+         Bytes per WAL segment:                16777216"
+    )
+}
+
+/// What a shutdown comes to whose leader says this at its end, and whether it wrote a checkpoint before.
+async fn stopped_in(state: &'static str) -> (ShutdownOutcome, bool) {
+    let site = site();
+    let cluster = site.build();
+    let has_checkpointed = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&has_checkpointed);
+    let inside = inside::commands(move |_, asked| {
+        seen.fetch_or(asked.starts_with("checkpoint"), Ordering::Relaxed);
+        if asked.contains("pgha-stopping-us") {
+            return format!("pgha-stopping-us: 1500\n{}", control_data(state));
+        }
+        String::new()
+    });
+    let run = Box::pin(planned(&cluster, Some(inside))).await;
+    let (_interrupter, interrupt) = interrupter();
+    let mut operate = |text: &str| {
+        if text.starts_with("Still there") {
+            operate(&cluster, &site, true);
+        }
+    };
+    let outcome = Box::pin(run.run(interrupt, &mut operate)).await.unwrap();
+    (outcome, has_checkpointed.load(Ordering::Relaxed))
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_leaders_own_word_proves_a_clean_stop() {
+    let (outcome, has_checkpointed) = stopped_in("shut down").await;
+    assert!(has_checkpointed);
+    let end = outcome.end.unwrap();
+    assert_eq!(
+        (end.pod.as_str(), end.checkpoint.to_string()),
+        (site().pod(0), "0/7000028".to_owned())
+    );
+    assert_eq!(outcome.unproved, Vec::<String>::new());
+    let (outcome, _) = stopped_in("in production").await;
+    assert_eq!(outcome.end, None);
+    assert!(outcome.unproved[0].contains("is not proved"), "{outcome:?}");
 }
 
 #[tokio::test(start_paused = true)]
