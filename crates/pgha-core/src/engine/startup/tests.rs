@@ -10,6 +10,7 @@ use serde_json::{Map, json};
 
 use super::*;
 use crate::engine::interrupter;
+use crate::engine::upkeep::inside;
 
 const NAMESPACE: &str = "prod";
 const LIMIT: Duration = Duration::from_secs(5);
@@ -36,7 +37,10 @@ fn section() -> Map<String, Value> {
 }
 
 async fn planned(cluster: &FakeCluster, peer: Option<&Side>, as_standby: bool) -> StartupRun {
-    let side = open(cluster, "core1").await;
+    plan(open(cluster, "core1").await, peer, as_standby)
+}
+
+fn plan(side: Side, peer: Option<&Side>, as_standby: bool) -> StartupRun {
     let facts = StartFacts {
         side: &side.facts,
         record: Ok(()),
@@ -144,12 +148,13 @@ async fn a_peer_that_is_or_may_be_promoted_meanwhile_stops_it() {
         });
     };
     let gone = |other: &FakeCluster| other.remove("postgresclusters", NAMESPACE, "zitadel");
-    let all: [(&str, &dyn Fn(&FakeCluster)); 3] = [
-        ("is primary now", &promoted),
-        ("asks for a primary now", &asked),
-        ("is not seen any more", &gone),
+    let all: [&dyn Fn(&FakeCluster); 3] = [&promoted, &asked, &gone];
+    let words = [
+        "is primary now",
+        "asks for a primary now",
+        "is not seen any more",
     ];
-    for (said, meanwhile) in all {
+    for (said, meanwhile) in words.into_iter().zip(all) {
         let (error, cluster) = Box::pin(started_while(meanwhile)).await;
         assert!(error.source.to_string().contains(said), "{error:?}");
         assert_eq!(error.effect, Effect::None);
@@ -173,5 +178,67 @@ async fn members_are_waited_for_by_the_number_that_the_object_asks_for() {
     assert_eq!(
         wanted_members(&json!({"spec": {"instances": [{"replicas": 2}, {}]}})),
         3
+    );
+}
+
+/// What a start comes to whose members come as `started` has them, and whose Postgres says this of each one's recovery.
+async fn proved(
+    started: &PgoSite,
+    as_standby: bool,
+    in_recovery: impl Fn(&str) -> bool + Send + Sync + 'static,
+) -> Result<StartupOutcome, UpkeepError> {
+    let (_, cluster) = down();
+    let inside = inside::commands(move |pod, asked| {
+        if asked.starts_with("select pg_is_in_recovery()") {
+            return if in_recovery(pod) { "t" } else { "f" }.to_owned();
+        }
+        let commits = asked.contains("pg_logical_emit_message");
+        if commits { "0/7000028" } else { "" }.to_owned()
+    });
+    let client = SiteClient::from_client("core1", NAMESPACE, cluster.client(), LIMIT);
+    let opened = Side::open(client.with_commands(inside), "zitadel", Part::Source);
+    let run = plan(Box::pin(opened).await.unwrap(), None, as_standby);
+    let (_interrupter, interrupt) = interrupter();
+    let mut operate = |text: &str| {
+        if text.starts_with("The operator was asked") {
+            started.install(&cluster);
+        }
+    };
+    Box::pin(run.run(interrupt, &mut operate)).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_primary_has_committed_and_its_replicas_are_in_recovery() {
+    let site = PgoSite::primary("zitadel", NAMESPACE, clock::now());
+    let leader = site.pod(0).to_owned();
+    let outcome = proved(&site, false, move |pod| pod != leader)
+        .await
+        .unwrap();
+    assert_eq!((outcome.started_as, outcome.members), (StartAs::Primary, 2));
+    assert_eq!(outcome.committed, Some("0/7000028".parse().unwrap()));
+    let read_only = proved(&site, false, |_| true).await.unwrap_err();
+    assert!(
+        read_only
+            .source
+            .to_string()
+            .contains("pg_is_in_recovery() = t"),
+        "{read_only:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_standby_that_takes_writes_is_none() {
+    let site = PgoSite::standby("zitadel", NAMESPACE, clock::now());
+    let leader = site.pod(0).to_owned();
+    let opened = proved(&site, true, move |pod| pod != leader)
+        .await
+        .unwrap_err();
+    assert_eq!(opened.effect, Effect::Applied);
+    assert!(
+        opened
+            .source
+            .to_string()
+            .contains("pg_is_in_recovery() = f"),
+        "{opened:?}"
     );
 }
