@@ -12,6 +12,7 @@ mod owners;
 mod release;
 mod token;
 mod traffic;
+mod upkeep;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -35,6 +36,7 @@ pub(crate) use self::traffic::{
     MoveArgs, PlanArgs, PrepareArgs, RollbackArgs, ServiceArgs, ShowArgs, TrafficArgs,
     TrafficCommand, VerifyArgs,
 };
+pub(crate) use self::upkeep::{RestartArgs, ShutdownArgs, StartupArgs, UpkeepArgs};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -98,6 +100,9 @@ pub(crate) enum Command {
     Release(ReleaseArgs),
     History(HistoryArgs),
     Backup(BackupArgs),
+    Shutdown(ShutdownArgs),
+    Startup(StartupArgs),
+    Restart(RestartArgs),
     SyncSecrets(SyncSecretsArgs),
     Traffic(TrafficArgs),
     Login(LoginArgs),

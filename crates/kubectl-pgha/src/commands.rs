@@ -21,12 +21,16 @@ pub(crate) mod poolers;
 pub(crate) mod promote;
 pub(crate) mod rejoin;
 pub(crate) mod release;
+pub(crate) mod restart;
+pub(crate) mod shutdown;
+pub(crate) mod startup;
 pub(crate) mod status;
 pub(crate) mod switchover;
 pub(crate) mod sync_secrets;
 pub(crate) mod token_check;
 pub(crate) mod traffic;
 pub(crate) mod unfinished;
+mod upkeep;
 pub(crate) mod validate;
 
 use std::io::IsTerminal as _;

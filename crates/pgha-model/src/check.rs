@@ -14,10 +14,13 @@ mod promotion;
 mod replay;
 mod replication;
 mod report;
+mod restart;
 #[cfg(test)]
 mod rivals;
 #[cfg(test)]
 pub(crate) mod samples;
+mod shutdown;
+mod startup;
 #[cfg(test)]
 mod tests;
 mod validation;
@@ -30,6 +33,9 @@ pub use self::failover::{FailoverConsent, FailoverFacts, judge_failover};
 use self::inspection::Inspection;
 pub use self::promotion::{DataLoss, PromotionFacts, judge_promotion};
 use self::report::report;
+pub use self::restart::judge_restart;
+pub use self::shutdown::judge_shutdown;
+pub use self::startup::{StartAs, StartFacts, StartPeer, judge_startup};
 pub use self::validation::{Readiness, Validation, validate};
 use crate::finding::Findings;
 use crate::leader::judge_leader;

@@ -23,6 +23,7 @@ mod promote;
 mod refusals;
 mod roles;
 mod status;
+mod upkeep;
 mod users;
 mod validate;
 /// The web server of the process tests, whose source is the same file.

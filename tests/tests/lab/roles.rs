@@ -109,6 +109,9 @@ fn as_operator(suite: &Suite) -> Result<()> {
         suite,
         &["promote", CLUSTER, "--context", from, "--peer", to, "--yes"],
     )?;
+    operator.run(suite, &["restart", CLUSTER, "--context", from, "--yes"])?;
+    operator.run(suite, &["shutdown", CLUSTER, "--context", to, "--yes"])?;
+    operator.run(suite, &["startup", CLUSTER, "--context", to, "--yes"])?;
     for command in ["resume", "abort"] {
         let ended = operator.plugin(suite, &[&[command, CLUSTER, "--yes"][..], &there].concat())?;
         // There is nothing to go on with.

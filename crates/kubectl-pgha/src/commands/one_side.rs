@@ -25,12 +25,22 @@ pub(super) async fn open_here(
     session: &Session<'_>,
     ui: &Ui,
 ) -> Result<SiteClient, Failure> {
-    let context = args.context.as_deref();
-    if !args.dry_run {
+    let named = (args.context.as_deref(), args.peer.as_deref());
+    open_named(named, args.dry_run, session, ui).await
+}
+
+/// The same, by the contexts of both sides as they were named.
+pub(super) async fn open_named(
+    (context, peer): (Option<&str>, Option<&str>),
+    dry_run: bool,
+    session: &Session<'_>,
+    ui: &Ui,
+) -> Result<SiteClient, Failure> {
+    if !dry_run {
         super::refuse_unnamed(context)?;
     }
     let site = session.site(context).await?;
-    if args.peer.as_ref() == Some(&site.context) {
+    if peer == Some(&site.context) {
         let text = "--peer names the context of the side that is to be changed";
         return Err(Failure::usage(text));
     }

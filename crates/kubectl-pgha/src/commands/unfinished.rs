@@ -449,6 +449,7 @@ impl Service<'_> {
         });
         match unless_interrupted(planned).await? {
             Ok((plan, here, peer)) => {
+                let (here, peer) = moving::holding_both(self.args.owners, here, peer).await?;
                 let over = Some(self.epoch);
                 let (limits, users) = (self.limits, self.users);
                 promote::carry_out(plan, here, Some(peer), limits, over, users, self.ui).await

@@ -112,5 +112,6 @@ mod token_check;
 mod token_input;
 mod traffic;
 mod unfinished;
+mod upkeep;
 mod validate;
 mod web;

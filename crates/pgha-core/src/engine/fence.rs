@@ -25,7 +25,7 @@ use crate::settle::{Look, await_until};
 /// stopping. A member that Patroni has already started again as a standby is missed, so this looks often, and a look starts
 /// no process until the server says that it stops (PostgreSQL source, `pidfile.h`, `PM_STATUS_STOPPING`) and its control
 /// file has changed: everything in it is among the first pieces between zeros.
-const WATCH_FOR_SHUTDOWN: &str = r#"
+pub(super) const WATCH_FOR_SHUTDOWN: &str = r#"
 exec {tick}<> <(:)
 is_up() { mapfile -t -s 7 -n 1 line < "$PGDATA/postmaster.pid" && [[ ${line-} != stopping* ]]; }
 while is_up 2>/dev/null; do read -r -t 0.005 -u "$tick"; done

@@ -137,6 +137,10 @@ impl Restoration {
                 what: "both sides are or will be primary: nothing was released".to_owned(),
             });
         }
+        if place != Whereabouts::Source {
+            self.source.keep_owners();
+            self.target.keep_owners();
+        }
         let record = self.record.as_deref();
         let before = |part| record.and_then(|record| record.side(part)).cloned();
         let (source, target) = (before(Part::Source), before(Part::Target));

@@ -83,6 +83,8 @@ pub struct Side {
     holds_owners: bool,
     /// Whether one was held for this cluster since.
     owners_held: bool,
+    /// Whether they stay held although this side is what it was: it is about to be changed.
+    keeps_owners: bool,
     /// Those that stayed held when this side was released.
     left_held: Vec<Named>,
     /// The patches that do so.
@@ -139,6 +141,7 @@ impl Side {
             config,
             holds_owners: false,
             owners_held: false,
+            keeps_owners: false,
             left_held: Vec::new(),
             owner_patches: Vec::new(),
             epoch: None,
@@ -311,6 +314,16 @@ impl Side {
     /// The patch that asks this side's operator for a standby or a primary.
     pub(super) fn standby_patch(&self, section: &Map<String, Value>, enabled: bool) -> ObjectPatch {
         render::standby(&self.object, &self.cluster, section, enabled)
+    }
+
+    /// The patch that asks this side's operator to stop everything, or to start it, and with a section to start it as a
+    /// standby.
+    pub(super) fn shutdown_patch(
+        &self,
+        shutdown: bool,
+        standby: Option<&Map<String, Value>>,
+    ) -> ObjectPatch {
+        render::shutdown(&self.object, &self.cluster, shutdown, standby)
     }
 
     /// The patch that gives Patroni a configuration.

@@ -28,8 +28,8 @@ pub const ROLE_LABEL: &str = "postgres-operator.crunchydata.com/role";
 /// The annotation that asks for a manual backup; its value is the backup's id.
 pub const BACKUP_ANNOTATION: &str = "postgres-operator.crunchydata.com/pgbackrest-backup";
 
-/// The fields of the operator's object that a move changes and does not put back.
-pub const MOVED_FIELDS: &[&[&str]] = &[&["spec", "standby"]];
+/// The fields of the operator's object that a command changes and does not put back.
+pub const MOVED_FIELDS: &[&[&str]] = &[&["spec", "standby"], &["spec", "shutdown"]];
 
 /// The annotation that asks for a switchover inside the cluster.
 pub const SWITCHOVER_ANNOTATION: &str = "postgres-operator.crunchydata.com/trigger-switchover";
@@ -42,6 +42,11 @@ pub fn resource() -> ApiResource {
 /// Selects the pods that run Postgres, with the operator's own selector (`naming.ClusterInstances`).
 pub fn instances_selector(cluster: &str) -> String {
     format!("{PREFIX}/cluster={cluster},{PREFIX}/instance")
+}
+
+/// Selects everything of a cluster: its instances, its repository host, its pooler, and the pods of its Jobs.
+pub fn cluster_selector(cluster: &str) -> String {
+    format!("{PREFIX}/cluster={cluster}")
 }
 
 /// Selects Patroni's objects (`naming.ClusterPatronis`).

@@ -155,7 +155,7 @@ fn pending_backup(target: &SideFacts) -> Option<String> {
         .map(|id| format!("Backup {id} was asked for and waits."))
 }
 
-fn running_backup(source: &SideFacts) -> Seen {
+pub(super) fn running_backup(source: &SideFacts) -> Seen {
     let manual = source.survey.object.manual_backup.as_ref();
     if let Some(backup) = manual.filter(|backup| !backup.finished) {
         return Ok(Some(format!("Backup {} is not finished.", backup.id)));

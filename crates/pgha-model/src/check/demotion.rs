@@ -88,7 +88,11 @@ fn judge_peer(peer: &SideFacts, findings: &mut Findings) {
 }
 
 /// Without a source of log the operator refuses the object as a whole (PGO event `InvalidStandbyConfiguration`).
-fn judge_section(source: &SideFacts, section: &Map<String, Value>, findings: &mut Findings) {
+pub(super) fn judge_section(
+    source: &SideFacts,
+    section: &Map<String, Value>,
+    findings: &mut Findings,
+) {
     let word = |key: &str| {
         let word = section.get(key).and_then(Value::as_str);
         word.filter(|word| !word.is_empty())

@@ -63,13 +63,7 @@ pub(super) fn judge_source(source: &SideFacts, findings: &mut Findings) {
         unlogged_tables(source),
         "Run ALTER TABLE … SET LOGGED where the rows matter.",
     );
-    report(
-        findings,
-        "long-transactions",
-        part,
-        long_transactions(source),
-        "Wait for it, or end it yourself.",
-    );
+    judge_long_transactions(source, findings);
     report(
         findings,
         "prepared-transactions",
@@ -90,6 +84,17 @@ pub(super) fn judge_source(source: &SideFacts, findings: &mut Findings) {
         part,
         peer_reachable(source),
         "Open the network from the source's pods to that host and port.",
+    );
+}
+
+/// What a stop of the leader would end.
+pub(super) fn judge_long_transactions(source: &SideFacts, findings: &mut Findings) {
+    report(
+        findings,
+        "long-transactions",
+        Part::Source,
+        long_transactions(source),
+        "Wait for it, or end it yourself.",
     );
 }
 

@@ -36,6 +36,26 @@ pub(super) const SINGLE: &[(&str, &str)] = &[
         "loss-accepted",
         "writes are lost that nobody has decided to lose",
     ),
+    (
+        "record-seen",
+        "a cluster is stopped or started in the middle of a move that nobody has seen",
+    ),
+    (
+        "leader-labelled",
+        "an operator is asked to stop a cluster, and stops nothing of it",
+    ),
+    (
+        "standby-elsewhere",
+        "a primary is stopped that a standby elsewhere waits for, and nobody says so",
+    ),
+    (
+        "members-gone",
+        "a configuration that is put there for a start is written over by an operator that still stops",
+    ),
+    (
+        "starts-read-only",
+        "a side that is to start as a standby opens read-write first, on a timeline of its own",
+    ),
 ];
 
 /// The guard that this check is.
@@ -59,10 +79,9 @@ fn lifted_by(id: &str) -> Option<&'static str> {
         "not-managed" => Some("--allow-managed, --hold-owners"),
         "source-fenced" => Some("failover --site-is-down"),
         "loss-accepted" => Some("failover --accept-loss-of"),
-        "peer-seen" | "peer-stays-standby" | "holds-everything" | "members-running"
-        | "dead-branch" | "user-secrets" | "pgbouncer-secret" | "monitoring-secret" => {
-            Some("promote --force")
-        }
+        "peer-seen" => Some("promote --force, startup --alone"),
+        "peer-stays-standby" | "holds-everything" | "members-running" | "dead-branch"
+        | "user-secrets" | "pgbouncer-secret" | "monitoring-secret" => Some("promote --force"),
         // What a promotion asks of the other side only.
         "roles"
         | "leader-evidence"
@@ -93,6 +112,15 @@ fn test(id: &str) -> &'static str {
         "source-silent" => "check::failover::tests::no_word_stands_against_a_log_that_still_comes",
         "source-fenced" | "loss-accepted" => {
             "check::failover::tests::what_was_said_and_accepted_is_enough_and_each_of_both_is_needed"
+        }
+        "record-seen" => "check::shutdown::tests::a_record_that_was_not_seen_forbids_it",
+        "leader-labelled" => "check::shutdown::tests::without_a_labelled_leader_nothing_is_stopped",
+        "members-gone" => "check::startup::tests::nothing_is_started_that_still_stops",
+        "starts-read-only" => {
+            "check::startup::tests::a_standby_is_not_started_without_patronis_configuration_or_a_source_of_log"
+        }
+        "standby-elsewhere" => {
+            "check::shutdown::tests::a_healthy_primary_may_be_shut_down_and_its_standby_is_told_of"
         }
         "peer-ready" => "check::demotion::tests::a_peer_that_cannot_take_over_is_told",
         _ => "check::tests::each_check_can_fail_with_the_severity_of_the_list",

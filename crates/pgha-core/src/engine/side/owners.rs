@@ -97,13 +97,18 @@ impl Side {
         }
         self.left_held.clear();
         for (named, held) in self.held_owners().await? {
-            if held.standby == self.object_says_standby() {
+            if held.standby == self.object_says_standby() && !self.keeps_owners {
                 hold::let_go(&self.site, &named, &held.cluster).await?;
             } else {
                 self.left_held.push(named);
             }
         }
         Ok(())
+    }
+
+    /// Nobody is let go from now on: this side is about to be changed.
+    pub(in crate::engine) const fn keep_owners(&mut self) {
+        self.keeps_owners = true;
     }
 
     /// Who stayed held when this side was released, and what is to be done about it, as full sentences; `None` where nobody did.

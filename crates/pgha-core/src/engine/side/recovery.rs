@@ -9,6 +9,7 @@ use pgha_model::survey::SiteSurvey;
 
 use super::{LOOK, Side, settled};
 use crate::clock;
+use crate::diagnose::chain_of;
 use crate::engine::StepError;
 use crate::exec::Container;
 use crate::postgres::{ANSWER_TIME, Psql};
@@ -130,6 +131,20 @@ impl Side {
             Ok(Settlement::Settled(())) => None,
             Ok(Settlement::TimedOut { last_seen }) => Some(last_seen.unwrap_or_default()),
         }
+    }
+}
+
+impl Side {
+    /// How many members there are, where there are at least so many, each of them runs, and every source names the same
+    /// leader; else what is in the way, as full sentences.
+    pub(in crate::engine) async fn quiet(&self, members: usize) -> Result<usize, String> {
+        let survey = survey_site(&self.site, &self.cluster, Depth::Members).await;
+        let survey = survey.map_err(|error| format!("{}.", chain_of(&error)))?;
+        let there = survey.members.len();
+        if there < members {
+            return Err(format!("{there} of {members} members are there."));
+        }
+        doubt(&survey).map_or(Ok(there), Err)
     }
 }
 

@@ -129,6 +129,16 @@ impl Side {
         }
     }
 
+    /// The same patch, resting on the epoch that the operator's object carries as last seen, whosever it is; on the whole
+    /// object where it carries none.
+    pub(in crate::engine) fn resting_as_seen(&self, patch: ObjectPatch) -> ObjectPatch {
+        let annotations = self.object.pointer("/metadata/annotations");
+        match annotations.and_then(|all| all.get(EPOCH_ANNOTATION)) {
+            Some(epoch) => patch.resting_on(&PATH, epoch.clone()),
+            None => patch.resting_on(&["metadata", "resourceVersion"], version_of(&self.object)),
+        }
+    }
+
     /// Why a patch was refused: another move's epoch, or another value that it rests on.
     pub(super) async fn explained(&self, error: CallError, which: Stamped) -> StepError {
         if error.kind == CallKind::TestFailed

@@ -70,6 +70,32 @@ pub fn standby(
         .of(KIND, name)
 }
 
+/// Asks the operator to stop everything, or to start it; with a section also to make a standby of it. Rests on the
+/// standby section and the hold as seen, and on what it asked for before.
+pub fn shutdown(
+    object: &Value,
+    name: &str,
+    shutdown: bool,
+    section: Option<&Map<String, Value>>,
+) -> ObjectPatch {
+    let standby_seen = object.pointer("/spec/standby");
+    let mut patch = PatchBuilder::default();
+    if let Some(paused) = object.pointer("/spec/paused") {
+        patch = patch.test(&["spec", "paused"], paused.clone());
+    }
+    if let Some(section) = section {
+        let mut wanted = section.clone();
+        wanted.insert("enabled".to_owned(), json!(true));
+        patch = patch.set(&["spec", "standby"], standby_seen, Value::Object(wanted));
+    } else if let Some(standby) = standby_seen {
+        patch = patch.test(&["spec", "standby"], standby.clone());
+    }
+    let seen = object.pointer("/spec/shutdown");
+    patch
+        .set(&["spec", "shutdown"], seen, json!(shutdown))
+        .of(KIND, name)
+}
+
 /// Replaces Patroni's configuration; rests on the text as seen.
 pub fn store(cluster: &str, seen: &str, wanted: &Value) -> ObjectPatch {
     PatchBuilder::default()

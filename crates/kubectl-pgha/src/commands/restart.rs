@@ -1,0 +1,71 @@
+//! `kubectl pgha restart`.
+
+use pgha_core::clock;
+use pgha_core::engine::{RestartRun, Side, interrupter};
+use pgha_model::restart::plan_restart;
+use pgha_model::site::Part;
+
+use super::{moving, one_side, upkeep};
+use crate::args::RestartArgs;
+use crate::consent;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::interrupt::unless_interrupted;
+use crate::session::Session;
+use crate::settings::Environment;
+use crate::ui::Ui;
+use crate::view::restart::{RestartPlanView, RestartView};
+
+/// Runs the command.
+pub(crate) fn main(args: &RestartArgs, environment: &Environment) -> Exit {
+    super::change(&args.common, environment, async |session, ui| {
+        Box::pin(run(args, session, ui)).await
+    })
+}
+
+async fn run(args: &RestartArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, Failure> {
+    let side = unless_interrupted(Box::pin(look(args, session, ui))).await?;
+    let place = side.facts.survey.place.clone();
+    moving::refuse_unfinished(&[&side])?;
+    let plan = match plan_restart(&side.facts, upkeep::record_of(&side), clock::now()) {
+        Ok(plan) => plan,
+        Err(refusal) => {
+            let text = format!("{place} cannot be restarted safely now");
+            let sides = ("this side", "the other side");
+            return one_side::refuse("RestartRefusal", &refusal, sides, text, ui);
+        }
+    };
+    let view = RestartPlanView::new(&plan);
+    if args.upkeep.dry_run {
+        ui.show(&view)?;
+        return Ok(Exit::Done);
+    }
+    if !args.upkeep.yes {
+        let question = format!("Restart {} now?", place.cluster);
+        unless_interrupted(consent::ask(&view.summary(), &question, ui)).await?;
+    }
+    let running = RestartRun::new(plan, side, upkeep::limit(&args.upkeep));
+    let (interrupter, interrupt) = interrupter();
+    let mut tell = |text: &str| upkeep::tell(text, ui);
+    let running = running.run(interrupt, &mut tell);
+    match Box::pin(moving::interruptible(running, &interrupter, ui)).await {
+        Ok(outcome) => {
+            ui.show(&RestartView::of(&outcome))
+                .map_err(Failure::after_change)?;
+            Ok(Exit::Done)
+        }
+        Err(error) => {
+            let look = place.command("leader");
+            let next = format!(
+                "See with `{look}` what has become of it. The same command again restarts every member."
+            );
+            Err(upkeep::failure(&error, next))
+        }
+    }
+}
+
+async fn look(args: &RestartArgs, session: &Session<'_>, ui: &Ui) -> Result<Side, Failure> {
+    let named = (args.upkeep.context.as_deref(), None);
+    let site = one_side::open_named(named, args.upkeep.dry_run, session, ui).await?;
+    one_side::survey(&site, &args.cluster, Part::Source).await
+}

@@ -1,0 +1,147 @@
+//! `kubectl pgha startup`.
+
+use pgha_core::client::SiteClient;
+use pgha_core::engine::{Side, StartupRun, interrupter, is_up, startup_patches};
+use pgha_model::check::{Consent, StartFacts, StartPeer};
+use pgha_model::site::Part;
+use pgha_model::startup::plan_startup;
+
+use super::by_file::{self, FileAt};
+use super::one_side::{self, Peer};
+use super::{moving, upkeep};
+use crate::args::StartupArgs;
+use crate::consent;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::interrupt::unless_interrupted;
+use crate::session::Session;
+use crate::settings::Environment;
+use crate::ui::Ui;
+use crate::view::startup::{StartupPlanView, StartupView};
+
+/// Runs the command.
+pub(crate) fn main(args: &StartupArgs, environment: &Environment) -> Exit {
+    super::change(&args.common, environment, async |session, ui| {
+        Box::pin(run(args, session, ui)).await
+    })
+}
+
+/// What was seen before anything is decided.
+struct Seen {
+    side: Side,
+    peer: Peer,
+    /// It was started before, and runs.
+    is_up: bool,
+}
+
+async fn run(args: &StartupArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, Failure> {
+    let Seen { side, peer, is_up } = unless_interrupted(Box::pin(look(args, session, ui))).await?;
+    let place = side.facts.survey.place.clone();
+    let object = &side.facts.survey.object;
+    if args.as_standby && !object.shutdown && !object.standby {
+        let text = format!("{place} is not shut down, and its object asks for a primary");
+        let demote = place.command("demote");
+        let hint = format!("To make a standby of a side that runs: `{demote}`.");
+        return Err(Failure::refused(text).hinting(hint));
+    }
+    if is_up {
+        ui.show(&StartupView::already(&place))?;
+        return Ok(Exit::Done);
+    }
+    let sides: Vec<_> = std::iter::once(&side).chain(peer.iter()).collect();
+    moving::refuse_unfinished(&sides)?;
+    let consent = Consent {
+        managed: args.allow_managed,
+    };
+    let section = side.standby_section_with(peer.as_ref().ok());
+    let facts = StartFacts {
+        side: &side.facts,
+        record: upkeep::record_of(&side),
+        peer: match &peer {
+            Ok(peer) => StartPeer::Seen(&peer.facts),
+            Err(_) if args.alone => StartPeer::Absent,
+            Err(because) => StartPeer::Unseen(because),
+        },
+        section: &section,
+    };
+    let plan = match plan_startup(&facts, args.as_standby, consent) {
+        Ok(plan) => plan,
+        Err(refusal) => {
+            let text = format!("{place} cannot be started safely now");
+            let sides = ("this side", "the other side");
+            return one_side::refuse("StartupRefusal", &refusal, sides, text, ui);
+        }
+    };
+    let patches = startup_patches(&plan, &side);
+    let view = StartupPlanView::new(&plan, &patches);
+    if args.upkeep.dry_run {
+        ui.show(&view)?;
+        return Ok(Exit::Done);
+    }
+    // What was asked for before is only waited for.
+    if !args.upkeep.yes && !plan.asked {
+        let question = format!("Start {} now?", place.cluster);
+        unless_interrupted(consent::ask(&view.summary(), &question, ui)).await?;
+    }
+    let limit = upkeep::limit(&args.upkeep);
+    let running = StartupRun::new(plan, side, peer.as_ref().ok(), limit);
+    let (interrupter, interrupt) = interrupter();
+    let mut tell = |text: &str| upkeep::tell(text, ui);
+    let running = running.run(interrupt, &mut tell);
+    match Box::pin(moving::interruptible(running, &interrupter, ui)).await {
+        Ok(outcome) => {
+            ui.show(&StartupView::of(&outcome))
+                .map_err(Failure::after_change)?;
+            Ok(Exit::Done)
+        }
+        Err(error) => {
+            let look = place.command("leader");
+            let next = format!(
+                "See with `{look}` what has become of it, then run the same command again: it waits for the rest."
+            );
+            Err(upkeep::failure(&error, next))
+        }
+    }
+}
+
+async fn look(args: &StartupArgs, session: &Session<'_>, ui: &Ui) -> Result<Seen, Failure> {
+    let (site, cluster, peer) = here(args, session, ui).await?;
+    let here = one_side::survey(&site, &cluster, Part::Source).await?;
+    let is_up = !here.facts.survey.object.shutdown && is_up(&here).await;
+    let peer = if is_up {
+        Err("it was not looked for".to_owned())
+    } else {
+        one_side::find_peer(peer.as_deref(), &here, Part::Target, session, ui).await?
+    };
+    Ok(Seen {
+        side: here,
+        peer,
+        is_up,
+    })
+}
+
+/// The site, the cluster there, and the context of the other side where it was named.
+async fn here(
+    args: &StartupArgs,
+    session: &Session<'_>,
+    ui: &Ui,
+) -> Result<(SiteClient, String, Option<String>), Failure> {
+    let dry_run = args.upkeep.dry_run;
+    let context = args.upkeep.context.as_deref();
+    let (Some(file), Some(name)) = (&args.file, &args.site) else {
+        let named = (context, args.peer.as_deref());
+        let site = one_side::open_named(named, dry_run, session, ui).await?;
+        return Ok((site, args.cluster.clone(), args.peer.clone()));
+    };
+    let at = FileAt {
+        file,
+        context,
+        changes: !dry_run,
+    };
+    let service = by_file::open(at, Some(&args.cluster), session.settings(), ui).await?;
+    let (peer, here) = service.pair(None, name)?;
+    let site = session
+        .site_in(&here.context, here.namespace.as_deref())
+        .await?;
+    Ok((site, here.cluster.clone(), Some(peer.context.clone())))
+}

@@ -1,0 +1,52 @@
+//! What the commands of every day have in common: the record of moves, what is told on the way, and how it ended.
+
+use std::time::Duration;
+
+use pgha_core::diagnose::causes;
+use pgha_core::engine::{Side, StepError, UpkeepError};
+use pgha_model::effect::Effect;
+
+use super::moving::LONGEST_STEP;
+use crate::args::UpkeepArgs;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::ui::{Span, Ui};
+
+/// How long it may take.
+pub(super) fn limit(args: &UpkeepArgs) -> Duration {
+    args.timeout.0.min(LONGEST_STEP)
+}
+
+/// Whether the record of moves was seen, or why not, as a fragment.
+pub(super) fn record_of(side: &Side) -> Result<(), &str> {
+    match &side.journal {
+        Ok(_) => Ok(()),
+        Err(because) => Err(because),
+    }
+}
+
+/// Tells one thing that happened, to whoever waits for it.
+pub(super) fn tell(text: &str, ui: &Ui) {
+    ui.progress([Span::dim(text)]);
+}
+
+/// What stopped it, with what to do next where the change was taken.
+pub(super) fn failure(error: &UpkeepError, next: String) -> Failure {
+    let interrupted = matches!(*error.source, StepError::Interrupted);
+    if interrupted && error.effect == Effect::None {
+        return Failure::interrupted();
+    }
+    let mut because = vec![error.source.to_string()];
+    because.extend(causes(&*error.source));
+    let (exit, next) = match error.effect {
+        Effect::None => (
+            Exit::Refused,
+            "Nothing was changed. The same command may be run again.".to_owned(),
+        ),
+        Effect::Applied => (Exit::Stopped, next),
+        Effect::Unknown => (Exit::Held, next),
+    };
+    Failure::stopped(exit, error.to_string(), error.effect)
+        .because(because)
+        .hinting(next)
+}

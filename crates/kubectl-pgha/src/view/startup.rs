@@ -1,0 +1,157 @@
+//! A cluster that is started: its plan, and how it ended.
+
+use pgha_core::patch::ObjectPatch;
+use pgha_model::check::StartAs;
+use pgha_model::site::Place;
+use pgha_model::startup::{StartupOutcome, StartupPlan};
+use serde::Serialize;
+
+use super::switchover::{add_results, add_warnings};
+use super::upkeep::{add_unproved, plan_page};
+use super::{API_VERSION, PlaceView};
+use crate::ui::{Detail, Page, Span, Style, View};
+
+/// A plan as it would be carried out now.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct StartupPlanView<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    #[serde(flatten)]
+    plan: &'a StartupPlan,
+    /// In the order in which they are sent.
+    patches: &'a [ObjectPatch],
+}
+
+impl<'a> StartupPlanView<'a> {
+    pub(crate) fn new(plan: &'a StartupPlan, patches: &'a [ObjectPatch]) -> Self {
+        Self {
+            api_version: API_VERSION,
+            kind: "StartupPlan",
+            plan,
+            patches,
+        }
+    }
+
+    /// What a person consents to.
+    pub(crate) fn summary(&self) -> Page {
+        let plan = self.plan;
+        let mut page = Page::default();
+        let verb = if plan.asked {
+            "Wait until this has started: "
+        } else {
+            "Start "
+        };
+        page.line([
+            Span::plain(verb),
+            Span::new(plan.place.to_string(), Style::Strong),
+            Span::plain(format!(" as a {}.", word(plan.starts_as))),
+        ]);
+        if plan.config.is_some() {
+            let text = "Patroni's configuration is made a standby's first, so that it never opens read-write.";
+            page.line([Span::plain(text)]);
+        }
+        add_warnings(&mut page, &plan.warnings);
+        page
+    }
+}
+
+impl View for StartupPlanView<'_> {
+    fn page(&self, _detail: Detail) -> Page {
+        plan_page(self.summary(), self.patches)
+    }
+
+    fn names(&self) -> Vec<String> {
+        vec![self.plan.place.to_string()]
+    }
+}
+
+/// How a start ended.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct StartupView<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    #[serde(skip)]
+    at: &'a Place,
+    /// The side, where no outcome names it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    place: Option<PlaceView>,
+    /// Whether anything was changed or waited for.
+    changed: bool,
+    #[serde(flatten)]
+    outcome: Option<&'a StartupOutcome>,
+}
+
+impl<'a> StartupView<'a> {
+    pub(crate) fn of(outcome: &'a StartupOutcome) -> Self {
+        Self {
+            place: None,
+            changed: true,
+            outcome: Some(outcome),
+            ..Self::already(&outcome.place)
+        }
+    }
+
+    /// It ran before.
+    pub(crate) fn already(at: &'a Place) -> Self {
+        Self {
+            api_version: API_VERSION,
+            kind: "StartupOutcome",
+            at,
+            place: Some(at.into()),
+            changed: false,
+            outcome: None,
+        }
+    }
+}
+
+impl View for StartupView<'_> {
+    fn page(&self, _detail: Detail) -> Page {
+        let mut page = Page::default();
+        let Some(outcome) = self.outcome else {
+            page.line([Span::plain(format!(
+                "{} runs already. Nothing was changed.",
+                self.at
+            ))]);
+            return page;
+        };
+        let mut rows = vec![
+            (word(outcome.started_as), outcome.place.to_string()),
+            ("members", outcome.members.to_string()),
+        ];
+        if let Some(at) = outcome.committed {
+            rows.push(("proof", format!("a transaction was committed at {at}")));
+        }
+        if let Some(replay) = &outcome.replay {
+            let how = if replay.streams {
+                "streams"
+            } else {
+                "does not stream"
+            };
+            let at = replay
+                .replayed
+                .map_or("an unknown position".to_owned(), |at| at.to_string());
+            rows.push((
+                "proof",
+                format!(
+                    "every member is in recovery; the leader {how}, and has replayed up to {at}"
+                ),
+            ));
+        }
+        add_results(&mut page, rows);
+        add_unproved(&mut page, &outcome.unproved);
+        page
+    }
+
+    fn names(&self) -> Vec<String> {
+        vec![self.at.to_string()]
+    }
+}
+
+const fn word(starts_as: StartAs) -> &'static str {
+    match starts_as {
+        StartAs::Primary => "primary",
+        StartAs::Standby => "standby",
+    }
+}
