@@ -2,6 +2,7 @@
 
 mod deliver;
 mod make;
+mod says;
 
 use std::collections::BTreeMap;
 

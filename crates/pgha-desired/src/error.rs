@@ -33,7 +33,7 @@ pub struct DesiredError {
 #[derive(Debug)]
 pub enum Problem {
     /// Git, a hook, the remote or the render command said no, or did not answer.
-    Git(pgha_git::Problem),
+    Git(Box<pgha_git::Problem>),
     /// A file cannot be edited, or read.
     Edit(Box<EditError>),
     /// There is no clone.
@@ -61,9 +61,9 @@ pub enum Problem {
     /// A recovery target is left in the cluster's object: a new copy of the data would stop there.
     RecoveryTarget {
         /// The object.
-        object: String,
+        object: Box<str>,
         /// The option.
-        option: String,
+        option: Box<str>,
     },
     /// The source's commit is not in the branch.
     NoSource {
@@ -100,8 +100,10 @@ impl DesiredError {
     }
 
     /// Whether somebody else came first: it may be tried again.
-    pub const fn is_moved(&self) -> bool {
-        matches!(self.problem, Problem::Git(pgha_git::Problem::Moved { .. }))
+    pub fn is_moved(&self) -> bool {
+        let is_moved =
+            |problem: &pgha_git::Problem| matches!(problem, pgha_git::Problem::Moved { .. });
+        matches!(&self.problem, Problem::Git(problem) if is_moved(problem))
     }
 }
 
@@ -118,7 +120,7 @@ impl From<GitError> for DesiredError {
         Self {
             tried,
             at,
-            problem: Problem::Git(problem),
+            problem: Problem::Git(Box::new(problem)),
             effect,
             next,
             source,

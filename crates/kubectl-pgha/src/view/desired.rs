@@ -17,7 +17,7 @@ impl<'a> DesiredView<'a> {
     }
 
     /// Adds it to a page, with every line that changes where more was asked for.
-    pub(crate) fn add_to(&self, detail: Detail, page: &mut Page) {
+    pub(crate) fn add_to(self, detail: Detail, page: &mut Page) {
         let planned = self.0;
         let text = format!("In {}, which is at {}:", planned.at, planned.base);
         page.line([Span::plain(text)]);

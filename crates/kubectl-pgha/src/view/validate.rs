@@ -110,7 +110,7 @@ impl View for ValidationView<'_> {
         if self.not_holding().next().is_some() {
             page.blank();
         }
-        if let Some(desired) = &self.desired {
+        if let Some(desired) = self.desired {
             desired.add_to(detail, &mut page);
             page.blank();
         }
