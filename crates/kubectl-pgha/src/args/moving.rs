@@ -23,6 +23,12 @@ Examples:
   # Database and users, as the service's file says (docs/traffic.md)
   kubectl pgha switchover zitadel -f zitadel.yaml --to core2
 
+  # What Flux or Argo CD owns: they are held, and let go by `release` once Git says the same (docs/gitops.md)
+  kubectl pgha switchover zitadel --from core1 --to core2 --hold-owners
+
+  # The same, and Git says it by two commits right after the move (docs/change.md)
+  kubectl pgha switchover zitadel -f zitadel.yaml --to core2 --fast
+
 Ctrl-C before the source is stopped puts everything back and ends with 130; until the promotion is sent it goes back to
 the source and ends with 4; after that the move goes on. A second Ctrl-C gives up waiting and ends with 5.
 
@@ -228,6 +234,10 @@ pub(crate) struct SwitchoverArgs {
     /// How long each step may take before the move is taken back
     #[arg(long, value_name = "DURATION", default_value = "1m")]
     pub(crate) timeout: RequestTimeout,
+
+    /// Move at once with the owners held, then commit what spec.change of the service's file says, and let them go
+    #[arg(long, conflicts_with = "allow_managed")]
+    pub(crate) fast: bool,
 
     #[command(flatten)]
     pub(crate) deadline: DeadlineJobArgs,

@@ -57,6 +57,30 @@ impl Between {
         }
     }
 
+    /// The same for a command that changes the clusters, and then commits what the service's file says.
+    ///
+    /// # Errors
+    /// As above; or the file has no repository, or its changes wait for people.
+    pub(crate) async fn read_committing(
+        args: &BetweenArgs,
+        session: &Session<'_>,
+        ui: &Ui,
+    ) -> Result<Self, Failure> {
+        let Some(service) = service(args, true, session, ui).await? else {
+            return Err(Failure::usage(
+                "--fast commits what a service's file says, and there is none",
+            )
+            .hinting("Name it with --file; its spec.change says what is committed where."));
+        };
+        service.refuse_unless_committed()?;
+        Self::of_service(service, args, &Reach::of(session.settings()))
+    }
+
+    /// The service's file, where there is one.
+    pub(crate) fn service(&self) -> Option<&Service> {
+        self.file.as_ref().map(|file| &file.service)
+    }
+
     /// Two contexts.
     ///
     /// # Errors

@@ -17,6 +17,8 @@ pub(crate) struct LookedAt {
     pub(crate) sites: Vec<SiteClient>,
     /// The operator's cluster; `None` for all.
     pub(crate) cluster: Option<String>,
+    /// The service, where a file names one.
+    pub(crate) service: Option<Service>,
 }
 
 /// Where a command was told to look.
@@ -46,17 +48,26 @@ impl LookedAt {
         ui: &Ui,
     ) -> Result<Self, Failure> {
         if let Some(service) = asked.service(session, ui).await? {
-            return Self::of(&service, session).await;
+            let looked_at = Self::of(&service, session).await?;
+            return Ok(Self {
+                service: Some(service),
+                ..looked_at
+            });
         }
         let sites = session.sites(asked.contexts).await?;
         if let (Some(site), true) = (sites.first(), asked.contexts.is_empty()) {
             tell_current(ui, None, site);
         }
         let cluster = asked.named.map(str::to_owned);
-        Ok(Self { sites, cluster })
+        Ok(Self {
+            sites,
+            cluster,
+            service: None,
+        })
     }
 
-    async fn of(service: &Service, session: &Session<'_>) -> Result<Self, Failure> {
+    /// The sites of a service.
+    pub(super) async fn of(service: &Service, session: &Session<'_>) -> Result<Self, Failure> {
         let cluster = service.cluster()?.to_owned();
         let mut sites = Vec::new();
         for site in &service.sites {
@@ -66,6 +77,7 @@ impl LookedAt {
         Ok(Self {
             sites,
             cluster: Some(cluster),
+            service: None,
         })
     }
 }

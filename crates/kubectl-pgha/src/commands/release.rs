@@ -2,15 +2,20 @@
 
 use std::time::Duration;
 
+use pgha_core::client::SiteClient;
 use pgha_core::clock;
 use pgha_core::diagnose::chain_of;
 use pgha_core::engine::{
     LettingGo, Limits, MoveError, Readiness, Reporter, StepError, interrupter,
 };
 use pgha_core::settle::{Look, Settlement, await_until};
+use pgha_desired::How;
 use pgha_model::event::Event;
+use pgha_model::member::Role;
+use pgha_model::plan::Step;
 use pgha_model::record::{Action, MoveRecord};
 use pgha_model::site::{Part, Place};
+use pgha_nlb::SiteName;
 
 use super::looked_at::{Asked, LookedAt};
 use super::{moving, one_side};
@@ -19,6 +24,7 @@ use crate::consent;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt::unless_interrupted;
+use crate::service::Service;
 use crate::session::Session;
 use crate::settings::Environment;
 use crate::ui::Ui;
@@ -36,9 +42,9 @@ pub(crate) fn main(args: &ReleaseArgs, environment: &Environment) -> Exit {
 
 async fn run(args: &ReleaseArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, Failure> {
     let limits = moving::limits(args.timeout);
-    let found = unless_interrupted(Box::pin(look(args, limits, session, ui))).await?;
-    let mut held: Vec<HeldSide> = found.iter().map(shown).collect();
-    let view = ReleaseView::new(held.clone());
+    let looking = look(args, limits, session, ui);
+    let (found, service) = unless_interrupted(Box::pin(looking)).await?;
+    let view = ReleaseView::new(found.iter().map(shown).collect());
     if args.dry_run || found.iter().all(LettingGo::is_nothing_to_do) {
         ui.show(&view)?;
         return Ok(Exit::Done);
@@ -47,32 +53,21 @@ async fn run(args: &ReleaseArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit,
         let question = "Let them go as soon as Git says the same?";
         unless_interrupted(consent::ask_unplanned(&view.summary(), question, ui)).await?;
     }
-    for letting in found.iter().filter(|one| one.held().next().is_some()) {
-        let place = &letting.side().facts.survey.place;
-        ui.note(&format!("To commit for {place}: {}.", letting.to_commit()));
+    if let Some(service) = &service {
+        commit(service, &found, ui).await?;
     }
-    let mut stays = None;
-    for (mut letting, side) in found.into_iter().zip(&mut held) {
-        match Box::pin(let_go(args, &mut letting, ui)).await {
-            Ok(()) => side.let_go(),
-            Err(failure) if failure.exit == Exit::Refused => {
-                ui.complain(&failure);
-                stays = Some(failure.exit);
-            }
-            Err(failure) => return Err(failure),
-        }
-    }
-    moving::show_last(&ReleaseView::new(held), ui)?;
-    Ok(stays.unwrap_or(Exit::Done))
+    let wait = if args.wait.0.is_zero() {
+        moving::LONGEST_STEP
+    } else {
+        args.wait.0
+    };
+    let_all_go(found, wait, ui).await
 }
 
 fn shown(letting: &LettingGo) -> HeldSide {
     let owners = letting.held().map(ToString::to_string).collect();
-    HeldSide::found(
-        &letting.side().facts.survey.place,
-        owners,
-        letting.to_commit(),
-    )
+    let place = &letting.side().facts.survey.place;
+    HeldSide::found(place, owners, letting.to_commit())
 }
 
 /// Who is held at each site. A move that is not finished is in the way, but for a release, which is taken over.
@@ -81,7 +76,7 @@ async fn look(
     limits: Limits,
     session: &Session<'_>,
     ui: &Ui,
-) -> Result<Vec<LettingGo>, Failure> {
+) -> Result<(Vec<LettingGo>, Option<Service>), Failure> {
     if args.file.is_none() && !args.dry_run {
         super::refuse_unnamed(args.contexts.first().map(String::as_str))?;
     }
@@ -94,8 +89,17 @@ async fn look(
     };
     let looked_at = LookedAt::open(asked, session, ui).await?;
     let cluster = looked_at.cluster.as_deref().unwrap_or(&args.cluster);
+    let found = find(&looked_at.sites, cluster, limits).await?;
+    Ok((found, looked_at.service))
+}
+
+async fn find(
+    sites: &[SiteClient],
+    cluster: &str,
+    limits: Limits,
+) -> Result<Vec<LettingGo>, Failure> {
     let mut found = Vec::new();
-    for site in &looked_at.sites {
+    for site in sites {
         let side = one_side::survey(site, cluster, Part::Source).await?;
         let unfinished = moving::unfinished_of([&side]);
         let record: Option<Box<MoveRecord>> = unfinished.and_then(|unfinished| unfinished.record);
@@ -111,18 +115,146 @@ async fn look(
     Ok(found)
 }
 
+/// Commits what the service's file says of a move that has just ended, and lets the owners go that it has held. Whatever comes of it,
+/// the move itself is complete.
+pub(super) async fn after_a_move(
+    service: &Service,
+    limits: Limits,
+    moved: Exit,
+    session: &Session<'_>,
+    ui: &Ui,
+) -> Result<Exit, Failure> {
+    let followed = async {
+        let looked_at = LookedAt::of(service, session).await?;
+        let cluster = looked_at.cluster.as_deref().unwrap_or_default();
+        let found = find(&looked_at.sites, cluster, limits).await?;
+        commit(service, &found, ui).await?;
+        let_all_go(found, limits.patience(), ui).await
+    };
+    let name = &service.name;
+    match Box::pin(followed).await {
+        Ok(Exit::Done) => Ok(moved),
+        Ok(_) => Ok(Exit::Stopped),
+        Err(failure) => {
+            let hint = format!(
+                "The move itself is complete, and the owners are held. Run `kubectl pgha release {name}` with the same --file: it \
+                 goes on with what is left."
+            );
+            ui.complain(&failure.hinting(hint));
+            Ok(Exit::Stopped)
+        }
+    }
+}
+
+/// Commits what the service's file says of both sides, the standby's first, where it says that Git is changed by commits. Nothing
+/// where nobody is held: then Git is not contradicted.
+async fn commit(service: &Service, found: &[LettingGo], ui: &Ui) -> Result<(), Failure> {
+    let (Some(desired), Some(epoch)) = (
+        service.desired()?,
+        found.iter().filter_map(LettingGo::epoch).max(),
+    ) else {
+        return Ok(());
+    };
+    if desired.is_by_merge_request() {
+        return Ok(());
+    }
+    let (standby, primary) = (
+        only(service, found, &Role::StandbyLeader)?,
+        only(service, found, &Role::Primary)?,
+    );
+    let Some(change) = desired.change(&service.name, standby, primary) else {
+        return Ok(());
+    };
+    let operation = format!("{}-{epoch}", service.name);
+    for part in [Part::Source, Part::Target] {
+        let done = change.commit(part, &operation).await;
+        let done = done.map_err(|error| Failure::from(&error))?;
+        let role = if part == Part::Source {
+            "a standby"
+        } else {
+            "the primary"
+        };
+        let site = if part == Part::Source {
+            standby
+        } else {
+            primary
+        };
+        let how = match done.how {
+            How::Already => "says already",
+            How::Pushed | How::Proposed { .. } => "says now",
+        };
+        let text = format!(
+            "{} {how} that {site} is {role}: {}.",
+            desired.at(),
+            done.commit
+        );
+        let step = Step::Release;
+        moving::tell("ReleaseEvent", &Event::Noted { step, text }, ui);
+    }
+    Ok(())
+}
+
+/// The one site whose Postgres and whose object both say this.
+fn only<'s>(
+    service: &'s Service,
+    found: &[LettingGo],
+    role: &Role,
+) -> Result<&'s SiteName, Failure> {
+    let is_it = |letting: &&LettingGo| {
+        let is_standby = letting.side().facts.survey.object.standby;
+        one_side::leader_is(letting.side(), role) && is_standby == (*role == Role::StandbyLeader)
+    };
+    let mut them = found.iter().filter(is_it);
+    let (Some(it), None) = (them.next(), them.next()) else {
+        let text = format!(
+            "{} has not exactly one {role}, so nothing is committed",
+            service.name
+        );
+        let hint = format!("Look with `kubectl pgha status {}`.", service.name);
+        return Err(Failure::refused(text).hinting(hint));
+    };
+    let context = &it.side().facts.survey.place.context;
+    let site = service.sites.iter().find(|site| site.context == *context);
+    site.map(|site| &site.name).ok_or_else(|| {
+        Failure::refused(format!(
+            "{} has no site of the context {context}",
+            service.name
+        ))
+    })
+}
+
+/// Lets them go, one site after the other; with 3 where some stay held.
+async fn let_all_go(found: Vec<LettingGo>, wait: Duration, ui: &Ui) -> Result<Exit, Failure> {
+    let mut held: Vec<HeldSide> = found.iter().map(shown).collect();
+    for letting in found.iter().filter(|one| one.held().next().is_some()) {
+        let place = &letting.side().facts.survey.place;
+        ui.note(&format!(
+            "What Git is to say of {place}: {}.",
+            letting.to_commit()
+        ));
+    }
+    let mut ended = Exit::Done;
+    for (mut letting, side) in found.into_iter().zip(&mut held) {
+        match Box::pin(let_go(wait, &mut letting, ui)).await {
+            Ok(()) => side.let_go(),
+            Err(failure) if failure.exit == Exit::Refused => {
+                ui.complain(&failure);
+                ended = Exit::Refused;
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    moving::show_last(&ReleaseView::new(held), ui)?;
+    Ok(ended)
+}
+
 fn unseen(error: &StepError) -> Failure {
     Failure::refused("the owners cannot be let go now").because(vec![chain_of(error)])
 }
 
 /// Waits until the sources of a side may say what it is, and tries; again when they say otherwise.
-async fn let_go(args: &ReleaseArgs, letting: &mut LettingGo, ui: &Ui) -> Result<(), Failure> {
+async fn let_go(wait: Duration, letting: &mut LettingGo, ui: &Ui) -> Result<(), Failure> {
     let place = letting.side().facts.survey.place.clone();
-    let wait = if args.wait.0.is_zero() {
-        moving::LONGEST_STEP
-    } else {
-        args.wait.0
-    };
     let deadline = clock::monotonic() + wait;
     let mut told = String::new();
     loop {

@@ -36,6 +36,7 @@ async fn run(args: &ShutdownArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit
     moving::refuse_unfinished(&sides)?;
     let consent = Consent {
         managed: args.allow_managed,
+        ..Consent::default()
     };
     let record = upkeep::record_of(&side);
     let seen = peer.as_ref().ok().map(|peer| &peer.facts);

@@ -52,6 +52,7 @@ async fn run(args: &StartupArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit,
     moving::refuse_unfinished(&sides)?;
     let consent = Consent {
         managed: args.allow_managed,
+        ..Consent::default()
     };
     let section = side.standby_section_with(peer.as_ref().ok());
     let facts = StartFacts {

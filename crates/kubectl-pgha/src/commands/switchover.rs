@@ -12,8 +12,8 @@ use pgha_model::site::Place;
 
 use super::between::{Asked, Between};
 use super::following::Followers;
-use super::{moving, one_side};
-use crate::args::SwitchoverArgs;
+use super::{moving, one_side, release};
+use crate::args::{OwnersArgs, SwitchoverArgs};
 use crate::consent;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -31,12 +31,16 @@ pub(crate) fn main(args: &SwitchoverArgs, environment: &Environment) -> Exit {
 }
 
 async fn run(args: &SwitchoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, Failure> {
-    let between = unless_interrupted(Between::read(&args.between, true, session, ui)).await?;
+    let owners = OwnersArgs {
+        hold_owners: args.owners.hold_owners || args.fast,
+        ..args.owners
+    };
+    let between = unless_interrupted(Box::pin(read(args, session, ui))).await?;
     let (source, target) = unless_interrupted(between.open(session)).await?;
     moving::refuse_unfinished(&[&source, &target])?;
     let deadline = args.deadline.job();
     unless_interrupted(refuse_unplaceable(deadline.as_ref(), &source)).await?;
-    let consent = args.owners.consent();
+    let consent = owners.consent();
     let plan = match plan_switchover(&source.facts, &target.facts, consent, clock::now()) {
         Ok(plan) => plan,
         Err(refusal) => {
@@ -45,7 +49,7 @@ async fn run(args: &SwitchoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Ex
             return one_side::refuse("SwitchoverRefusal", &refusal, sides, text, ui);
         }
     };
-    let held = moving::holding_both(args.owners, source, target);
+    let held = moving::holding_both(owners, source, target);
     let (source, target) = unless_interrupted(Box::pin(held)).await?;
     let asked = Asked {
         leaves: true,
@@ -56,6 +60,11 @@ async fn run(args: &SwitchoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Ex
     let users = users.map(Followers::refuse_unready).transpose()?;
     let drains = users.as_ref().is_some_and(Followers::leaves);
     let plan = if drains { plan.draining() } else { plan };
+    let commits = if args.fast {
+        between.planned().await?
+    } else {
+        None
+    };
     let planned = patches(&source, &target);
     let limits = moving::limits(args.timeout);
     let view = PlanView::new(
@@ -64,7 +73,8 @@ async fn run(args: &SwitchoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Ex
         deadline.as_ref(),
         limits.patience(),
         users.as_ref().map(Followers::view).unwrap_or_default(),
-    );
+    )
+    .committing(commits.as_ref());
     if args.dry_run {
         ui.show(&view)?;
         return Ok(Exit::Done);
@@ -76,7 +86,19 @@ async fn run(args: &SwitchoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Ex
     drop(view);
     let sides = (source, target);
     let with = (&between, users.as_ref());
-    carry_out(plan, sides, deadline, limits, with, ui).await
+    let moved = carry_out(plan, sides, deadline, limits, with, ui).await?;
+    match between.service().filter(|_| args.fast) {
+        Some(service) => Box::pin(release::after_a_move(service, limits, moved, session, ui)).await,
+        None => Ok(moved),
+    }
+}
+
+async fn read(args: &SwitchoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Between, Failure> {
+    if args.fast {
+        Between::read_committing(&args.between, session, ui).await
+    } else {
+        Between::read(&args.between, true, session, ui).await
+    }
 }
 
 /// Whether the Job that was asked for may be placed; asked before anything is changed.

@@ -75,7 +75,27 @@ impl Service {
         );
         let refused = self.mistaken(self.change.said_at, &because);
         Err(refused.hinting(
-            "Write `way: direct` to have Git say something else until somebody commits it.",
+            "`switchover --fast` moves with the owners held and commits afterwards. Write `way: direct` to have Git say something \
+             else until somebody commits it.",
+        ))
+    }
+
+    /// Refuses what is not committed to a branch by this command alone.
+    ///
+    /// # Errors
+    /// The file says that clusters are changed directly, or by merge requests.
+    pub(crate) fn refuse_unless_committed(&self) -> Result<(), Failure> {
+        let way = self.change.way;
+        if way == Way::Git {
+            return Ok(());
+        }
+        let because = format!(
+            "--fast commits to a branch, which `way: {}` does not",
+            way.word()
+        );
+        let refused = self.mistaken(self.change.said_at, &because);
+        Err(refused.hinting(
+            "Move with --hold-owners; `kubectl pgha release` lets the owners go once Git says the same.",
         ))
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use pgha_core::engine::{DeadlineJob, PlannedPatch};
+use pgha_desired::Planned;
 use pgha_model::event::{Event, Outcome};
 use pgha_model::finding::Finding;
 use pgha_model::plan::{Feed, Plan, Step};
@@ -11,6 +12,7 @@ use serde::Serialize;
 
 use super::API_VERSION;
 use super::application::UsersView;
+use super::desired::DesiredView;
 use crate::ui::{Detail, Page, Span, Style, Table, View};
 
 /// A plan as it would be carried out now.
@@ -27,6 +29,9 @@ pub(crate) struct PlanView<'a> {
     /// What the move of the application and of the users will change.
     #[serde(flatten)]
     users: UsersView<'a>,
+    /// What is committed after the move.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commits: Option<DesiredView<'a>>,
 }
 
 /// The Job that a move leaves at its source.
@@ -51,6 +56,7 @@ impl<'a> PlanView<'a> {
             api_version: API_VERSION,
             kind: "SwitchoverPlan",
             users,
+            commits: None,
             plan,
             patches,
             deadline_job: job.map(|job| DeadlineView {
@@ -59,6 +65,12 @@ impl<'a> PlanView<'a> {
                 after_seconds: patience.as_secs(),
             }),
         }
+    }
+
+    /// The same, with what is committed after the move.
+    pub(crate) fn committing(self, planned: Option<&'a Planned>) -> Self {
+        let commits = planned.map(DesiredView::new);
+        Self { commits, ..self }
     }
 
     /// Who goes back if the tool dies, as a full sentence.
@@ -96,6 +108,9 @@ impl<'a> PlanView<'a> {
         page.line([Span::plain(self.deadline())]);
         add_warnings(&mut page, &plan.warnings);
         self.users.add_to(&mut page);
+        if let Some(commits) = &self.commits {
+            commits.add_to(Detail::Usual, &mut page);
+        }
         page
     }
 }

@@ -79,6 +79,11 @@ impl LettingGo {
         self.held.iter().map(|(named, _)| named)
     }
 
+    /// The move that has held them last.
+    pub fn epoch(&self) -> Option<Epoch> {
+        self.held.iter().map(|(_, held)| held.epoch).max()
+    }
+
     /// Whether nobody is held, and no release was left unfinished.
     pub fn is_nothing_to_do(&self) -> bool {
         self.held.is_empty() && self.takes_over.is_none()

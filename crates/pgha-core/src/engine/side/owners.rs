@@ -97,10 +97,10 @@ impl Side {
         }
         self.left_held.clear();
         for (named, held) in self.held_owners().await? {
-            if held.standby == self.object_says_standby() && !self.keeps_owners {
-                hold::let_go(&self.site, &named, &held.cluster).await?;
-            } else {
+            if held.standby != self.object_says_standby() {
                 self.left_held.push(named);
+            } else if !self.keeps_owners {
+                hold::let_go(&self.site, &named, &held.cluster).await?;
             }
         }
         Ok(())
