@@ -229,8 +229,8 @@ fn judge_object(part: Part, survey: &SiteSurvey, consent: Consent, findings: &mu
         "not-shut-down",
         part,
         object.shutdown.then(|| "spec.shutdown is true.".to_owned()),
-        "Start it first. Where the other side is primary, put standby_cluster into Patroni's own configuration before: \
-         spec.standby alone comes too late, and it opens read-write.",
+        "Start it first, with `kubectl pgha startup`; where the other side is primary, with --as-standby: spec.standby alone comes \
+         too late, and it opens read-write.",
     );
     findings.fail_if(
         "no-pending-switchover",

@@ -96,8 +96,8 @@ fn judge_object(survey: &SiteSurvey, notices: &mut Notices<'_>) {
         notices.warn(
             "shutdown",
             "The operator is told to shut this cluster down.",
-            "Where the other side is primary, do not just start it, not as a standby either: it opens read-write first. \
-             Put standby_cluster into Patroni's own configuration before.",
+            "Start it with `kubectl pgha startup`, where the other side is primary with --as-standby. Do not just set the \
+             object, not as a standby either: it opens read-write first.",
         );
     }
     if let Some(switchover) = &object.pending_switchover {
