@@ -285,8 +285,9 @@ fn judge_owners(part: Part, owners: &[Owner], consent: Consent, findings: &mut F
 fn unfit(owners: &[Owner], consent: Consent) -> String {
     let because = |owner: &Owner| owner.to_hold().err().filter(|_| consent.holds);
     let told = owners.iter().filter_map(because);
-    told.map(|because| format!(" It is not held: {because}."))
-        .collect()
+    told.fold(String::new(), |text, because| {
+        text + " It is not held: " + &because + "."
+    })
 }
 
 fn judge_patroni(part: Part, survey: &SiteSurvey, findings: &mut Findings) {

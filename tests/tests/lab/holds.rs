@@ -1,18 +1,22 @@
 //! A pair that the real Flux or the real Argo CD owns, moved directly while they are held, and let go once Git says the same.
 
 use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use pgha_judge::Ruling;
-use pgha_lab::gitops::{Deployer, Platform, argo, flux};
+use pgha_lab::gitops::platform::SITE_FILE;
+use pgha_lab::gitops::{Deployer, Platform, argo, flux, git};
 use pgha_lab::kubectl::Kubectl;
+use pgha_lab::paths::{self, Cache};
 use pgha_lab::progress::Progress;
-use pgha_lab::site::Site;
+use pgha_lab::site::{SERVICE_NAMESPACE, Site};
 use pgha_lab::wait;
 use pgha_tests::pair::{ARCHIVE, DEADLINE, Pair, await_line, event};
 use pgha_tests::{Ended, Suite, interrupt, kill};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::gitops::{Running, object};
 
@@ -304,4 +308,156 @@ fn an_owner_that_was_let_go_meanwhile_is_held_again_before_the_fence() -> Result
     ensure!(released.code == Some(0), "{released:?}");
     wait::until("nothing held", DEADLINE, || owned.are_held(false))?;
     owned.is_left_well(from.other())
+}
+
+#[test]
+fn a_fast_move_of_flux_is_in_git_once_it_has_ended() -> Result<()> {
+    committed(Deployer::Flux)
+}
+
+#[test]
+fn a_fast_move_of_argo_cd_is_in_git_once_it_has_ended() -> Result<()> {
+    committed(Deployer::Argo)
+}
+
+/// One line of CUE names the primary, and a render makes both sites' files of it.
+fn committed(deployer: Deployer) -> Result<()> {
+    let Some(owned) = Owned::open(deployer)? else {
+        return Ok(());
+    };
+    let house = tempfile::tempdir()?;
+    let (from, file) = (owned.pair.primary()?, owned.service_file(house.path())?);
+    let tip = owned.tip()?;
+    let writer = owned.pair.suite.writer(owned.pair.kind.cluster, 0)?;
+    let moved = owned.fast(&file, from)?.output()?;
+    let verdict = writer.judge_within(1, DEADLINE)?;
+    ensure!(moved.status.code() == Some(0), "{moved:?}");
+    ensure!(verdict.ruling == Ruling::Pass, "{verdict}");
+    owned.has_both_commits(from, &tip)?;
+    owned.is_left_well(from.other())
+}
+
+/// Git is away from the hold on: the move goes through, the owners stay held, and whoever comes next commits and lets them go.
+#[test]
+fn a_fast_move_without_git_is_finished_by_a_release() -> Result<()> {
+    let Some(owned) = Owned::open(Deployer::Flux)? else {
+        return Ok(());
+    };
+    let house = tempfile::tempdir()?;
+    let (from, file) = (owned.pair.primary()?, owned.service_file(house.path())?);
+    let (tip, cache) = (owned.tip()?, Cache::in_use()?);
+    git::answer_with(&cache, Some(503))?;
+    let refused = owned.fast(&file, from)?.output()?;
+    git::answer_with(&cache, None)?;
+    ensure!(refused.status.code() == Some(3), "{refused:?}");
+    owned.are_held(false)?;
+    let mut moving = owned.fast(&file, from)?;
+    let mut moving = moving
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let stdout = moving.stdout.take().context("no stdout")?;
+    let mut lines = BufReader::new(stdout).lines();
+    await_line(&mut lines, event::HELD)?;
+    git::answer_with(&cache, Some(503))?;
+    for line in lines {
+        line?;
+    }
+    let ended = pgha_tests::finish(moving);
+    git::answer_with(&cache, None)?;
+    let ended = ended?;
+    ensure!(ended.code == Some(4), "{ended:?}");
+    owned.are_held(true)?;
+    ensure!(owned.tip()? == tip, "something was pushed");
+    let cluster = owned.pair.kind.cluster;
+    let mut release = owned.plugin()?;
+    release
+        .args([
+            "release", cluster, "--yes", "-o", "json", "--wait", "2m", "-f",
+        ])
+        .arg(&file);
+    let released = release.output()?;
+    ensure!(released.status.code() == Some(0), "{released:?}");
+    owned.has_both_commits(from, &tip)?;
+    owned.is_left_well(from.other())
+}
+
+impl Owned {
+    /// The service's file of a platform, in a folder.
+    fn service_file(&self, folder: &Path) -> Result<PathBuf> {
+        let cluster = self.pair.kind.cluster;
+        let site = |site: Site| json!({"name": site.name(), "context": site.name(), "namespace": SERVICE_NAMESPACE, "cluster": cluster});
+        let rendered = |site| [format!("{}/**", Platform::rendered(site))];
+        let service = json!({"apiVersion": "pgha.dev/v1alpha1", "kind": "Service", "metadata": {"name": cluster}, "spec": {
+            "sites": Site::ALL.map(site),
+            "change": {
+                "way": "git",
+                "repository": self.platform.folder(),
+                "edits": [{"file": SITE_FILE, "field": "#Platform.primaryCluster.name"}],
+                "render": {"command": ["sh", "render.sh"],
+                    "paths": {"core1": rendered(Site::Core1), "core2": rendered(Site::Core2)}},
+                "expect": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": self.platform.app_name(),
+                    "at": ["/metadata/annotations"]}],
+            },
+        }});
+        let file = folder.join("service.yaml");
+        std::fs::write(&file, service.to_string())?;
+        Ok(file)
+    }
+
+    /// The plugin, with the program that renders on its path.
+    fn plugin(&self) -> Result<Command> {
+        let bin = paths::program("cue");
+        let bin = bin.parent().context("a program without a folder")?;
+        let mut plugin = self.pair.suite.plugin();
+        plugin.env("PATH", format!("{}:/usr/bin:/bin", bin.display()));
+        Ok(plugin)
+    }
+
+    fn fast(&self, file: &Path, from: Site) -> Result<Command> {
+        let mut plugin = self.plugin()?;
+        let cluster = self.pair.kind.cluster;
+        plugin.args([
+            "switchover",
+            cluster,
+            "--to",
+            from.other().name(),
+            "--fast",
+            "--yes",
+            "-o",
+            "json",
+            "-f",
+        ]);
+        plugin.arg(file);
+        Ok(plugin)
+    }
+
+    /// What the branch is at.
+    fn tip(&self) -> Result<String> {
+        let tree = self.platform.tree();
+        tree.git(&["fetch", "--quiet"])?;
+        Ok(tree.git(&["rev-parse", "origin/main"])?.trim().to_owned())
+    }
+
+    /// Two commits, the source's first, each with files of its own site alone; the line is in the target's.
+    fn has_both_commits(&self, from: Site, tip: &str) -> Result<()> {
+        self.tip()?;
+        let tree = self.platform.tree();
+        let commits = tree.git(&["rev-list", "--reverse", &format!("{tip}..origin/main")])?;
+        let commits: Vec<&str> = commits.lines().collect();
+        ensure!(commits.len() == 2, "{commits:?}");
+        for (commit, site) in commits.into_iter().zip([from, from.other()]) {
+            let files = tree.git(&["show", "--format=", "--name-only", commit])?;
+            let folder = Platform::rendered(site);
+            let is_own =
+                |file: &str| file.starts_with(&folder) || (site != from && file == SITE_FILE);
+            ensure!(
+                files.lines().count() >= 2 && files.lines().all(is_own),
+                "{site}: {files}"
+            );
+        }
+        // The person's copy follows, for what it renders next.
+        tree.git(&["merge", "--quiet", "--ff-only", "origin/main"])
+            .map(drop)
+    }
 }

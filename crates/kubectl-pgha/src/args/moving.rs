@@ -305,10 +305,6 @@ pub(crate) struct PromoteArgs {
 /// fenced; replays everything that was received; promotes the target.
 #[derive(Debug, Args)]
 #[command(after_help = FAILOVER_EXAMPLES)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "flags, each with its own name"
-)]
 pub(crate) struct FailoverArgs {
     #[command(flatten)]
     pub(crate) between: BetweenArgs,

@@ -56,7 +56,7 @@ async fn run(args: &DemoteArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, 
             return one_side::refuse("DemotionRefusal", &refusal, sides, text, ui);
         }
     };
-    let side = unless_interrupted(moving::holding(args.step.owners, side)).await?;
+    let side = unless_interrupted(Box::pin(moving::holding(args.step.owners, side))).await?;
     let patches = demotion_patches(&side, &section);
     let view = DemotionPlanView::new(&plan, &patches);
     if args.step.dry_run {

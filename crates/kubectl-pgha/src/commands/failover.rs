@@ -96,9 +96,11 @@ async fn run(args: &FailoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit
     };
     let users = unless_interrupted(followers).await?;
     let users = users.as_ref();
-    seen.target = unless_interrupted(moving::holding(args.owners, seen.target)).await?;
+    let held = Box::pin(moving::holding(args.owners, seen.target));
+    seen.target = unless_interrupted(held).await?;
     if let Ok(source) = seen.source {
-        seen.source = Ok(unless_interrupted(moving::holding(args.owners, source)).await?);
+        let held = Box::pin(moving::holding(args.owners, source));
+        seen.source = Ok(unless_interrupted(held).await?);
     }
     let patches = promotion_patches(&plan, &seen.target, seen.source.as_ref().ok());
     let view = PromotionPlanView::new(

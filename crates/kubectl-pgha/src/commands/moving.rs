@@ -43,7 +43,7 @@ pub(crate) async fn holding(owners: OwnersArgs, side: Side) -> Result<Side, Fail
         return Ok(side);
     }
     let place = side.facts.survey.place.clone();
-    side.holding_owners().await.map_err(|error| {
+    Box::pin(side.holding_owners()).await.map_err(|error| {
         Failure::refused(format!("the owners of {place} cannot be held")).because(
             std::iter::once(error.to_string())
                 .chain(causes(&error))
@@ -59,8 +59,8 @@ pub(crate) async fn holding_both(
     target: Side,
 ) -> Result<(Side, Side), Failure> {
     Ok((
-        holding(owners, source).await?,
-        holding(owners, target).await?,
+        Box::pin(holding(owners, source)).await?,
+        Box::pin(holding(owners, target)).await?,
     ))
 }
 

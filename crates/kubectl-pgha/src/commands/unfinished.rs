@@ -362,7 +362,7 @@ impl Service<'_> {
                 self.followed_by_users(said(text)?).await
             }
             (Action::Abort, Whereabouts::Nowhere) => {
-                self.promote((&self.between.from, &self.between.to)).await
+                Box::pin(self.promote((&self.between.from, &self.between.to))).await
             }
             (Action::Abort, Whereabouts::Target) => Err(Failure::stopped(
                 Exit::Stopped,
@@ -386,7 +386,9 @@ impl Service<'_> {
             (_, Whereabouts::Nowhere) if began_as == Some(Action::Demote) => {
                 said(format!("{source} is a standby, as it was to become."))
             }
-            (_, Whereabouts::Nowhere) => self.promote((&self.between.to, &self.between.from)).await,
+            (_, Whereabouts::Nowhere) => {
+                Box::pin(self.promote((&self.between.to, &self.between.from))).await
+            }
             (_, Whereabouts::Both) => Err(Failure::unexpected("both sides are primary")),
         }
     }
@@ -407,7 +409,8 @@ impl Service<'_> {
         });
         match unless_interrupted(planned).await? {
             Ok((plan, source, target)) => {
-                let sides = moving::holding_both(self.args.owners, source, target).await?;
+                let sides =
+                    Box::pin(moving::holding_both(self.args.owners, source, target)).await?;
                 let deadline = self.deadline.clone();
                 let with = (self.between, self.users);
                 switchover::carry_out(plan, sides, deadline, self.limits, with, self.ui).await
@@ -449,7 +452,8 @@ impl Service<'_> {
         });
         match unless_interrupted(planned).await? {
             Ok((plan, here, peer)) => {
-                let (here, peer) = moving::holding_both(self.args.owners, here, peer).await?;
+                let (here, peer) =
+                    Box::pin(moving::holding_both(self.args.owners, here, peer)).await?;
                 let over = Some(self.epoch);
                 let (limits, users) = (self.limits, self.users);
                 promote::carry_out(plan, here, Some(peer), limits, over, users, self.ui).await

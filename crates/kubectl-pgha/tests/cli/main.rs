@@ -92,7 +92,6 @@ mod plugin;
 mod provider;
 mod proxy;
 mod refusal;
-#[expect(clippy::unwrap_used, reason = "what a fake site lacks fails the test")]
 mod release;
 #[cfg(all(feature = "aws", feature = "schema"))]
 #[expect(

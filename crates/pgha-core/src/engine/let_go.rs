@@ -104,7 +104,7 @@ impl LettingGo {
         }
         self.side.refresh().await?;
         self.refuse_named_pause()?;
-        let mut tries = Vec::new();
+        let mut worth_trying = Vec::new();
         for (named, held) in &self.held {
             if held.standby == self.side.object_says_standby() {
                 continue;
@@ -123,9 +123,9 @@ impl LettingGo {
             if tried.is_some_and(|tried| *tried == revision) {
                 return Ok(Readiness::NotYet(nothing_new(named, revision.as_deref())));
             }
-            tries.push((named.to_string(), revision));
+            worth_trying.push((named.to_string(), revision));
         }
-        self.tried.extend(tries);
+        self.tried.extend(worth_trying);
         Ok(Readiness::MayGo)
     }
 

@@ -118,7 +118,9 @@ pub fn patches(source: &Side, target: &Side) -> Vec<PlannedPatch> {
     let fenced = render::config_as_standby(source.config_before(), &section);
     let promoted = render::config_as_primary(target.config_before());
     let target_section = target.standby_section(source);
-    let mut patches = Vec::from_iter(owner_patches(source).chain(owner_patches(target)));
+    let mut patches = owner_patches(source)
+        .chain(owner_patches(target))
+        .collect::<Vec<_>>();
     patches.extend([
         planned(Step::Hold, source, source.hold_patch()),
         planned(Step::Hold, target, target.hold_patch()),

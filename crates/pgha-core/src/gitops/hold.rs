@@ -333,8 +333,8 @@ async fn write(site: &SiteClient, named: &Named, wish: Wish<'_>) -> Result<Writt
 /// It rests on the object's version: whether the field by which it is held was absent cannot be tested.
 fn patch_of(tool: Tool, found: &DynamicObject, wish: Wish<'_>) -> (Written, ObjectPatch) {
     let token = clock::now().to_string();
-    let (path, held) = tool.field();
-    let now = at(&found.data, path);
+    let (field, held) = tool.field();
+    let now = at(&found.data, field);
     let marks = holds_on(found);
     let before = marks
         .as_ref()
@@ -360,8 +360,8 @@ fn patch_of(tool: Tool, found: &DynamicObject, wish: Wish<'_>) -> (Written, Obje
     let mut patch = PatchBuilder::default().test(&["metadata", "resourceVersion"], json!(version));
     if !tool.cannot_act(found) {
         patch = match wanted {
-            Some(wanted) => patch.set(path, now, json!(wanted)),
-            None => patch.remove(path, now),
+            Some(wanted) => patch.set(field, now, json!(wanted)),
+            None => patch.remove(field, now),
         };
     }
     let patch = annotated(
@@ -395,12 +395,12 @@ fn annotated(
         return patch.set(&["metadata", "annotations"], None, Value::Object(all));
     };
     let seen = |key: &str| annotations.get(key).map(|value| json!(value));
-    let path = |key| ["metadata", "annotations", key];
-    let patch = patch.set(&path(question), seen(question).as_ref(), asked);
+    let under = |key| ["metadata", "annotations", key];
+    let patch = patch.set(&under(question), seen(question).as_ref(), asked);
     let before = seen(HOLD_ANNOTATION);
     match marks {
-        Some(marks) => patch.set(&path(HOLD_ANNOTATION), before.as_ref(), marks),
-        None => patch.remove(&path(HOLD_ANNOTATION), before.as_ref()),
+        Some(marks) => patch.set(&under(HOLD_ANNOTATION), before.as_ref(), marks),
+        None => patch.remove(&under(HOLD_ANNOTATION), before.as_ref()),
     }
 }
 

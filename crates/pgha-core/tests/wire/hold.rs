@@ -60,10 +60,11 @@ fn object(cluster: &FakeCluster, named: &Named) -> Value {
         .unwrap()
 }
 
-const fn plural(named: &Named) -> &'static str {
-    match named.kind {
-        OwnerKind::ArgoCdApplication => "applications",
-        _ => "kustomizations",
+fn plural(named: &Named) -> &'static str {
+    if named.kind == OwnerKind::ArgoCdApplication {
+        "applications"
+    } else {
+        "kustomizations"
     }
 }
 

@@ -208,7 +208,10 @@ mod tests {
         let mut sample = Sample::healthy();
         sample.source.survey.object.owners = vec![crate::service::samples::helm_release()];
         assert_eq!(failing(&sample), ["not-managed"]);
-        sample.consent = Consent { managed: true };
+        sample.consent = Consent {
+            managed: true,
+            ..Consent::default()
+        };
         assert_eq!(failing(&sample), Vec::<&str>::new());
         sample.consent = Consent::default();
         sample.source.survey.object.owners = vec![suspended()];

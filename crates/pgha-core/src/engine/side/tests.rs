@@ -1,3 +1,4 @@
+use pgha_model::owner::HOLD_ANNOTATION;
 use pgha_testkit::pgo::PgoSite;
 use pgha_testkit::{Failure, FakeCluster, Fault};
 
@@ -97,5 +98,63 @@ async fn a_hold_that_no_operator_acknowledges_is_none() {
     assert!(
         matches!(silent, Err(StepError::OperatorSilent { .. })),
         "{silent:?}"
+    );
+}
+
+/// A primary whose owner a move of it has held when its object asked for this.
+async fn owned(standby_then: bool) -> (FakeCluster, Side) {
+    let primary = PgoSite::primary("zitadel", NAMESPACE, clock::now());
+    let cluster = primary.managed_by_flux().build();
+    let group = "kustomize.toolkit.fluxcd.io";
+    cluster.install(group, "v1", "Kustomization", "kustomizations");
+    let by = serde_json::json!([{"cluster": format!("{NAMESPACE}/zitadel"), "epoch": 3, "standby": standby_then}]);
+    let mark = serde_json::json!({"before": false, "by": by}).to_string();
+    cluster.insert(
+        serde_json::json!({"apiVersion": format!("{group}/v1"), "kind": "Kustomization",
+        "metadata": {"name": "databases", "namespace": "flux-system", "annotations": {HOLD_ANNOTATION: mark}},
+        "spec": {"suspend": true, "interval": "10m"}}),
+    );
+    let mut side = held(&cluster).await;
+    side.hold_owners(LIMIT).await.unwrap();
+    (cluster, side)
+}
+
+fn suspended(cluster: &FakeCluster) -> Value {
+    let owner = cluster.object("kustomizations", "flux-system", "databases");
+    owner.unwrap()["spec"]["suspend"].clone()
+}
+
+#[tokio::test]
+async fn a_side_that_is_what_it_was_lets_its_owners_go() {
+    let (cluster, mut side) = owned(false).await;
+    side.let_owners_go().await.unwrap();
+    assert_eq!(
+        (suspended(&cluster), side.told_left()),
+        (Value::Bool(false), None)
+    );
+}
+
+#[tokio::test]
+async fn a_side_that_was_changed_keeps_its_owners_and_says_what_lets_them_go() {
+    let (cluster, mut side) = owned(true).await;
+    side.let_owners_go().await.unwrap();
+    assert_eq!(suspended(&cluster), Value::Bool(true));
+    let told = side.told_left().unwrap();
+    assert!(
+        told.contains("Flux Kustomization flux-system/databases"),
+        "{told}"
+    );
+    assert!(told.contains("kubectl pgha release zitadel"), "{told}");
+}
+
+/// As whoever takes a move over that is to go on: the promotion is still to come.
+#[tokio::test]
+async fn a_side_that_is_about_to_be_changed_keeps_its_owners() {
+    let (cluster, mut side) = owned(false).await;
+    side.keep_owners();
+    side.let_owners_go().await.unwrap();
+    assert_eq!(
+        (suspended(&cluster), side.told_left()),
+        (Value::Bool(true), None)
     );
 }
