@@ -61,7 +61,7 @@ async fn run(args: &SwitchoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Ex
     let drains = users.as_ref().is_some_and(Followers::leaves);
     let plan = if drains { plan.draining() } else { plan };
     let commits = if args.fast {
-        between.planned().await?
+        unless_interrupted(Box::pin(between.planned())).await?
     } else {
         None
     };
