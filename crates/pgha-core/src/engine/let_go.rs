@@ -16,7 +16,7 @@ use super::claim::{Intent, claim};
 use super::steps::{Steps, standing_of};
 use super::{Interrupt, Limits, MoveError, Reporter, Side, StepError};
 use crate::client::{FIELD_MANAGER, SiteClient};
-use crate::gitops::hold::{self, Source};
+use crate::gitops::hold::{self, Source, Turn};
 use crate::operator::pgo_v5;
 use crate::patch::{PatchBuilder, patch_object};
 
@@ -24,11 +24,16 @@ use crate::patch::{PatchBuilder, patch_object};
 /// kustomize-controller 1.9.5).
 const HANDED_OVER: &str = "kubectl-handover";
 
+/// How often a patch is sent while others keep writing the object.
+const TRIES: u32 = 10;
+
 /// Owners of one side that are let go.
 pub struct LettingGo {
     side: Side,
     limits: Limits,
     takes_over: Option<Epoch>,
+    /// Whether a release was left unfinished here, so that an owner may have put the object back, or works already.
+    goes_on: bool,
     held: Vec<(Named, HeldFor)>,
     /// What the sources of the owners had when they were tried last; `None` where that cannot be read.
     tried: BTreeMap<String, Option<String>>,
@@ -61,6 +66,7 @@ impl LettingGo {
             side.was_paused(before.paused);
         }
         Ok(Self {
+            goes_on: takes_over.is_some(),
             takes_over: takes_over.map(|record| record.epoch),
             tried: BTreeMap::new(),
             side,
@@ -104,15 +110,19 @@ impl LettingGo {
         }
         self.side.refresh().await?;
         self.refuse_named_pause()?;
+        if self.goes_on {
+            return Ok(Readiness::MayGo);
+        }
         let mut worth_trying = Vec::new();
         for (named, held) in &self.held {
-            if held.standby == self.side.object_says_standby() {
+            let is_as_before = held.standby == self.side.object_says_standby();
+            if is_as_before && named.kind == OwnerKind::FluxKustomization {
                 continue;
             }
             let limit = self.limits.step;
-            let object = self.side.object();
-            let revision = match hold::ask_source(&self.side.site, named, object, limit).await? {
-                Source::Says => continue,
+            let asked = (held.cluster.as_str(), self.side.object());
+            let revision = match hold::ask_source(&self.side.site, named, asked, limit).await? {
+                Source::Says | Source::AtWork => continue,
                 Source::SaysOtherwise(because) => return Ok(Readiness::NotYet(because)),
                 Source::Has { revision, applied } if revision.is_some() && revision == applied => {
                     return Ok(Readiness::NotYet(nothing_new(named, revision.as_deref())));
@@ -180,19 +190,45 @@ impl LettingGo {
         claim(steps, intent, Some(&mut self.side), None, self.limits).await
     }
 
+    /// The operator only: the owners stay as they are, held or let go by somebody.
     async fn hold(&mut self) -> Result<((), String), StepError> {
         let limit = self.limits.step;
-        self.side.hold(limit).await?;
-        let agrees = self.side.object_says_standby() == self.side.config_says_standby();
-        if !agrees {
-            let what = "the object asks for something else than Patroni's configuration".to_owned();
-            return Err(StepError::BasisChanged { what });
+        self.side.hold_operator(limit).await?;
+        let is = self.side.config_says_standby();
+        if self.side.object_says_standby() != is {
+            if !self.goes_on {
+                let what = "the object asks for something else than Patroni's configuration";
+                return Err(StepError::BasisChanged {
+                    what: what.to_owned(),
+                });
+            }
+            let section = self.side.standby_section_with(None);
+            self.put_back(&section, is).await?;
         }
+        // From here on it is tried like any other.
+        self.goes_on = false;
         let evidence = "The object says Progressing=False, reason Paused.";
         Ok(((), evidence.to_owned()))
     }
 
-    /// Has each owner take its turn, and sees what becomes of the object.
+    /// What the object asked for before an owner took its turn.
+    async fn put_back(
+        &mut self,
+        section: &Map<String, Value>,
+        is_standby: bool,
+    ) -> Result<(), StepError> {
+        if is_standby && section.is_empty() {
+            let what = "spec.standby is gone from the object, and nothing here knows what was in it: write it again";
+            return Err(StepError::BasisChanged {
+                what: what.to_owned(),
+            });
+        }
+        let patch = self.side.standby_patch(section, is_standby);
+        self.side.send_object(&patch).await
+    }
+
+    /// Has each owner take its turn, and sees what becomes of the object. What the move has written is Flux' own by then: a field that
+    /// its source does not name goes, and is seen to go while the operator does nothing.
     async fn compare(&mut self) -> Result<(bool, String), StepError> {
         let limit = self.limits.step;
         if self.held.is_empty() {
@@ -201,57 +237,45 @@ impl LettingGo {
         let is = self.side.config_says_standby();
         let section = self.side.standby_section_with(None);
         for (named, held) in self.held.clone() {
-            hold::resume(&self.side.site, &named, &held.cluster, limit).await?;
+            if named.kind == OwnerKind::FluxKustomization {
+                hand_over(&self.side.site, &self.side.cluster).await?;
+            }
+            let (site, object) = (&self.side.site, self.side.object());
+            let turn = hold::resume(site, &named, &held.cluster, object, limit).await?;
             self.side.refresh().await?;
             let sleeps = self.side.object().pointer("/spec/paused") == Some(&json!(true));
-            if !sleeps || self.side.object_says_standby() != is {
-                hold::take(&self.side.site, &named, &held, limit).await?;
-                self.side.refresh().await?;
-                let patch = self.side.standby_patch(&section, is);
-                self.side.send_object(&patch).await?;
-                let text = format!(
-                    "{named} has put spec.standby back: its source does not say it yet. It is held again."
-                );
-                return Ok((false, text));
-            }
+            let is_the_same = sleeps && self.side.object_says_standby() == is;
+            let because = match turn {
+                Turn::Taken if is_the_same => continue,
+                Turn::Taken => {
+                    "it has put spec.standby back: its source does not say it yet".to_owned()
+                }
+                Turn::Failed(because) => format!("its turn tells nothing: {because}"),
+            };
+            hold::take(&self.side.site, &named, &held, limit).await?;
+            self.side.refresh().await?;
+            self.put_back(&section, is).await?;
+            let text = format!("{named} was let go and is held again, for {because}.");
+            return Ok((false, text));
         }
         let says = if is { "a standby" } else { "a primary" };
-        Ok((
-            true,
-            format!("After their turn the object asks for {says}, as before."),
-        ))
+        let text = format!("After their turn the object asks for {says}, as before.");
+        Ok((true, text))
     }
 
     async fn release(&mut self, agrees: bool) -> Result<((), String), StepError> {
         if !agrees {
             self.side.unhold(self.limits.step).await?;
-            return Ok((
-                (),
-                "The operator works again; the owners are held as before.".to_owned(),
-            ));
+            let text = "The operator works again; the owners are held as before.";
+            return Ok(((), text.to_owned()));
         }
-        let mut others = Vec::new();
         for (named, held) in &self.held {
-            if !hold::let_go(&self.side.site, named, &held.cluster).await? {
-                others.push(format!(" {named} stays held for another cluster."));
-            }
-        }
-        if self
-            .held
-            .iter()
-            .any(|(named, _)| named.kind == OwnerKind::FluxKustomization)
-        {
-            hand_over(&self.side.site, &self.side.cluster).await?;
+            hold::let_go(&self.side.site, named, &held.cluster).await?;
         }
         self.held.clear();
         self.side.unhold(self.limits.step).await?;
-        Ok((
-            (),
-            format!(
-                "The operator works again, and so do the owners.{}",
-                others.concat()
-            ),
-        ))
+        let text = "The operator works again, and so do the owners.";
+        Ok(((), text.to_owned()))
     }
 }
 
@@ -264,23 +288,30 @@ fn nothing_new(named: &Named, revision: Option<&str>) -> String {
     }
 }
 
-/// Gives the fields that a move has written, and that the owner's source names as well, to the owner: Flux does not apply what is
-/// equal already, so they would stay when its source no longer names them.
+/// Gives the fields that a move has written to whom Flux takes them from at its next turn: it does not apply what is equal already, so
+/// they would stay a move's, and stay for ever.
 async fn hand_over(site: &SiteClient, cluster: &str) -> Result<(), StepError> {
     let api = site.objects(&pgo_v5::resource());
     let object = format!("postgrescluster {cluster}");
-    let found = site.call("get", &object, api.get(cluster)).await?;
-    let fields = serde_json::to_value(found.metadata.managed_fields.clone()).unwrap_or_default();
-    let Some(after) = handed_over(&fields) else {
-        return Ok(());
-    };
-    let version = found.metadata.resource_version.clone().unwrap_or_default();
-    let patch = PatchBuilder::default()
-        .test(&["metadata", "resourceVersion"], json!(version))
-        .set(&["metadata", "managedFields"], Some(&fields), after)
-        .of("postgrescluster", cluster);
-    patch_object(site, &pgo_v5::resource(), &patch).await?;
-    Ok(())
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let found = site.call("get", &object, api.get(cluster)).await?;
+        let fields = serde_json::to_value(&found.metadata.managed_fields).unwrap_or_default();
+        let Some(after) = handed_over(&fields) else {
+            return Ok(());
+        };
+        let version = found.metadata.resource_version.unwrap_or_default();
+        let patch = PatchBuilder::default()
+            .test(&["metadata", "resourceVersion"], json!(version))
+            .set(&["metadata", "managedFields"], Some(&fields), after)
+            .of("postgrescluster", cluster);
+        match patch_object(site, &pgo_v5::resource(), &patch).await {
+            Ok(_) => return Ok(()),
+            Err(error) if error.is_outdated() && tries < TRIES => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// The managers of an object's fields, with what ours has of `spec.standby` under another name; `None` where it has none of it.

@@ -335,6 +335,11 @@ impl Side {
     /// there is one.
     pub(super) async fn hold(&mut self, limit: Duration) -> Result<(), StepError> {
         self.hold_owners(limit).await?;
+        self.hold_operator(limit).await
+    }
+
+    /// The operator alone.
+    pub(super) async fn hold_operator(&mut self, limit: Duration) -> Result<(), StepError> {
         self.send_object(&self.hold_patch()).await?;
         self.await_object(limit, "the hold", |object| {
             Guard::HoldAcknowledged.holds(pause_acknowledged(object))

@@ -102,23 +102,65 @@ pub async fn take(
     .await
 }
 
-/// Has an owner work again, and waits until it has taken a turn; the mark for the cluster stays. `false`: another cluster needs it held.
+/// What came of an owner's turn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// It has applied what its source says.
+    Taken,
+    /// It has not; a clause.
+    Failed(String),
+}
+
+/// Has an owner work again, and waits until it has taken a turn; the mark for the cluster stays. One that another cluster needs held
+/// takes none.
 pub async fn resume(
     site: &SiteClient,
     named: &Named,
     cluster: &str,
+    object: &Value,
     limit: Duration,
-) -> Result<bool, HoldError> {
+) -> Result<Turn, HoldError> {
     let written = write(site, named, Wish::Resumed { cluster }).await?;
     if written.still_held {
-        return Ok(false);
+        return Ok(Turn::Failed("another cluster needs it held".to_owned()));
     }
+    let mut failure = None;
     await_answer(site, named, limit, |tool, found| {
-        let answered = written.is_answered_by(tool, found);
-        (answered && tool.is_idle(found)).then_some(())
+        let answered = written.is_answered_by(tool, found) && tool.is_idle(found);
+        failure = failure_of(tool, found, object);
+        answered.then_some(())
     })
     .await?;
-    Ok(true)
+    Ok(failure.map_or(Turn::Taken, Turn::Failed))
+}
+
+/// Why an owner's last turn has not applied what its source says of an object: then the object tells nothing.
+fn failure_of(tool: Tool, found: &DynamicObject, object: &Value) -> Option<String> {
+    if tool == Tool::Application {
+        let status = sync_status(found, object);
+        let status = status.as_deref().unwrap_or("nothing");
+        return (status != "Synced").then(|| format!("it says {status} of the object"));
+    }
+    let seen = found.data.pointer("/status/observedGeneration");
+    let is_current = seen.and_then(Value::as_i64) == found.metadata.generation;
+    let problem = super::problem(found, |condition| {
+        condition["type"] == "Ready" && condition["status"] != "True"
+    });
+    match problem {
+        Some(problem) => Some(problem),
+        None => (!is_current).then(|| "it has not seen its own object yet".to_owned()),
+    }
+}
+
+fn sync_status(found: &DynamicObject, object: &Value) -> Option<String> {
+    let of = |pointer| {
+        object
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
+    let place = (of("/metadata/namespace"), of("/metadata/name"));
+    argo_cd::sync_status(found, of("/kind"), place)
 }
 
 /// Has an owner work again, and takes the mark for the cluster from it. `false`: another cluster needs it held.
@@ -130,6 +172,8 @@ pub async fn let_go(site: &SiteClient, named: &Named, cluster: &str) -> Result<b
 /// What the source of a held owner says of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
+    /// Nothing is known: it works, for somebody has let it go.
+    AtWork,
     /// The same as the object.
     Says,
     /// Something else; a clause.
@@ -143,16 +187,32 @@ pub enum Source {
     },
 }
 
-/// Has the source of a held owner looked at, and tells what it says of an object.
+/// Has the source of a held owner looked at, and tells what it says of an object of a cluster.
 pub async fn ask_source(
     site: &SiteClient,
     named: &Named,
-    object: &Value,
+    (cluster, object): (&str, &Value),
     limit: Duration,
 ) -> Result<Source, HoldError> {
-    match Tool::of(named.kind) {
-        Some(Tool::Application) => ask_application(site, named, object, limit).await,
-        _ => ask_flux_source(site, named, limit).await,
+    let (tool, found) = read(site, named, true).await?;
+    if !tool.is_held(&found) {
+        return Ok(Source::AtWork);
+    }
+    if let Some(others) = holds_on(&found).and_then(|holds| holds.without(cluster)) {
+        let names: Vec<String> = others
+            .by
+            .iter()
+            .map(|held| sanitised(&held.cluster))
+            .collect();
+        let because = format!(
+            "{named} is held for {} too: let it work by hand once its source says what each of them is",
+            names.join(", ")
+        );
+        return Ok(Source::SaysOtherwise(because));
+    }
+    match tool {
+        Tool::Application => ask_application(site, named, object, limit).await,
+        Tool::Kustomization | Tool::HelmRelease => ask_flux_source(site, named, limit).await,
     }
 }
 
@@ -164,21 +224,13 @@ async fn ask_application(
     limit: Duration,
 ) -> Result<Source, HoldError> {
     let asked = ask(site, named).await?;
-    let mut seen = None;
+    let mut status = None;
     await_answer(site, named, limit, |tool, found| {
-        let answered = asked.is_answered_by(tool, found);
-        let of = |pointer| {
-            object
-                .pointer(pointer)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-        };
-        let place = (of("/metadata/namespace"), of("/metadata/name"));
-        seen = answered.then(|| argo_cd::sync_status(found, of("/kind"), place));
-        answered.then_some(())
+        status = sync_status(found, object);
+        asked.is_answered_by(tool, found).then_some(())
     })
     .await?;
-    Ok(match seen.flatten().as_deref() {
+    Ok(match status.as_deref() {
         Some("Synced") => Source::Says,
         status => {
             let status = status.unwrap_or("nothing");
@@ -350,9 +402,14 @@ fn patch_of(tool: Tool, found: &DynamicObject, wish: Wish<'_>) -> (Written, Obje
         Wish::Asked => (now.and_then(Value::as_bool), marks, false),
         Wish::Resumed { cluster } | Wish::LetGo { cluster } => {
             let others = marks.clone().and_then(|marks| marks.without(cluster));
-            let wanted = if others.is_some() { Some(held) } else { before };
-            let still_held = others.is_some();
-            let keeps = matches!(wish, Wish::Resumed { .. }) && !still_held;
+            let still_held = others.is_some() && tool.is_held(found);
+            // Who works although another cluster needs it held was let go by somebody: that is not undone here.
+            let wanted = if others.is_some() {
+                now.and_then(Value::as_bool)
+            } else {
+                before
+            };
+            let keeps = matches!(wish, Wish::Resumed { .. });
             (wanted, if keeps { marks } else { others }, still_held)
         }
     };
