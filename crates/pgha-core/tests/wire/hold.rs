@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pgha_core::gitops::hold::{self, HoldError};
+use pgha_core::gitops::hold::{self, HoldError, Source, Turn};
 use pgha_core::settle::pause;
 use pgha_model::owner::{HOLD_ANNOTATION, HeldFor, Holds, Named, OwnerKind};
 use pgha_model::record::Epoch;
@@ -206,4 +206,59 @@ async fn a_writer_in_between_is_not_overwritten() {
     let annotations = &object(&cluster, &named)["metadata"]["annotations"];
     assert_eq!(annotations["theirs"], "kept");
     assert!(holds(&cluster, &named).is_some());
+}
+
+/// What comes of a turn beside a controller that answers.
+async fn resume(cluster: &FakeCluster, named: &Named, held_for: &str) -> Turn {
+    let (core1, object) = (site(cluster), json!({}));
+    let turn = tokio::select! {
+        done = hold::resume(&core1, named, held_for, &object, LIMIT) => done,
+        () = controller(cluster, named) => unreachable!("it never ends"),
+    };
+    turn.unwrap()
+}
+
+#[tokio::test]
+async fn a_turn_that_failed_tells_nothing_and_keeps_its_mark() {
+    let (cluster, named) = flux();
+    take(&cluster, &named, "prod/db", LIMIT).await.unwrap();
+    assert_eq!(resume(&cluster, &named, "prod/db").await, Turn::Taken);
+    assert_eq!(object(&cluster, &named)["spec"].get("suspend"), None);
+    assert!(holds(&cluster, &named).is_some());
+    cluster.change("kustomizations", "flux-system", "db", |object| {
+        let message = "kustomization path not found";
+        object["status"]["conditions"] = json!([{"type": "Ready", "status": "False",
+            "reason": "ArtifactFailed", "message": message}]);
+    });
+    let turn = resume(&cluster, &named, "prod/db").await;
+    let told = "ArtifactFailed: kustomization path not found".to_owned();
+    assert_eq!(turn, Turn::Failed(told));
+}
+
+#[tokio::test]
+async fn an_owner_that_another_cluster_needs_held_takes_no_turn() {
+    let (cluster, named) = flux();
+    for name in ["prod/a", "prod/b"] {
+        take(&cluster, &named, name, LIMIT).await.unwrap();
+    }
+    let turn = resume(&cluster, &named, "prod/a").await;
+    assert!(matches!(turn, Turn::Failed(_)), "{turn:?}");
+    assert_eq!(object(&cluster, &named)["spec"]["suspend"], true);
+    assert_eq!(holds(&cluster, &named).unwrap().by.len(), 2);
+    let (core1, seen) = (site(&cluster), json!({}));
+    let source = hold::ask_source(&core1, &named, ("prod/a", &seen), LIMIT).await;
+    let Source::SaysOtherwise(because) = source.unwrap() else {
+        panic!("its source was asked");
+    };
+    assert!(because.contains("held for prod/b too"), "{because}");
+    // A person lets it work: that is not undone, and each takes its own mark away.
+    cluster.change("kustomizations", "flux-system", "db", |object| {
+        object["spec"]["suspend"] = json!(false);
+    });
+    let source = hold::ask_source(&core1, &named, ("prod/a", &seen), LIMIT).await;
+    assert_eq!(source.unwrap(), Source::AtWork);
+    assert_eq!(resume(&cluster, &named, "prod/a").await, Turn::Taken);
+    assert!(hold::let_go(&core1, &named, "prod/a").await.unwrap());
+    assert_eq!(object(&cluster, &named)["spec"]["suspend"], false);
+    assert_eq!(holds(&cluster, &named).unwrap().by.len(), 1);
 }
