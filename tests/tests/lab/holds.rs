@@ -268,8 +268,8 @@ fn a_release_that_dies_at_any_of_its_writes_is_gone_on_with() -> Result<()> {
     ensure!(ended.code == Some(0), "{ended:?}");
     let cluster = owned.pair.kind.cluster;
     let before = object(from, cluster)?["spec"]["standby"].clone();
-    let site = ["--context", from.name()];
-    let asked = [&["release", cluster][..], &site, &["--yes", "--wait", "5s"]].concat();
+    let how = ["--context", from.name(), "--yes", "--wait", "5s"];
+    let asked = [&["release", cluster][..], &how].concat();
     for write in 1.. {
         // Something new, so that it is tried.
         let note = owned.platform.folder().join("NOTE");

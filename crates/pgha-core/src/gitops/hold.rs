@@ -199,14 +199,10 @@ pub async fn ask_source(
         return Ok(Source::AtWork);
     }
     if let Some(others) = holds_on(&found).and_then(|holds| holds.without(cluster)) {
-        let names: Vec<String> = others
-            .by
-            .iter()
-            .map(|held| sanitised(&held.cluster))
-            .collect();
+        let clusters = others.by.iter().map(|held| sanitised(&held.cluster));
         let because = format!(
             "{named} is held for {} too: let it work by hand once its source says what each of them is",
-            names.join(", ")
+            clusters.collect::<Vec<_>>().join(", ")
         );
         return Ok(Source::SaysOtherwise(because));
     }
