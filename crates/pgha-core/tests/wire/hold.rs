@@ -91,6 +91,7 @@ fn answer(cluster: &FakeCluster, named: &Named, seen: &Value) {
     if named.kind == OwnerKind::FluxKustomization && is_new {
         cluster.change(plural(named), &named.namespace, &named.name, |object| {
             object["status"]["lastHandledReconcileAt"] = annotations[ASK_FLUX].clone();
+            object["status"]["observedGeneration"] = object["metadata"]["generation"].clone();
         });
     }
     if named.kind == OwnerKind::ArgoCdApplication && !annotations[ASK_ARGO_CD].is_null() {
