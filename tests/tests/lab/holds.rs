@@ -215,48 +215,6 @@ fn flux_owns_it_again(owned: &Owned) -> Result<()> {
     Ok(())
 }
 
-/// What Git does not name is taken away by Flux once the move no longer owns it, and a side without `spec.standby` is a primary.
-#[test]
-fn who_does_not_name_what_a_move_has_written_is_not_let_go() -> Result<()> {
-    let Some(owned) = Owned::open(Deployer::Flux)? else {
-        return Ok(());
-    };
-    let (from, suite) = (owned.pair.primary()?, &owned.pair.suite);
-    let ended = suite.run(&owned.switchover(from))?;
-    ensure!(ended.code == Some(0), "{ended:?}");
-    let cluster = owned.pair.kind.cluster;
-    let before = object(from, cluster)?["spec"]["standby"].clone();
-    let (file, tree) = (owned.platform.postgres_file(from), owned.platform.tree());
-    let path = owned.platform.folder().join(&file);
-    let text = std::fs::read_to_string(&path)?;
-    let without = text.replace("  standby:\n    enabled: false\n    repoName: repo1\n", "");
-    ensure!(without != text, "{text}");
-    std::fs::write(&path, without)?;
-    tree.commit(&[&file], "Say nothing of a standby")?;
-    tree.push()?;
-    let early = owned.release("5s")?;
-    ensure!(early.code == Some(3), "{early:?}");
-    ensure!(
-        early.stdout.contains("it has put spec.standby back"),
-        "{early:?}"
-    );
-    let after = object(from, cluster)?;
-    ensure!(
-        after["spec"]["standby"] == before,
-        "{before} became {after}"
-    );
-    ensure!(after["spec"]["paused"] != true, "{after}");
-    owned.are_held(true)?;
-    ensure!(
-        owned.pair.primary()? == from.other(),
-        "the primary has moved"
-    );
-    owned.commit(from.other())?;
-    let released = owned.release("2m")?;
-    ensure!(released.code == Some(0), "{released:?}");
-    owned.is_left_well(from.other())
-}
-
 /// Dies right after each of its writes: the next one goes on, whatever an owner has done meanwhile.
 #[test]
 fn a_release_that_dies_at_any_of_its_writes_is_gone_on_with() -> Result<()> {
