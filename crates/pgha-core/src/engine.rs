@@ -187,6 +187,11 @@ impl StepError {
         matches!(self, Self::Superseded { .. })
     }
 
+    /// Whether what a write rests on had changed in between: nothing was applied.
+    fn is_outdated(&self) -> bool {
+        matches!(self, Self::Call(error) if error.is_outdated())
+    }
+
     /// Whether the same may be answered in a moment: a site or a container was not reached.
     fn may_pass(&self) -> bool {
         match self {

@@ -122,6 +122,23 @@ fn pointer(path: &[&str]) -> PointerBuf {
     PointerBuf::from_tokens(path.iter().copied())
 }
 
+/// How often a write is tried while others keep writing the object in between.
+const TRIES: u32 = 10;
+
+/// Reads an object and writes what follows from it, again while `is_outdated` says that somebody else wrote it in between.
+pub(crate) async fn while_outdated<T, E>(
+    mut attempt: impl AsyncFnMut() -> Result<T, E>,
+    is_outdated: impl Fn(&E) -> bool,
+) -> Result<T, E> {
+    let mut tries = 1;
+    loop {
+        match attempt().await {
+            Err(error) if is_outdated(&error) && tries < TRIES => tries += 1,
+            ended => return ended,
+        }
+    }
+}
+
 /// Sends a patch of an operator's object; returns the object after it.
 pub async fn patch_object(
     site: &SiteClient,

@@ -166,19 +166,12 @@ async fn commit(service: &Service, found: &[LettingGo], ui: &Ui) -> Result<(), F
         return Ok(());
     };
     let operation = format!("{}-{epoch}", service.name);
-    for part in [Part::Source, Part::Target] {
+    for (part, site, role) in [
+        (Part::Source, standby, "a standby"),
+        (Part::Target, primary, "the primary"),
+    ] {
         let done = change.commit(part, &operation).await;
         let done = done.map_err(|error| Failure::from(&error))?;
-        let role = if part == Part::Source {
-            "a standby"
-        } else {
-            "the primary"
-        };
-        let site = if part == Part::Source {
-            standby
-        } else {
-            primary
-        };
         let how = match done.how {
             How::Already => "says already",
             How::Pushed | How::Proposed { .. } => "says now",

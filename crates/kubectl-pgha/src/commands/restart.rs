@@ -1,7 +1,7 @@
 //! `kubectl pgha restart`.
 
 use pgha_core::clock;
-use pgha_core::engine::{RestartRun, Side, interrupter};
+use pgha_core::engine::{RestartRun, Side, Told};
 use pgha_model::restart::plan_restart;
 use pgha_model::site::Part;
 
@@ -45,23 +45,13 @@ async fn run(args: &RestartArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit,
         unless_interrupted(consent::ask(&view.summary(), &question, ui)).await?;
     }
     let running = RestartRun::new(plan, side, upkeep::limit(&args.upkeep));
-    let (interrupter, interrupt) = interrupter();
-    let mut tell = |text: &str| upkeep::tell(text, ui);
-    let running = running.run(interrupt, &mut tell);
-    match Box::pin(moving::interruptible(running, &interrupter, ui)).await {
-        Ok(outcome) => {
-            ui.show(&RestartView::of(&outcome))
-                .map_err(Failure::after_change)?;
-            Ok(Exit::Done)
-        }
-        Err(error) => {
-            let look = place.command("leader");
-            let next = format!(
-                "See with `{look}` what has become of it. The same command again restarts every member."
-            );
-            Err(upkeep::failure(&error, next))
-        }
-    }
+    let look = place.command("leader");
+    let next = format!(
+        "See with `{look}` what has become of it. The same command again restarts every member."
+    );
+    let work = async |interrupt, tell: &mut Told<'_>| running.run(interrupt, tell).await;
+    let show = |outcome: &_| ui.show(&RestartView::of(outcome));
+    Box::pin(upkeep::see_through(work, show, next, ui)).await
 }
 
 async fn look(args: &RestartArgs, session: &Session<'_>, ui: &Ui) -> Result<Side, Failure> {

@@ -1,6 +1,6 @@
 //! `kubectl pgha shutdown`.
 
-use pgha_core::engine::{ShutdownRun, Side, interrupter, shutdown_patch};
+use pgha_core::engine::{ShutdownRun, Side, Told, shutdown_patch};
 use pgha_model::check::Consent;
 use pgha_model::shutdown::plan_shutdown;
 use pgha_model::site::Part;
@@ -63,24 +63,13 @@ async fn run(args: &ShutdownArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit
         unless_interrupted(consent::ask(&view.summary(), &question, ui)).await?;
     }
     let running = ShutdownRun::new(plan, side, upkeep::limit(&args.upkeep));
-    let (interrupter, interrupt) = interrupter();
-    let mut tell = |text: &str| upkeep::tell(text, ui);
-    let running = running.run(interrupt, &mut tell);
-    match Box::pin(moving::interruptible(running, &interrupter, ui)).await {
-        Ok(outcome) => {
-            ui.show(&ShutdownView::of(&outcome))
-                .map_err(Failure::after_change)?;
-            Ok(Exit::Done)
-        }
-        Err(error) => {
-            let again = place.command("shutdown");
-            let next = format!(
-                "The operator goes on by itself unless somebody takes spec.shutdown back. Run `{again}` again: it waits for \
-                 the rest."
-            );
-            Err(upkeep::failure(&error, next))
-        }
-    }
+    let again = place.command("shutdown");
+    let next = format!(
+        "The operator goes on by itself unless somebody takes spec.shutdown back. Run `{again}` again: it waits for the rest."
+    );
+    let work = async |interrupt, tell: &mut Told<'_>| running.run(interrupt, tell).await;
+    let show = |outcome: &_| ui.show(&ShutdownView::of(outcome));
+    Box::pin(upkeep::see_through(work, show, next, ui)).await
 }
 
 async fn look(

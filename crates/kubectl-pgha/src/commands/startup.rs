@@ -1,7 +1,7 @@
 //! `kubectl pgha startup`.
 
 use pgha_core::client::SiteClient;
-use pgha_core::engine::{Side, StartupRun, interrupter, is_up, startup_patches};
+use pgha_core::engine::{Side, StartupRun, Told, is_up, startup_patches};
 use pgha_model::check::{Consent, StartFacts, StartPeer};
 use pgha_model::site::Part;
 use pgha_model::startup::plan_startup;
@@ -86,23 +86,13 @@ async fn run(args: &StartupArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit,
     }
     let limit = upkeep::limit(&args.upkeep);
     let running = StartupRun::new(plan, side, peer.as_ref().ok(), limit);
-    let (interrupter, interrupt) = interrupter();
-    let mut tell = |text: &str| upkeep::tell(text, ui);
-    let running = running.run(interrupt, &mut tell);
-    match Box::pin(moving::interruptible(running, &interrupter, ui)).await {
-        Ok(outcome) => {
-            ui.show(&StartupView::of(&outcome))
-                .map_err(Failure::after_change)?;
-            Ok(Exit::Done)
-        }
-        Err(error) => {
-            let look = place.command("leader");
-            let next = format!(
-                "See with `{look}` what has become of it, then run the same command again: it waits for the rest."
-            );
-            Err(upkeep::failure(&error, next))
-        }
-    }
+    let look = place.command("leader");
+    let next = format!(
+        "See with `{look}` what has become of it, then run the same command again: it waits for the rest."
+    );
+    let work = async |interrupt, tell: &mut Told<'_>| running.run(interrupt, tell).await;
+    let show = |outcome: &_| ui.show(&StartupView::of(outcome));
+    Box::pin(upkeep::see_through(work, show, next, ui)).await
 }
 
 async fn look(args: &StartupArgs, session: &Session<'_>, ui: &Ui) -> Result<Seen, Failure> {

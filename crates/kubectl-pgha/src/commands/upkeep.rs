@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use pgha_core::diagnose::causes;
-use pgha_core::engine::{Side, StepError, UpkeepError};
+use pgha_core::engine::{Interrupt, Side, StepError, Told, UpkeepError, interrupter};
 use pgha_model::effect::Effect;
 
-use super::moving::LONGEST_STEP;
+use super::moving::{self, LONGEST_STEP};
 use crate::args::UpkeepArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -25,13 +25,28 @@ pub(super) fn record_of(side: &Side) -> Result<(), &str> {
     }
 }
 
-/// Tells one thing that happened, to whoever waits for it.
-pub(super) fn tell(text: &str, ui: &Ui) {
-    ui.progress([Span::dim(text)]);
+/// Sees the work to its end: tells what happens, counts each interruption, and shows what has come of it; `next` is what to do where it
+/// stopped.
+pub(super) async fn see_through<T>(
+    work: impl AsyncFnOnce(Interrupt, &mut Told<'_>) -> Result<T, UpkeepError>,
+    show: impl FnOnce(&T) -> Result<(), Failure>,
+    next: String,
+    ui: &Ui,
+) -> Result<Exit, Failure> {
+    let (interrupter, interrupt) = interrupter();
+    let mut tell = |text: &str| ui.progress([Span::dim(text)]);
+    let running = work(interrupt, &mut tell);
+    match Box::pin(moving::interruptible(running, &interrupter, ui)).await {
+        Ok(outcome) => {
+            show(&outcome).map_err(Failure::after_change)?;
+            Ok(Exit::Done)
+        }
+        Err(error) => Err(failure(&error, next)),
+    }
 }
 
 /// What stopped it, with what to do next where the change was taken.
-pub(super) fn failure(error: &UpkeepError, next: String) -> Failure {
+fn failure(error: &UpkeepError, next: String) -> Failure {
     let interrupted = matches!(*error.source, StepError::Interrupted);
     if interrupted && error.effect == Effect::None {
         return Failure::interrupted();

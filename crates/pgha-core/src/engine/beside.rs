@@ -5,6 +5,7 @@ use pgha_model::member::Role;
 
 use super::{StepError, changed};
 use crate::client::SiteClient;
+use crate::diagnose::chain_of;
 use crate::survey::{Depth, survey_site};
 
 /// Refuses where some member of the other side answers as primary. A side that cannot be asked stands in nobody's way here:
@@ -47,6 +48,35 @@ pub(super) async fn refuse_unless_standby(
     Err(changed(format!(
         "the leader of the other side is {seen}: this side stays a standby"
     )))
+}
+
+/// The other side was seen to be a standby; a person may have thought about it for a while since.
+pub(super) async fn refuse_unless_still_standby(
+    peer: &SiteClient,
+    cluster: &str,
+) -> Result<(), StepError> {
+    let survey = survey_site(peer, cluster, Depth::Members).await;
+    let survey = survey.map_err(|error| {
+        let because = chain_of(&error);
+        changed(format!("the other side is not seen any more: {because}"))
+    })?;
+    if !survey.object.standby {
+        return Err(changed(
+            "the object of the other side asks for a primary now",
+        ));
+    }
+    let mut members = survey.members.iter();
+    let primary = members.find(|member| {
+        let status = member.freshest();
+        status.is_ok_and(|status| status.role == Role::Primary)
+    });
+    match primary {
+        None => Ok(()),
+        Some(member) => Err(changed(format!(
+            "{} of the other side is primary now",
+            member.pod
+        ))),
+    }
 }
 
 #[cfg(test)]

@@ -13,19 +13,17 @@ use pgha_model::record::{Action, Epoch, MoveRecord};
 use serde_json::{Map, Value, json};
 
 use super::claim::{Intent, claim};
+use super::side::fetch_dynamic;
 use super::steps::{Steps, standing_of};
 use super::{Interrupt, Limits, MoveError, Reporter, Side, StepError};
 use crate::client::{FIELD_MANAGER, SiteClient};
 use crate::gitops::hold::{self, Source, Turn};
 use crate::operator::pgo_v5;
-use crate::patch::{PatchBuilder, patch_object};
+use crate::patch::{PatchBuilder, patch_object, while_outdated};
 
 /// The field manager whose fields Flux takes over at its next turn: any whose name begins with `kubectl` (measured with
 /// kustomize-controller 1.9.5).
 const HANDED_OVER: &str = "kubectl-handover";
-
-/// How often a patch is sent while others keep writing the object.
-const TRIES: u32 = 10;
 
 /// Owners of one side that are let go.
 pub struct LettingGo {
@@ -60,7 +58,7 @@ impl LettingGo {
         unfinished: Option<&MoveRecord>,
         limits: Limits,
     ) -> Result<Self, StepError> {
-        let held = side.held_owners().await?;
+        let held = side.look_at_held().await?;
         let takes_over = unfinished.filter(|record| record.action == Action::Release);
         if let Some(before) = takes_over.and_then(|record| record.source.as_ref()) {
             side.was_paused(before.paused);
@@ -291,12 +289,8 @@ fn nothing_new(named: &Named, revision: Option<&str>) -> String {
 /// Gives the fields that a move has written to whom Flux takes them from at its next turn: it does not apply what is equal already, so
 /// they would stay a move's, and stay for ever.
 async fn hand_over(site: &SiteClient, cluster: &str) -> Result<(), StepError> {
-    let api = site.objects(&pgo_v5::resource());
-    let object = format!("postgrescluster {cluster}");
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        let found = site.call("get", &object, api.get(cluster)).await?;
+    let attempt = async || {
+        let found = fetch_dynamic(site, cluster).await?;
         let fields = serde_json::to_value(&found.metadata.managed_fields).unwrap_or_default();
         let Some(after) = handed_over(&fields) else {
             return Ok(());
@@ -306,12 +300,10 @@ async fn hand_over(site: &SiteClient, cluster: &str) -> Result<(), StepError> {
             .test(&["metadata", "resourceVersion"], json!(version))
             .set(&["metadata", "managedFields"], Some(&fields), after)
             .of("postgrescluster", cluster);
-        match patch_object(site, &pgo_v5::resource(), &patch).await {
-            Ok(_) => return Ok(()),
-            Err(error) if error.is_outdated() && tries < TRIES => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
+        patch_object(site, &pgo_v5::resource(), &patch).await?;
+        Ok(())
+    };
+    while_outdated(attempt, StepError::is_outdated).await
 }
 
 /// The managers of an object's fields, with what ours has of `spec.standby` under another name; `None` where it has none of it.

@@ -81,8 +81,8 @@ pub struct Side {
     paused_before: Option<Value>,
     /// Whether who owns the object is held before it is changed.
     holds_owners: bool,
-    /// Whether one was held for this cluster since.
-    owners_held: bool,
+    /// Those that were held for this cluster since, what is highest first.
+    held_owners: Vec<Named>,
     /// Whether they stay held although this side is what it was: it is about to be changed.
     keeps_owners: bool,
     /// Those that stayed held when this side was released.
@@ -140,7 +140,7 @@ impl Side {
             object,
             config,
             holds_owners: false,
-            owners_held: false,
+            held_owners: Vec::new(),
             keeps_owners: false,
             left_held: Vec::new(),
             owner_patches: Vec::new(),
@@ -499,7 +499,10 @@ async fn fetch_object(site: &SiteClient, cluster: &str) -> Result<Value, CallErr
     Ok(serde_json::to_value(object).unwrap_or_default())
 }
 
-async fn fetch_dynamic(site: &SiteClient, cluster: &str) -> Result<DynamicObject, CallError> {
+pub(super) async fn fetch_dynamic(
+    site: &SiteClient,
+    cluster: &str,
+) -> Result<DynamicObject, CallError> {
     let api = site.objects(&pgo_v5::resource());
     let object = format!("postgrescluster {cluster}");
     site.call("get", &object, api.get(cluster)).await

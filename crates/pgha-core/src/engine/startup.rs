@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use pgha_model::check::StartAs;
-use pgha_model::member::Role;
 use pgha_model::startup::{Replay, StartupOutcome, StartupPlan};
 use serde_json::Value;
 
+use super::beside::refuse_unless_still_standby;
 use super::side::settled;
 use super::switchover::wait::emit_canary;
 use super::upkeep::{Told, UpkeepError, basis, refuse_changed, send};
@@ -256,32 +256,6 @@ impl StartupRun {
             .await
             .ok()?;
         survey.lock_holder()?.live.as_seen()?.written
-    }
-}
-
-/// The other side was seen to be a standby; a person may have thought about it for a while since.
-async fn refuse_unless_still_standby(peer: &SiteClient, cluster: &str) -> Result<(), StepError> {
-    let survey = survey_site(peer, cluster, Depth::Members).await;
-    let survey = survey.map_err(|error| {
-        let because = chain_of(&error);
-        changed(format!("the other side is not seen any more: {because}"))
-    })?;
-    if !survey.object.standby {
-        return Err(changed(
-            "the object of the other side asks for a primary now",
-        ));
-    }
-    let mut members = survey.members.iter();
-    let primary = members.find(|member| {
-        let status = member.freshest();
-        status.is_ok_and(|status| status.role == Role::Primary)
-    });
-    match primary {
-        None => Ok(()),
-        Some(member) => Err(changed(format!(
-            "{} of the other side is primary now",
-            member.pod
-        ))),
     }
 }
 

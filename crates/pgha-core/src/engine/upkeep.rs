@@ -8,10 +8,7 @@ use serde_json::Value;
 
 use super::{Side, StepError, changed};
 use crate::diagnose::Diagnose as _;
-use crate::patch::ObjectPatch;
-
-/// How often a write is sent while others keep writing the object.
-const TRIES: u32 = 10;
+use crate::patch::{ObjectPatch, while_outdated};
 
 /// Takes what happens, as full sentences.
 pub type Told<'a> = dyn FnMut(&str) + Send + 'a;
@@ -79,17 +76,13 @@ pub(super) async fn send(
     decided_from: &[Option<Value>; 4],
     patch: impl Fn(&Side) -> ObjectPatch,
 ) -> Result<(), StepError> {
-    let mut tries = 0;
-    loop {
-        tries += 1;
+    let attempt = async || {
         side.refresh().await?;
         refuse_changed(side, decided_from)?;
         let ready = side.resting_as_seen(patch(side));
-        match side.send_object(&ready).await {
-            Err(StepError::Call(error)) if error.is_outdated() && tries < TRIES => {}
-            ended => return ended,
-        }
-    }
+        side.send_object(&ready).await
+    };
+    while_outdated(attempt, StepError::is_outdated).await
 }
 
 /// Refuses where the object says something else than what was decided from.

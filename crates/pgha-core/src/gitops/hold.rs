@@ -14,14 +14,11 @@ use crate::client::{CallError, SiteClient};
 use crate::clock;
 use crate::diagnose::sanitised;
 use crate::k8s::DynamicObject;
-use crate::patch::{ObjectPatch, PatchBuilder, patch_object};
+use crate::patch::{ObjectPatch, PatchBuilder, patch_object, while_outdated};
 use crate::settle::{Look, Settlement, await_until};
 
 /// Pause between two looks.
 const LOOK: Duration = Duration::from_millis(100);
-
-/// How often a patch is sent while others keep writing the object.
-const TRIES: u32 = 10;
 
 /// By what Argo CD is asked to compare; its controller takes it away when it has.
 const ASK_ARGO_CD: &str = "argocd.argoproj.io/refresh";
@@ -65,6 +62,10 @@ pub enum HoldError {
 }
 
 impl HoldError {
+    fn is_outdated(&self) -> bool {
+        matches!(self, Self::Call { source, .. } if source.is_outdated())
+    }
+
     /// Whether the same may be answered in a moment.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
@@ -363,19 +364,17 @@ async fn ask(site: &SiteClient, named: &Named) -> Result<Written, HoldError> {
 
 async fn write(site: &SiteClient, named: &Named, wish: Wish<'_>) -> Result<Written, HoldError> {
     let holding = matches!(wish, Wish::Held(_) | Wish::Asked);
-    let mut tries = 0;
-    loop {
-        tries += 1;
+    let attempt = async || {
         let (tool, found) = read(site, named, holding).await?;
         let (written, patch) = patch_of(tool, &found, wish);
         let at = site.in_namespace(named.namespace.clone());
-        let Err(error) = patch_object(&at, &tool.resource(), &patch).await else {
-            return Ok(written);
-        };
-        if !error.is_outdated() || tries == TRIES {
-            return Err(failed(named, holding, error));
+        let sent = patch_object(&at, &tool.resource(), &patch).await;
+        match sent {
+            Ok(_) => Ok(written),
+            Err(error) => Err(failed(named, holding, error)),
         }
-    }
+    };
+    while_outdated(attempt, HoldError::is_outdated).await
 }
 
 /// It rests on the object's version: whether the field by which it is held was absent cannot be tested.

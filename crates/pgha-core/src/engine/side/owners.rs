@@ -56,10 +56,14 @@ impl Side {
         let cluster = self.own_name();
         let all = self.holds_owners;
         let ours = |owner: &&Owner| all || !owner.held_for(&cluster).is_empty();
-        let mut any = false;
+        let mut is_new = false;
         for owner in owners.iter().filter(ours) {
-            self.owners_held |= !owner.held_for(&cluster).is_empty();
-            if owner.is_held() && !owner.held_for(&cluster).is_empty() {
+            let marked = owner.held_for(&cluster);
+            if owner.is_held() && !marked.is_empty() {
+                marked
+                    .into_iter()
+                    .rev()
+                    .for_each(|(named, _)| self.know_held(named));
                 continue;
             }
             let chain = owner.to_hold().map_err(|because| HoldError::NotHeld {
@@ -67,36 +71,42 @@ impl Side {
             });
             let mark = self.mark(self.epoch.unwrap_or_default());
             for named in chain? {
-                self.owners_held = true;
+                // Before it is taken: what was written without an answer is let go too.
+                self.know_held(named.clone());
                 hold::take(&self.site, &named, &mark, limit).await?;
-                any = true;
+                is_new = true;
             }
         }
-        if any {
-            self.see_owners_held().await
-        } else {
-            Ok(())
+        if is_new && self.holds_owners {
+            self.see_owners_held().await?;
+        }
+        Ok(())
+    }
+
+    fn know_held(&mut self, named: Named) {
+        if !self.held_owners.contains(&named) {
+            self.held_owners.push(named);
         }
     }
 
-    async fn see_owners_held(&mut self) -> Result<(), StepError> {
+    async fn see_owners_held(&self) -> Result<(), StepError> {
         let owners = self.look_at_owners().await?;
         let acts = |owner: &&Owner| !owner.acts_by_hand();
         let reverting: Vec<Owner> = owner::reverting(&owners).filter(acts).cloned().collect();
         match owner::writing(&reverting) {
-            Some(told) if self.holds_owners => Err(HoldError::NotHeld { told }.into()),
-            _ => Ok(()),
+            Some(told) => Err(HoldError::NotHeld { told }.into()),
+            None => Ok(()),
         }
     }
 
     /// Lets those owners go whose source says what the object says: where this side is again what it was when they were held. The
     /// others stay held until their source says the same.
     pub(super) async fn let_owners_go(&mut self) -> Result<(), StepError> {
-        if !self.owners_held {
+        if self.held_owners.is_empty() {
             return Ok(());
         }
         self.left_held.clear();
-        for (named, held) in self.held_owners().await? {
+        for (named, held) in self.look_at_held().await? {
             if held.standby != self.object_says_standby() {
                 self.left_held.push(named);
             } else if !self.keeps_owners {
@@ -134,24 +144,21 @@ impl Side {
     }
 
     /// The owners that are held for this cluster, in the order in which they are let go.
-    pub(in crate::engine) async fn held_owners(&self) -> Result<Vec<(Named, HeldFor)>, CallError> {
+    pub(in crate::engine) async fn look_at_held(&self) -> Result<Vec<(Named, HeldFor)>, CallError> {
         let (owners, cluster) = (self.look_at_owners().await?, self.own_name());
         let held = owners.iter().flat_map(|owner| owner.held_for(&cluster));
         Ok(held.collect())
     }
 
-    /// Who is held for this cluster now, as a sentence; nothing where nobody is.
-    pub(in crate::engine) async fn told_held(&self) -> Result<String, CallError> {
-        if !self.owners_held {
-            return Ok(String::new());
-        }
-        let held = self.held_owners().await?;
-        let names: Vec<String> = held.iter().map(|(named, _)| named.to_string()).collect();
-        Ok(match *names {
+    /// Who is held for this cluster, as a sentence; nothing where nobody is.
+    pub(in crate::engine) fn told_held(&self) -> String {
+        let held = self.held_owners.iter();
+        let names: Vec<String> = held.map(ToString::to_string).collect();
+        match *names {
             [] => String::new(),
             [_] => format!(" At the {} {} is held.", self.part, names.join(", ")),
             _ => format!(" At the {} {} are held.", self.part, names.join(", ")),
-        })
+        }
     }
 
     fn mark(&self, epoch: pgha_model::record::Epoch) -> HeldFor {

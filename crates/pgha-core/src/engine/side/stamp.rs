@@ -10,16 +10,13 @@ use super::{Side, fetch_object};
 use crate::client::{CallError, CallKind};
 use crate::engine::StepError;
 use crate::operator::pgo_v5;
-use crate::patch::{ObjectPatch, PatchBuilder, patch_endpoints, patch_object};
+use crate::patch::{ObjectPatch, PatchBuilder, patch_endpoints, patch_object, while_outdated};
 
 /// The annotation that holds the epoch of the last move.
 pub(in crate::engine) const EPOCH_ANNOTATION: &str = "pgha.dev/epoch";
 
 /// Where it is.
 const PATH: [&str; 3] = ["metadata", "annotations", EPOCH_ANNOTATION];
-
-/// How often a stamp is sent while others keep writing the object.
-const TRIES: u32 = 10;
 
 /// An object that carries an epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,9 +49,7 @@ impl Side {
     }
 
     async fn stamp_one(&self, which: Stamped, epoch: Epoch) -> Result<(), StepError> {
-        let mut tries = 0;
-        loop {
-            tries += 1;
+        let attempt = async || {
             let object = self.fetch_stamped(which).await?;
             match epoch_of(&object) {
                 Some(seen) if seen == epoch => return Ok(()),
@@ -64,14 +59,9 @@ impl Side {
                 _ => {}
             }
             let patch = self.stamp_patch(which, &object, epoch);
-            let Err(error) = self.send_stamp(which, &patch).await else {
-                return Ok(());
-            };
-            let is_lost_race = error.is_outdated();
-            if !is_lost_race || tries == TRIES {
-                return Err(error.into());
-            }
-        }
+            Ok(self.send_stamp(which, &patch).await?)
+        };
+        while_outdated(attempt, StepError::is_outdated).await
     }
 
     async fn send_stamp(&self, which: Stamped, patch: &ObjectPatch) -> Result<(), CallError> {

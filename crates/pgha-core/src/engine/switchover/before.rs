@@ -23,8 +23,7 @@ impl Switchover<'_> {
     pub(super) async fn hold(&mut self) -> Result<((), String), StepError> {
         let limit = self.limits.step;
         tokio::try_join!(self.source.hold(limit), self.target.hold(limit))?;
-        let held = tokio::try_join!(self.source.told_held(), self.target.told_held())?;
-        let (source, target) = held;
+        let (source, target) = (self.source.told_held(), self.target.told_held());
         let paused = "Both objects say Progressing=False, reason Paused.";
         Ok(((), format!("{paused}{source}{target}")))
     }
