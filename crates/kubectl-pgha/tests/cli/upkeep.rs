@@ -2,7 +2,7 @@
 //!
 //! The fake API server has no `exec`, so no Postgres answers here: what is proved by Postgres' word is the lab's.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use pgha_testkit::pgo::PgoSite;
@@ -70,6 +70,33 @@ fn a_shutdown_waits_until_nothing_runs_and_says_what_it_could_not_prove() {
         bench.run(&[&SHUTDOWN[..], &["-o", "json"]].concat())
     );
     assert_untouched(&[&other]);
+}
+
+/// Its containers have ended, and it is still listed for a moment: who comes next would count it as a member.
+#[test]
+fn a_finished_pod_that_is_being_deleted_is_waited_for() {
+    let (site, other) = (primary(), cluster(&standby()));
+    let here = cluster(&site);
+    let bench = Bench::new(&[("core1", &here), ("core2", &other)]);
+    let looks = AtomicUsize::new(0);
+    let ran = run_beside(&bench, &SHUTDOWN, || {
+        if spec(&here)["shutdown"] != true {
+            return;
+        }
+        if looks.fetch_add(1, Ordering::Relaxed) > 50 {
+            return stop_when_asked(&here, &site);
+        }
+        for member in 0..2 {
+            here.change("pods", NAMESPACE, site.pod(member), |pod| {
+                pod["metadata"]["deletionTimestamp"] = "2026-11-21T12:00:00Z".into();
+                pod["status"]["phase"] = "Failed".into();
+            });
+        }
+    });
+    assert_eq!(ran.code, Some(0), "{ran}");
+    for member in 0..2 {
+        assert_eq!(here.object("pods", NAMESPACE, site.pod(member)), None);
+    }
 }
 
 #[test]

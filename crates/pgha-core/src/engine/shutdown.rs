@@ -203,7 +203,8 @@ async fn watch(mut shell: Shell, limit: Duration) -> Result<String, String> {
     text.map_err(|error| chain_of(&error))
 }
 
-/// The pods of the cluster that run or may run; those of Jobs end by themselves, and some have ended.
+/// The pods of the cluster that run, may run, or are about to be gone; those of Jobs end by themselves, and one that has ended and
+/// that nobody deletes, as after an eviction, stays.
 async fn running_pods(side: &Side) -> Result<Vec<String>, StepError> {
     let api: Api<Pod> = Api::namespaced(side.site.client.clone(), &side.site.namespace);
     let params = ListParams::default().labels(&pgo_v5::cluster_selector(&side.cluster));
@@ -218,7 +219,8 @@ async fn running_pods(side: &Side) -> Result<Vec<String>, StepError> {
             .status
             .as_ref()
             .and_then(|status| status.phase.as_deref());
-        matches!(phase, Some("Succeeded" | "Failed"))
+        let is_going = pod.metadata.deletion_timestamp.is_some();
+        !is_going && matches!(phase, Some("Succeeded" | "Failed"))
     };
     let pods = pods
         .items
