@@ -4,32 +4,17 @@ use pgha_core::patch::ObjectPatch;
 use pgha_model::control::ClusterState;
 use pgha_model::shutdown::{ShutdownOutcome, ShutdownPlan};
 use pgha_model::site::Place;
-use serde::Serialize;
 
 use super::switchover::{add_results, add_warnings};
-use super::upkeep::{add_unproved, plan_page};
-use super::{API_VERSION, PlaceView};
+use super::upkeep::{Ended, Planned, add_unproved, plan_page};
 use crate::ui::{Detail, Page, Span, Style, View};
 
 /// A plan as it would be carried out now.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct ShutdownPlanView<'a> {
-    api_version: &'static str,
-    kind: &'static str,
-    #[serde(flatten)]
-    plan: &'a ShutdownPlan,
-    patches: &'a [ObjectPatch],
-}
+pub(crate) type ShutdownPlanView<'a> = Planned<'a, ShutdownPlan>;
 
 impl<'a> ShutdownPlanView<'a> {
-    pub(crate) fn new(plan: &'a ShutdownPlan, patches: &'a [ObjectPatch]) -> Self {
-        Self {
-            api_version: API_VERSION,
-            kind: "ShutdownPlan",
-            plan,
-            patches,
-        }
+    pub(crate) const fn new(plan: &'a ShutdownPlan, patches: &'a [ObjectPatch]) -> Self {
+        Self::of("ShutdownPlan", plan, patches)
     }
 
     /// What a person consents to.
@@ -66,42 +51,16 @@ impl View for ShutdownPlanView<'_> {
 }
 
 /// How a shutdown ended.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct ShutdownView<'a> {
-    api_version: &'static str,
-    kind: &'static str,
-    #[serde(skip)]
-    at: &'a Place,
-    /// The side, where no outcome names it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    place: Option<PlaceView>,
-    /// Whether anything was changed or waited for.
-    changed: bool,
-    #[serde(flatten)]
-    outcome: Option<&'a ShutdownOutcome>,
-}
+pub(crate) type ShutdownView<'a> = Ended<'a, ShutdownOutcome>;
 
 impl<'a> ShutdownView<'a> {
     pub(crate) fn of(outcome: &'a ShutdownOutcome) -> Self {
-        Self {
-            place: None,
-            changed: true,
-            outcome: Some(outcome),
-            ..Self::already(&outcome.place)
-        }
+        Self::at("ShutdownOutcome", &outcome.place, Some(outcome))
     }
 
     /// Nothing of it ran before.
     pub(crate) fn already(at: &'a Place) -> Self {
-        Self {
-            api_version: API_VERSION,
-            kind: "ShutdownOutcome",
-            at,
-            place: Some(at.into()),
-            changed: false,
-            outcome: None,
-        }
+        Self::at("ShutdownOutcome", at, None)
     }
 }
 

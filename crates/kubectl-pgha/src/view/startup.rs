@@ -4,33 +4,17 @@ use pgha_core::patch::ObjectPatch;
 use pgha_model::check::StartAs;
 use pgha_model::site::Place;
 use pgha_model::startup::{StartupOutcome, StartupPlan};
-use serde::Serialize;
 
 use super::switchover::{add_results, add_warnings};
-use super::upkeep::{add_unproved, plan_page};
-use super::{API_VERSION, PlaceView};
+use super::upkeep::{Ended, Planned, add_unproved, plan_page};
 use crate::ui::{Detail, Page, Span, Style, View};
 
 /// A plan as it would be carried out now.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct StartupPlanView<'a> {
-    api_version: &'static str,
-    kind: &'static str,
-    #[serde(flatten)]
-    plan: &'a StartupPlan,
-    /// In the order in which they are sent.
-    patches: &'a [ObjectPatch],
-}
+pub(crate) type StartupPlanView<'a> = Planned<'a, StartupPlan>;
 
 impl<'a> StartupPlanView<'a> {
-    pub(crate) fn new(plan: &'a StartupPlan, patches: &'a [ObjectPatch]) -> Self {
-        Self {
-            api_version: API_VERSION,
-            kind: "StartupPlan",
-            plan,
-            patches,
-        }
+    pub(crate) const fn new(plan: &'a StartupPlan, patches: &'a [ObjectPatch]) -> Self {
+        Self::of("StartupPlan", plan, patches)
     }
 
     /// What a person consents to.
@@ -67,42 +51,16 @@ impl View for StartupPlanView<'_> {
 }
 
 /// How a start ended.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct StartupView<'a> {
-    api_version: &'static str,
-    kind: &'static str,
-    #[serde(skip)]
-    at: &'a Place,
-    /// The side, where no outcome names it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    place: Option<PlaceView>,
-    /// Whether anything was changed or waited for.
-    changed: bool,
-    #[serde(flatten)]
-    outcome: Option<&'a StartupOutcome>,
-}
+pub(crate) type StartupView<'a> = Ended<'a, StartupOutcome>;
 
 impl<'a> StartupView<'a> {
     pub(crate) fn of(outcome: &'a StartupOutcome) -> Self {
-        Self {
-            place: None,
-            changed: true,
-            outcome: Some(outcome),
-            ..Self::already(&outcome.place)
-        }
+        Self::at("StartupOutcome", &outcome.place, Some(outcome))
     }
 
     /// It ran before.
     pub(crate) fn already(at: &'a Place) -> Self {
-        Self {
-            api_version: API_VERSION,
-            kind: "StartupOutcome",
-            at,
-            place: Some(at.into()),
-            changed: false,
-            outcome: None,
-        }
+        Self::at("StartupOutcome", at, None)
     }
 }
 
