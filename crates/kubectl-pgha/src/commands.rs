@@ -7,6 +7,7 @@ mod by_file;
 pub(crate) mod completion;
 pub(crate) mod deadline;
 pub(crate) mod demote;
+mod desired;
 pub(crate) mod failover;
 mod following;
 pub(crate) mod history;

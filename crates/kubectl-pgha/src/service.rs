@@ -10,6 +10,7 @@ mod schema;
 mod source;
 
 pub(crate) use self::backends::{Routed, Traffic, build};
+pub(crate) use self::change::Git;
 use self::file::senseless;
 pub(crate) use self::file::{Service, Site};
 #[cfg(feature = "schema")]

@@ -46,7 +46,7 @@ pub use self::shutdown::{ShutdownRun, shutdown_patch};
 pub use self::side::{Side, SideError};
 pub use self::standstill::compare_ends;
 pub use self::startup::{StartupRun, is_up, startup_patches};
-pub use self::switchover::{Gate, PlannedPatch, Switchover, patches};
+pub use self::switchover::{Declare, Gate, GitFailure, PlannedPatch, Switchover, patches};
 pub use self::upkeep::{Told, UpkeepError};
 use crate::application::ApplicationError;
 use crate::client::CallError;
@@ -111,6 +111,9 @@ pub enum StepError {
         /// Why not, as a clause.
         because: String,
     },
+    /// Git does not say what a side is to be.
+    #[error("Git does not say it")]
+    Git(#[source] GitFailure),
     /// Who owns an object was not held, or not let go.
     #[error("an owner takes changes back")]
     Owner(#[source] HoldError),
@@ -200,6 +203,7 @@ impl StepError {
             Self::Owner(error) => error.may_pass(),
             Self::Application(_)
             | Self::Gate { .. }
+            | Self::Git(_)
             | Self::Sql(_)
             | Self::Control(_)
             | Self::NotProved(_)

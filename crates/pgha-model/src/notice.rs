@@ -289,6 +289,7 @@ mod tests {
             cluster: cluster.to_owned(),
             epoch: Epoch(7),
             standby: false,
+            may_differ: false,
         };
         owner.holds = Some(Holds {
             before: None,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pgha_core::client::SiteClient;
-use pgha_core::engine::Side;
+use pgha_core::engine::{Declare, Side};
 use pgha_desired::Planned;
 use pgha_model::application::{Count, last_counts};
 use pgha_model::site::{Part, Place};
@@ -12,10 +12,10 @@ use pgha_nlb::SiteName;
 use super::application::{NamedSite, Toward, leave};
 use super::by_file::{self, FileAt};
 use super::following::{Followers, Following, ServiceFile};
-use super::one_side;
-use crate::args::BetweenArgs;
+use super::{desired, moving, one_side};
+use crate::args::{BetweenArgs, OwnersArgs};
 use crate::failure::Failure;
-use crate::service::Service;
+use crate::service::{Git, Service};
 use crate::session::{Reach, Session};
 use crate::ui::Ui;
 
@@ -32,6 +32,8 @@ pub(crate) struct Between {
     namespace: Option<String>,
     /// What the service's file calls them.
     names: (SiteName, SiteName),
+    /// When Git is told; `None` where only the clusters are changed.
+    pub(crate) git: Option<Git>,
 }
 
 impl Between {
@@ -57,23 +59,74 @@ impl Between {
         }
     }
 
-    /// The same for a command that changes the clusters, and then commits what the service's file says.
+    /// The same for a command that moves the primary, and has Git say so where the service's file names a repository: beforehand,
+    /// or, with `fast`, afterwards.
     ///
     /// # Errors
-    /// As above; or the file has no repository, or its changes wait for people.
-    pub(crate) async fn read_committing(
+    /// As above; or `fast` is asked for and the file has no repository, or its changes wait for people.
+    pub(crate) async fn read_moving(
         args: &BetweenArgs,
+        fast: bool,
         session: &Session<'_>,
         ui: &Ui,
     ) -> Result<Self, Failure> {
         let Some(service) = service(args, true, session, ui).await? else {
+            if !fast {
+                return Self::of_contexts(args);
+            }
             return Err(Failure::usage(
                 "--fast commits what a service's file says, and there is none",
             )
             .hinting("Name it with --file; its spec.change says what is committed where."));
         };
-        service.refuse_unless_committed()?;
-        Self::of_service(service, args, &Reach::of(session.settings()))
+        if fast {
+            service.refuse_unless_committed()?;
+        } else {
+            service.refuse_merge_requests()?;
+        }
+        let git = service
+            .desired()?
+            .map(|_| if fast { Git::Follows } else { Git::Leads });
+        let between = Self::of_service(service, args, &Reach::of(session.settings()))?;
+        Ok(Self { git, ..between })
+    }
+
+    /// The service whose file names a repository that is changed with it.
+    pub(crate) fn committing(&self) -> Option<&Service> {
+        self.git.and_then(|_| self.service())
+    }
+
+    /// What has Git say first what each side is to be; `None` where it is said afterwards, or nowhere.
+    pub(crate) fn declare(&self) -> Option<Declare<'_>> {
+        let leads = self.git == Some(Git::Leads);
+        let service = self.service().filter(|_| leads)?;
+        desired::declare(service, (&self.names.0, &self.names.1))
+    }
+
+    /// Both sides, whose owners are held where that was asked for, or where Git is changed with the move.
+    ///
+    /// # Errors
+    /// An owner's own object could not be read, or an owner could end the operator's pause.
+    pub(crate) async fn holding(
+        &self,
+        owners: OwnersArgs,
+        source: Side,
+        target: Side,
+    ) -> Result<(Side, Side), Failure> {
+        let owners = self.owners(owners);
+        let (source, target) = moving::holding_both(owners, source, target).await?;
+        if self.git.is_none() {
+            return Ok((source, target));
+        }
+        Ok((moving::through_git(source)?, moving::through_git(target)?))
+    }
+
+    /// What is to be done about owners: they are held where Git is changed with the move.
+    pub(crate) fn owners(&self, owners: OwnersArgs) -> OwnersArgs {
+        OwnersArgs {
+            hold_owners: owners.hold_owners || self.git.is_some(),
+            ..owners
+        }
     }
 
     /// The service's file, where there is one.
@@ -100,6 +153,7 @@ impl Between {
         }
         Ok(Self {
             file: None,
+            git: None,
             cluster: cluster.clone(),
             names: (from.as_str().into(), to.as_str().into()),
             from,
@@ -117,6 +171,7 @@ impl Between {
             to: target.context.clone(),
             namespace: target.namespace.clone(),
             names: (source.name.clone(), target.name.clone()),
+            git: None,
             file: Some(file),
         })
     }

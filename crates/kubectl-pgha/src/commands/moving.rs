@@ -64,6 +64,18 @@ pub(crate) async fn holding_both(
     ))
 }
 
+/// A side whose owners' source the move changes too.
+///
+/// # Errors
+/// An owner could end the operator's pause.
+pub(crate) fn through_git(side: Side) -> Result<Side, Failure> {
+    let place = side.facts.survey.place.clone();
+    side.through_git().map_err(|error| {
+        Failure::refused(format!("{place} cannot be moved through Git now"))
+            .because(vec![error.to_string()])
+    })
+}
+
 /// Tells one thing that happened: a line on stderr for a person, a document on stdout for a program.
 pub(crate) fn tell(kind: &'static str, event: &Event, ui: &Ui) {
     let view = EventView::new(kind, event);

@@ -9,16 +9,12 @@ use pgha_core::engine::{
     LettingGo, Limits, MoveError, Readiness, Reporter, StepError, interrupter,
 };
 use pgha_core::settle::{Look, Settlement, await_until};
-use pgha_desired::How;
 use pgha_model::event::Event;
-use pgha_model::member::Role;
-use pgha_model::plan::Step;
 use pgha_model::record::{Action, MoveRecord};
 use pgha_model::site::{Part, Place};
-use pgha_nlb::SiteName;
 
 use super::looked_at::{Asked, LookedAt};
-use super::{moving, one_side};
+use super::{desired, moving, one_side};
 use crate::args::ReleaseArgs;
 use crate::consent;
 use crate::exit::Exit;
@@ -54,7 +50,7 @@ async fn run(args: &ReleaseArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit,
         unless_interrupted(consent::ask_unplanned(&view.summary(), question, ui)).await?;
     }
     if let Some(service) = &service {
-        commit(service, &found, ui).await?;
+        desired::commit(service, &found, ui).await?;
     }
     let wait = if args.wait.0.is_zero() {
         moving::LONGEST_STEP
@@ -93,7 +89,11 @@ async fn look(
     Ok((found, looked_at.service))
 }
 
-async fn find(
+/// Who is held at each of these sites for the cluster.
+///
+/// # Errors
+/// A site cannot be seen, or a move is not finished there.
+pub(super) async fn find(
     sites: &[SiteClient],
     cluster: &str,
     limits: Limits,
@@ -115,109 +115,12 @@ async fn find(
     Ok(found)
 }
 
-/// Commits what the service's file says of a move that has just ended, and lets the owners go that it has held. Whatever comes of it,
-/// the move itself is complete.
-pub(super) async fn after_a_move(
-    service: &Service,
-    limits: Limits,
-    moved: Exit,
-    session: &Session<'_>,
+/// Lets them go, one site after the other; with 3 where some stay held.
+pub(super) async fn let_all_go(
+    found: Vec<LettingGo>,
+    wait: Duration,
     ui: &Ui,
 ) -> Result<Exit, Failure> {
-    let followed = async {
-        let looked_at = LookedAt::of(service, session).await?;
-        let cluster = looked_at.cluster.as_deref().unwrap_or_default();
-        let found = find(&looked_at.sites, cluster, limits).await?;
-        commit(service, &found, ui).await?;
-        let_all_go(found, limits.patience(), ui).await
-    };
-    let name = &service.name;
-    match Box::pin(followed).await {
-        Ok(Exit::Done) => Ok(moved),
-        Ok(_) => Ok(Exit::Stopped),
-        Err(failure) => {
-            let hint = format!(
-                "The move itself is complete, and the owners are held. Run `kubectl pgha release {name}` with the same --file: it \
-                 goes on with what is left."
-            );
-            ui.complain(&failure.hinting(hint));
-            Ok(Exit::Stopped)
-        }
-    }
-}
-
-/// Commits what the service's file says of both sides, the standby's first, where it says that Git is changed by commits. Nothing
-/// where nobody is held: then Git is not contradicted.
-async fn commit(service: &Service, found: &[LettingGo], ui: &Ui) -> Result<(), Failure> {
-    let (Some(desired), Some(epoch)) = (
-        service.desired()?,
-        found.iter().filter_map(LettingGo::epoch).max(),
-    ) else {
-        return Ok(());
-    };
-    if desired.is_by_merge_request() {
-        return Ok(());
-    }
-    let (standby, primary) = (
-        only(service, found, &Role::StandbyLeader)?,
-        only(service, found, &Role::Primary)?,
-    );
-    let Some(change) = desired.change(&service.name, standby, primary) else {
-        return Ok(());
-    };
-    let operation = format!("{}-{epoch}", service.name);
-    for (part, site, role) in [
-        (Part::Source, standby, "a standby"),
-        (Part::Target, primary, "the primary"),
-    ] {
-        let done = change.commit(part, &operation).await;
-        let done = done.map_err(|error| Failure::from(&error))?;
-        let how = match done.how {
-            How::Already => "says already",
-            How::Pushed | How::Proposed { .. } => "says now",
-        };
-        let text = format!(
-            "{} {how} that {site} is {role}: {}.",
-            desired.at(),
-            done.commit
-        );
-        let step = Step::Release;
-        moving::tell("ReleaseEvent", &Event::Noted { step, text }, ui);
-    }
-    Ok(())
-}
-
-/// The one site whose Postgres and whose object both say this.
-fn only<'s>(
-    service: &'s Service,
-    found: &[LettingGo],
-    role: &Role,
-) -> Result<&'s SiteName, Failure> {
-    let is_it = |letting: &&LettingGo| {
-        let is_standby = letting.side().facts.survey.object.standby;
-        one_side::leader_is(letting.side(), role) && is_standby == (*role == Role::StandbyLeader)
-    };
-    let mut them = found.iter().filter(is_it);
-    let (Some(it), None) = (them.next(), them.next()) else {
-        let text = format!(
-            "{} has not exactly one {role}, so nothing is committed",
-            service.name
-        );
-        let hint = format!("Look with `kubectl pgha status {}`.", service.name);
-        return Err(Failure::refused(text).hinting(hint));
-    };
-    let context = &it.side().facts.survey.place.context;
-    let site = service.sites.iter().find(|site| site.context == *context);
-    site.map(|site| &site.name).ok_or_else(|| {
-        Failure::refused(format!(
-            "{} has no site of the context {context}",
-            service.name
-        ))
-    })
-}
-
-/// Lets them go, one site after the other; with 3 where some stay held.
-async fn let_all_go(found: Vec<LettingGo>, wait: Duration, ui: &Ui) -> Result<Exit, Failure> {
     let mut held: Vec<HeldSide> = found.iter().map(shown).collect();
     for letting in found.iter().filter(|one| one.held().next().is_some()) {
         let place = &letting.side().facts.survey.place;

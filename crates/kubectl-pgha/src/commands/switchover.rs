@@ -12,8 +12,8 @@ use pgha_model::site::Place;
 
 use super::between::{Asked, Between};
 use super::following::Followers;
-use super::{moving, one_side, release};
-use crate::args::{OwnersArgs, SwitchoverArgs};
+use super::{desired, moving, one_side};
+use crate::args::SwitchoverArgs;
 use crate::consent;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -31,16 +31,18 @@ pub(crate) fn main(args: &SwitchoverArgs, environment: &Environment) -> Exit {
 }
 
 async fn run(args: &SwitchoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, Failure> {
-    let owners = OwnersArgs {
-        hold_owners: args.owners.hold_owners || args.fast,
-        ..args.owners
-    };
-    let between = unless_interrupted(Box::pin(read(args, session, ui))).await?;
+    let between = unless_interrupted(Box::pin(Between::read_moving(
+        &args.between,
+        args.fast,
+        session,
+        ui,
+    )))
+    .await?;
     let (source, target) = unless_interrupted(between.open(session)).await?;
     moving::refuse_unfinished(&[&source, &target])?;
     let deadline = args.deadline.job();
     unless_interrupted(refuse_unplaceable(deadline.as_ref(), &source)).await?;
-    let consent = owners.consent();
+    let consent = between.owners(args.owners).consent();
     let plan = match plan_switchover(&source.facts, &target.facts, consent, clock::now()) {
         Ok(plan) => plan,
         Err(refusal) => {
@@ -49,7 +51,7 @@ async fn run(args: &SwitchoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Ex
             return one_side::refuse("SwitchoverRefusal", &refusal, sides, text, ui);
         }
     };
-    let held = moving::holding_both(owners, source, target);
+    let held = between.holding(args.owners, source, target);
     let (source, target) = unless_interrupted(Box::pin(held)).await?;
     let asked = Asked {
         leaves: true,
@@ -60,10 +62,12 @@ async fn run(args: &SwitchoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Ex
     let users = users.map(Followers::refuse_unready).transpose()?;
     let drains = users.as_ref().is_some_and(Followers::leaves);
     let plan = if drains { plan.draining() } else { plan };
-    let commits = if args.fast {
-        unless_interrupted(Box::pin(between.planned())).await?
-    } else {
-        None
+    let commits = match between.git {
+        Some(git) => {
+            let planned = unless_interrupted(Box::pin(between.planned())).await?;
+            planned.map(|planned| (git, planned))
+        }
+        None => None,
     };
     let planned = patches(&source, &target);
     let limits = moving::limits(args.timeout);
@@ -86,18 +90,10 @@ async fn run(args: &SwitchoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Ex
     drop(view);
     let sides = (source, target);
     let with = (&between, users.as_ref());
-    let moved = carry_out(plan, sides, deadline, limits, with, ui).await?;
-    match between.service().filter(|_| args.fast) {
-        Some(service) => Box::pin(release::after_a_move(service, limits, moved, session, ui)).await,
-        None => Ok(moved),
-    }
-}
-
-async fn read(args: &SwitchoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Between, Failure> {
-    if args.fast {
-        Between::read_committing(&args.between, session, ui).await
-    } else {
-        Between::read(&args.between, true, session, ui).await
+    let moved = carry_out(plan, sides, deadline, limits, with, ui).await;
+    match between.committing() {
+        Some(service) => Box::pin(desired::settle(service, limits, moved, session, ui)).await,
+        None => moved,
     }
 }
 
@@ -135,7 +131,9 @@ pub(super) async fn carry_out(
     let application = users.map(Followers::leaving).unwrap_or_default();
     let work = async |interrupt, report: &mut Reporter<'_>| {
         let moving = Switchover::new(plan, source, target, limits, interrupt, report);
-        let moving = moving.with_application(application);
+        let moving = moving
+            .with_application(application)
+            .declaring(between.declare());
         let moving = moving.with_gate(users.and_then(Followers::gate));
         let moving = match users {
             Some(users) => moving.with_aside(users.aside()),

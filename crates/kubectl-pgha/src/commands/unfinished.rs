@@ -23,7 +23,7 @@ use pgha_model::unfinished::{Unfinished, Whereabouts, find_unfinished};
 use super::application::Toward;
 use super::between::{Asked, Between};
 use super::following::Followers;
-use super::{moving, one_side, promote, switchover};
+use super::{desired, moving, one_side, promote, switchover};
 use crate::args::{ResumeArgs, TakeOverArgs};
 use crate::consent;
 use crate::exit::Exit;
@@ -62,7 +62,13 @@ async fn run(
     session: &Session<'_>,
     ui: &Ui,
 ) -> Result<Exit, Failure> {
-    let between = unless_interrupted(Between::read(&args.between, true, session, ui)).await?;
+    let between = unless_interrupted(Box::pin(Between::read_moving(
+        &args.between,
+        false,
+        session,
+        ui,
+    )))
+    .await?;
     let (source, target) = unless_interrupted(between.open(session)).await?;
     let Some(unfinished) = find(&source, &target)? else {
         let asked = left_behind(action, &between, (&source, &target));
@@ -123,7 +129,11 @@ async fn run(
         ui,
     };
     let going_on = service.go_on(action, unfinished.began_as, place, &places);
-    Box::pin(going_on).await
+    let ended = Box::pin(going_on).await;
+    match between.committing() {
+        Some(service) => Box::pin(desired::settle(service, limits, ended, session, ui)).await,
+        None => ended,
+    }
 }
 
 /// Where application and users belong once the command has done its work.
@@ -403,14 +413,14 @@ impl Service<'_> {
     async fn move_again(&self) -> Result<Exit, Failure> {
         let planned = await_plan(self.limits, async || {
             let (source, target) = self.between.open(self.session).await?;
-            let consent = self.args.owners.consent();
+            let consent = self.between.owners(self.args.owners).consent();
             let plan = plan_switchover(&source.facts, &target.facts, consent, clock::now());
             Ok(plan.map(|plan: Plan| (plan, source, target)))
         });
         match unless_interrupted(planned).await? {
             Ok((plan, source, target)) => {
-                let sides =
-                    Box::pin(moving::holding_both(self.args.owners, source, target)).await?;
+                let held = self.between.holding(self.args.owners, source, target);
+                let sides = Box::pin(held).await?;
                 let deadline = self.deadline.clone();
                 let with = (self.between, self.users);
                 switchover::carry_out(plan, sides, deadline, self.limits, with, self.ui).await
@@ -447,13 +457,14 @@ impl Service<'_> {
                 source: Ok(&peer.facts),
                 proof: Some(proof.as_ref()),
             };
-            let plan = plan_promotion(&facts, self.args.owners.consent(), DataLoss::Refused, at);
+            let consent = self.between.owners(self.args.owners).consent();
+            let plan = plan_promotion(&facts, consent, DataLoss::Refused, at);
             Ok(plan.map(|plan: PromotionPlan| (plan, here, peer)))
         });
         match unless_interrupted(planned).await? {
             Ok((plan, here, peer)) => {
-                let (here, peer) =
-                    Box::pin(moving::holding_both(self.args.owners, here, peer)).await?;
+                let held = self.between.holding(self.args.owners, here, peer);
+                let (here, peer) = Box::pin(held).await?;
                 let over = Some(self.epoch);
                 let (limits, users) = (self.limits, self.users);
                 promote::carry_out(plan, here, Some(peer), limits, over, users, self.ui).await

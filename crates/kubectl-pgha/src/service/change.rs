@@ -3,11 +3,22 @@
 use std::path::Path;
 
 use pgha_desired::{Desired, Patience, Place, Settings, Way};
+use serde::Serialize;
 use serde_saphyr::{Location, Spanned};
 
 use super::mistake::at;
 use super::{Service, Site};
 use crate::failure::Failure;
+
+/// When Git is told what a move makes of the sites.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Git {
+    /// Before the source is fenced, and before the target is promoted.
+    Leads,
+    /// After the move.
+    Follows,
+}
 
 /// How desired state is changed.
 #[derive(Clone, Debug)]
@@ -75,9 +86,20 @@ impl Service {
         );
         let refused = self.mistaken(self.change.said_at, &because);
         Err(refused.hinting(
-            "`switchover --fast` moves with the owners held and commits afterwards. Write `way: direct` to have Git say something \
-             else until somebody commits it.",
+            "With `way: git`, `switchover` commits what it does. Write `way: direct` to have Git say something else until somebody \
+             commits it.",
         ))
+    }
+
+    /// Refuses what people have to merge.
+    ///
+    /// # Errors
+    /// The file says so.
+    pub(crate) fn refuse_merge_requests(&self) -> Result<(), Failure> {
+        if self.change.way == Way::MergeRequest {
+            return self.refuse_repository();
+        }
+        Ok(())
     }
 
     /// Refuses what is not committed to a branch by this command alone.

@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::API_VERSION;
 use super::application::UsersView;
 use super::desired::DesiredView;
+use crate::service::Git;
 use crate::ui::{Detail, Page, Span, Style, Table, View};
 
 /// A plan as it would be carried out now.
@@ -29,9 +30,12 @@ pub(crate) struct PlanView<'a> {
     /// What the move of the application and of the users will change.
     #[serde(flatten)]
     users: UsersView<'a>,
-    /// What is committed after the move.
+    /// What is committed with the move.
     #[serde(skip_serializing_if = "Option::is_none")]
     commits: Option<DesiredView<'a>>,
+    /// When that is pushed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    git: Option<Git>,
 }
 
 /// The Job that a move leaves at its source.
@@ -57,6 +61,7 @@ impl<'a> PlanView<'a> {
             kind: "SwitchoverPlan",
             users,
             commits: None,
+            git: None,
             plan,
             patches,
             deadline_job: job.map(|job| DeadlineView {
@@ -67,10 +72,15 @@ impl<'a> PlanView<'a> {
         }
     }
 
-    /// The same, with what is committed after the move.
-    pub(crate) fn committing(self, planned: Option<&'a Planned>) -> Self {
-        let commits = planned.map(DesiredView::new);
-        Self { commits, ..self }
+    /// The same, with what is committed, and when.
+    pub(crate) fn committing(self, planned: Option<&'a (Git, Planned)>) -> Self {
+        let commits = planned.map(|(_, planned)| DesiredView::new(planned));
+        let git = planned.map(|(git, _)| *git);
+        Self {
+            commits,
+            git,
+            ..self
+        }
     }
 
     /// Who goes back if the tool dies, as a full sentence.
@@ -110,6 +120,13 @@ impl<'a> PlanView<'a> {
         self.users.add_to(&mut page);
         if let Some(commits) = &self.commits {
             commits.add_to(Detail::Usual, &mut page);
+            let when = match self.git {
+                Some(Git::Leads) => {
+                    "The first is pushed and applied before the source is fenced, the second once the source is proved fenced."
+                }
+                Some(Git::Follows) | None => "Both are pushed once the move is proved.",
+            };
+            page.line([Span::plain(when)]);
         }
         page
     }

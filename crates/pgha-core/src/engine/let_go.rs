@@ -88,6 +88,12 @@ impl LettingGo {
         self.held.iter().map(|(_, held)| held.epoch).max()
     }
 
+    /// Whether this side is what it was when its owners were held first, as far as any are.
+    pub fn is_as_before(&self) -> bool {
+        let is_standby = self.side.object_says_standby();
+        self.held.iter().all(|(_, held)| held.standby == is_standby)
+    }
+
     /// Whether nobody is held, and no release was left unfinished.
     pub fn is_nothing_to_do(&self) -> bool {
         self.held.is_empty() && self.takes_over.is_none()
@@ -107,14 +113,14 @@ impl LettingGo {
             return Ok(Readiness::NoneHeld);
         }
         self.side.refresh().await?;
-        self.refuse_named_pause()?;
+        self.side.refuse_named_pause()?;
         if self.goes_on {
             return Ok(Readiness::MayGo);
         }
         let mut worth_trying = Vec::new();
         for (named, held) in &self.held {
             let is_as_before = held.standby == self.side.object_says_standby();
-            if is_as_before && named.kind == OwnerKind::FluxKustomization {
+            if is_as_before && !held.may_differ && named.kind == OwnerKind::FluxKustomization {
                 continue;
             }
             let limit = self.limits.step;
@@ -122,7 +128,10 @@ impl LettingGo {
             let revision = match hold::ask_source(&self.side.site, named, asked, limit).await? {
                 Source::Says | Source::AtWork => continue,
                 Source::SaysOtherwise(because) => return Ok(Readiness::NotYet(because)),
-                Source::Has { revision, applied } if revision.is_some() && revision == applied => {
+                // What may have been changed and applied since is tried once, whatever was applied last.
+                Source::Has { revision, applied }
+                    if !held.may_differ && revision.is_some() && revision == applied =>
+                {
                     return Ok(Readiness::NotYet(nothing_new(named, revision.as_deref())));
                 }
                 Source::Has { revision, .. } => revision,
@@ -135,18 +144,6 @@ impl LettingGo {
         }
         self.tried.extend(worth_trying);
         Ok(Readiness::MayGo)
-    }
-
-    /// An owner whose source names `spec.paused` would end the operator's pause in the middle.
-    fn refuse_named_pause(&self) -> Result<(), StepError> {
-        if self.side.paused_before().is_none() {
-            return Ok(());
-        }
-        let what = "spec.paused is in the object, so that its source may name it: the owner would then wake the operator in the \
-                    middle. Take it out of the source and of the object first";
-        Err(StepError::BasisChanged {
-            what: what.to_owned(),
-        })
     }
 
     /// Tries it. `false`: a source says otherwise, and its owner is held as before.

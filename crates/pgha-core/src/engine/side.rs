@@ -81,6 +81,8 @@ pub struct Side {
     paused_before: Option<Value>,
     /// Whether who owns the object is held before it is changed.
     holds_owners: bool,
+    /// Whether the move changes what the owners' source says.
+    source_moves: bool,
     /// Those that were held for this cluster since, what is highest first.
     held_owners: Vec<Named>,
     /// Whether they stay held although this side is what it was: it is about to be changed.
@@ -140,6 +142,7 @@ impl Side {
             object,
             config,
             holds_owners: false,
+            source_moves: false,
             held_owners: Vec::new(),
             keeps_owners: false,
             left_held: Vec::new(),

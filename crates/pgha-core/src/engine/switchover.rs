@@ -2,6 +2,7 @@
 
 mod after;
 mod before;
+mod declare;
 mod fence;
 mod handover;
 pub(super) mod pause;
@@ -22,6 +23,7 @@ use pgha_model::lsn::Lsn;
 use pgha_model::machine::Reached;
 use pgha_model::plan::{Demotion, Feed, Plan, Step};
 use pgha_model::proof::Closure;
+use pgha_model::record::Epoch;
 use pgha_model::site::Part;
 use serde::Serialize;
 use tokio::task::JoinSet;
@@ -39,6 +41,13 @@ use crate::patch::ObjectPatch;
 /// Has the clients wait from now on, once the source is about to be fenced; what has come of it, as a full sentence, or why not, as a
 /// clause. Whoever made it sees to it that they go on.
 pub type Gate<'a> = Box<dyn FnOnce() -> BoxFuture<'a, Result<String, String>> + Send + 'a>;
+
+/// Has Git say what one side is to be, by a commit that is named after the move's epoch; what Git says now, as a full sentence.
+pub type Declare<'a> =
+    Box<dyn FnMut(Part, Epoch) -> BoxFuture<'a, Result<String, GitFailure>> + Send + 'a>;
+
+/// Why Git does not say it.
+pub type GitFailure = Box<dyn std::error::Error + Send + Sync>;
 
 /// A move under way.
 pub struct Switchover<'a> {
@@ -63,6 +72,8 @@ pub struct Switchover<'a> {
     application: Application,
     /// What has the clients wait from the fence on.
     gate: Option<Gate<'a>>,
+    /// What has Git say first what each side is to be.
+    declare: Option<Declare<'a>>,
     /// The name of the Job, once its container runs.
     deadline_job: Option<String>,
 }
@@ -169,7 +180,16 @@ impl<'a> Switchover<'a> {
             deadline_job: None,
             application: Application::default(),
             gate: None,
+            declare: None,
         }
+    }
+
+    /// The same, with Git said first what each side is to be: the source is a standby there before it is fenced, and the target the
+    /// primary once the source is proved fenced. Both sides must be [`Side::through_git`].
+    #[must_use]
+    pub fn declaring(mut self, declare: Option<Declare<'a>>) -> Self {
+        self.declare = declare;
+        self
     }
 
     /// The same, with clients who wait from the fence on. Where they cannot, nothing is fenced.

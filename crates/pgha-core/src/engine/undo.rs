@@ -47,6 +47,7 @@ impl Switchover<'_> {
         // What was sent and refused has fenced nothing; what was sent and not answered may have.
         let fenced = self.reached.fence_sent
             && (self.source.object_says_standby() || self.source.config_says_standby());
+        let held = self.hold_owners_again().await;
         let result = if fenced {
             self.unfence().await?;
             let at = self.source_writes().await?;
@@ -57,8 +58,46 @@ impl Switchover<'_> {
         } else {
             (false, "The source was never told to stop.".to_owned())
         };
+        held?;
+        self.withdraw_declared().await?;
         self.restore().await?;
+        if self.declares() {
+            self.steps.note_left([&self.source, &self.target]);
+        }
         Ok(result)
+    }
+
+    /// Those who may write what Git says are held again where they work: what follows contradicts Git, until that is changed back.
+    async fn hold_owners_again(&mut self) -> Result<(), StepError> {
+        if !self.declares() {
+            return Ok(());
+        }
+        let limit = self.limits.step;
+        let (source, target) = tokio::join!(
+            self.source.hold_owners(limit),
+            self.target.hold_owners(limit)
+        );
+        source.and(target)
+    }
+
+    /// What Git's word has made of the objects: nothing of it has reached Postgres.
+    async fn withdraw_declared(&mut self) -> Result<(), StepError> {
+        if !self.declares() {
+            return Ok(());
+        }
+        self.source.refresh().await?;
+        self.target.refresh().await?;
+        if !self.target.object_says_standby() {
+            let section = self.target.standby_section(&self.source);
+            let patch = self.target.standby_patch(&section, true);
+            self.target.send_object(&patch).await?;
+        }
+        if self.source.object_says_standby() {
+            let section = self.source.standby_section(&self.target);
+            let patch = self.source.standby_patch(&section, false);
+            self.source.send_object(&patch).await?;
+        }
+        Ok(())
     }
 
     async fn unfence(&mut self) -> Result<(), StepError> {

@@ -4,12 +4,17 @@
 //! turn after turn, so that a turn which was under way has ended by then (measured with kustomize-controller 1.9.5 and Argo CD
 //! 3.2.11; a suspended Kustomization acknowledges too).
 
+mod source;
+mod turn;
+
 use std::time::Duration;
 
 use pgha_model::owner::{HOLD_ANNOTATION, HeldFor, Holds, Named};
 use serde_json::{Map, Value, json};
 
-use super::{Tool, argo_cd, flux, holds_on};
+pub use self::source::{Source, ask_source};
+pub use self::turn::{Turn, apply, resume};
+use super::{Tool, flux, holds_on};
 use crate::client::{CallError, SiteClient};
 use crate::clock;
 use crate::diagnose::sanitised;
@@ -103,158 +108,10 @@ pub async fn take(
     .await
 }
 
-/// What came of an owner's turn.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Turn {
-    /// It has applied what its source says.
-    Taken,
-    /// It has not; a clause.
-    Failed(String),
-}
-
-/// Has an owner work again, and waits until it has taken a turn; the mark for the cluster stays. One that another cluster needs held
-/// takes none.
-pub async fn resume(
-    site: &SiteClient,
-    named: &Named,
-    cluster: &str,
-    object: &Value,
-    limit: Duration,
-) -> Result<Turn, HoldError> {
-    let written = write(site, named, Wish::Resumed { cluster }).await?;
-    if written.still_held {
-        return Ok(Turn::Failed("another cluster needs it held".to_owned()));
-    }
-    let mut failure = None;
-    await_answer(site, named, limit, |tool, found| {
-        let answered = written.is_answered_by(tool, found) && tool.is_idle(found);
-        failure = failure_of(tool, found, object);
-        answered.then_some(())
-    })
-    .await?;
-    Ok(failure.map_or(Turn::Taken, Turn::Failed))
-}
-
-/// Why an owner's last turn has not applied what its source says of an object: then the object tells nothing.
-fn failure_of(tool: Tool, found: &DynamicObject, object: &Value) -> Option<String> {
-    if tool == Tool::Application {
-        let status = sync_status(found, object);
-        let status = status.as_deref().unwrap_or("nothing");
-        return (status != "Synced").then(|| format!("it says {status} of the object"));
-    }
-    let seen = found.data.pointer("/status/observedGeneration");
-    let is_current = seen.and_then(Value::as_i64) == found.metadata.generation;
-    let problem = super::problem(found, |condition| {
-        condition["type"] == "Ready" && condition["status"] != "True"
-    });
-    match problem {
-        Some(problem) => Some(problem),
-        None => (!is_current).then(|| "it has not seen its own object yet".to_owned()),
-    }
-}
-
-fn sync_status(found: &DynamicObject, object: &Value) -> Option<String> {
-    let of = |pointer| {
-        object
-            .pointer(pointer)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-    };
-    let place = (of("/metadata/namespace"), of("/metadata/name"));
-    argo_cd::sync_status(found, of("/kind"), place)
-}
-
 /// Has an owner work again, and takes the mark for the cluster from it. `false`: another cluster needs it held.
 pub async fn let_go(site: &SiteClient, named: &Named, cluster: &str) -> Result<bool, HoldError> {
     let written = write(site, named, Wish::LetGo { cluster }).await?;
     Ok(!written.still_held)
-}
-
-/// What the source of a held owner says of an object.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// Nothing is known: it works, for somebody has let it go.
-    AtWork,
-    /// The same as the object.
-    Says,
-    /// Something else; a clause.
-    SaysOtherwise(String),
-    /// What it says is not told: only which revision it has, where that can be read, and which was applied last.
-    Has {
-        /// The newest revision.
-        revision: Option<String>,
-        /// The one that was applied last.
-        applied: Option<String>,
-    },
-}
-
-/// Has the source of a held owner looked at, and tells what it says of an object of a cluster.
-pub async fn ask_source(
-    site: &SiteClient,
-    named: &Named,
-    (cluster, object): (&str, &Value),
-    limit: Duration,
-) -> Result<Source, HoldError> {
-    let (tool, found) = read(site, named, true).await?;
-    if !tool.is_held(&found) {
-        return Ok(Source::AtWork);
-    }
-    if let Some(others) = holds_on(&found).and_then(|holds| holds.without(cluster)) {
-        let clusters = others.by.iter().map(|held| sanitised(&held.cluster));
-        let because = format!(
-            "{named} is held for {} too: let it work by hand once its source says what each of them is",
-            clusters.collect::<Vec<_>>().join(", ")
-        );
-        return Ok(Source::SaysOtherwise(because));
-    }
-    match tool {
-        Tool::Application => ask_application(site, named, object, limit).await,
-        Tool::Kustomization | Tool::HelmRelease => ask_flux_source(site, named, limit).await,
-    }
-}
-
-/// Argo CD compares a held application too.
-async fn ask_application(
-    site: &SiteClient,
-    named: &Named,
-    object: &Value,
-    limit: Duration,
-) -> Result<Source, HoldError> {
-    let asked = ask(site, named).await?;
-    let mut status = None;
-    await_answer(site, named, limit, |tool, found| {
-        status = sync_status(found, object);
-        asked.is_answered_by(tool, found).then_some(())
-    })
-    .await?;
-    Ok(match status.as_deref() {
-        Some("Synced") => Source::Says,
-        status => {
-            let status = status.unwrap_or("nothing");
-            Source::SaysOtherwise(format!("{named} says {status} of the object"))
-        }
-    })
-}
-
-/// A suspended Kustomization applies nothing, and its source is fetched all the same.
-async fn ask_flux_source(
-    site: &SiteClient,
-    named: &Named,
-    limit: Duration,
-) -> Result<Source, HoldError> {
-    let (_, found) = read(site, named, true).await?;
-    let applied = super::text_at(&found, "/status/lastAppliedRevision");
-    let Some(source) = flux::source_of(&found) else {
-        return Ok(Source::Has {
-            revision: None,
-            applied,
-        });
-    };
-    let revision = flux::fetch_source(site, &source, limit).await;
-    Ok(Source::Has {
-        revision: revision.map_err(|error| failed(named, false, error))?,
-        applied,
-    })
 }
 
 /// The patch that would hold an owner now.
@@ -355,11 +212,6 @@ fn failed(named: &Named, holding: bool, error: CallError) -> HoldError {
         holding,
         source: Box::new(error),
     }
-}
-
-/// Asks an owner for a turn, and changes nothing else of it.
-async fn ask(site: &SiteClient, named: &Named) -> Result<Written, HoldError> {
-    write(site, named, Wish::Asked).await
 }
 
 async fn write(site: &SiteClient, named: &Named, wish: Wish<'_>) -> Result<Written, HoldError> {

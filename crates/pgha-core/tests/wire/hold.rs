@@ -50,6 +50,7 @@ fn mark(cluster: &str) -> HeldFor {
         cluster: cluster.to_owned(),
         epoch: Epoch(7),
         standby: false,
+        may_differ: false,
     }
 }
 
@@ -217,6 +218,41 @@ async fn resume(cluster: &FakeCluster, named: &Named, held_for: &str) -> Turn {
         () = controller(cluster, named) => unreachable!("it never ends"),
     };
     turn.unwrap()
+}
+
+/// Compares as Argo CD does, and applies a while after that.
+async fn argo_cd_that_syncs(cluster: &FakeCluster, named: &Named, becomes: &str) {
+    let status = |status: &str| json!([{"kind": "PostgresCluster", "namespace": "prod", "name": "zitadel", "status": status}]);
+    loop {
+        let seen = object(cluster, named);
+        if !seen["metadata"]["annotations"][ASK_ARGO_CD].is_null() {
+            answer(cluster, named, &seen);
+            for told in ["OutOfSync", becomes] {
+                cluster.change(plural(named), &named.namespace, &named.name, |object| {
+                    object["status"]["resources"] = status(told);
+                });
+                pause(Duration::from_millis(300)).await;
+            }
+        }
+        pause(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn argo_cd_has_applied_a_commit_once_it_says_so_of_the_object() {
+    let subject =
+        json!({"kind": "PostgresCluster", "metadata": {"namespace": "prod", "name": "zitadel"}});
+    for becomes in ["Synced", "OutOfSync"] {
+        let (cluster, named) = argo_cd(&json!({"automated": {"selfHeal": true}}));
+        take(&cluster, &named, "prod/a", LIMIT).await.unwrap();
+        let (core1, asked) = (site(&cluster), ("prod/a", &subject));
+        let turn = tokio::select! {
+            turn = hold::apply(&core1, &named, asked, Duration::from_secs(3)) => turn.unwrap(),
+            () = argo_cd_that_syncs(&cluster, &named, becomes) => unreachable!("it never ends"),
+        };
+        assert_eq!(turn == Turn::Taken, becomes == "Synced", "{turn:?}");
+        assert!(holds(&cluster, &named).is_some(), "the mark stays");
+    }
 }
 
 #[tokio::test]

@@ -43,6 +43,10 @@ pub struct HeldFor {
     pub epoch: Epoch,
     /// Whether that object asked for a standby when the owner was first held for it: what the owner's source said then.
     pub standby: bool,
+    /// Whether the source may say something else by now: the move changes it too, or it is not the first that holds the owner.
+    /// Such an owner is let go only once its own turn has shown what its source says.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub may_differ: bool,
 }
 
 impl Holds {
@@ -61,12 +65,15 @@ impl Holds {
         self.by.iter().find(|held| held.cluster == cluster)
     }
 
-    /// The same with one mark more. A cluster for which it is held already keeps what it was at first: the source has not been
-    /// changed since.
+    /// The same with one mark more. A cluster for which it is held already keeps what it was at first; whether the source still
+    /// says so is not known once another move holds it.
     #[must_use]
     pub fn with(mut self, mark: HeldFor) -> Self {
         match self.by.iter_mut().find(|held| held.cluster == mark.cluster) {
-            Some(held) => held.epoch = mark.epoch,
+            Some(held) => {
+                held.may_differ |= mark.may_differ || held.epoch != mark.epoch;
+                held.epoch = mark.epoch;
+            }
             None => self.by.push(mark),
         }
         self
@@ -157,6 +164,7 @@ mod tests {
             cluster: cluster.to_owned(),
             epoch: Epoch(epoch),
             standby,
+            may_differ: false,
         }
     }
 
@@ -213,7 +221,33 @@ mod tests {
             by: vec![mark("prod/a", 3, false)],
         };
         let second = first.with(mark("prod/a", 4, true));
-        assert_eq!(second.by, [mark("prod/a", 4, false)]);
+        let unsure = HeldFor {
+            may_differ: true,
+            ..mark("prod/a", 4, false)
+        };
+        assert_eq!(second.by, [unsure]);
+    }
+
+    #[test]
+    fn a_move_that_changes_the_source_is_never_let_go_unseen() {
+        let through_git = HeldFor {
+            may_differ: true,
+            ..mark("prod/a", 3, false)
+        };
+        let first = Holds {
+            before: None,
+            by: vec![mark("prod/a", 3, false)],
+        };
+        assert_eq!(first.clone().with(mark("prod/a", 3, false)), first);
+        let held = first
+            .with(through_git.clone())
+            .with(mark("prod/a", 3, true));
+        assert_eq!(held.by, [through_git]);
+        let text = held.to_text();
+        assert!(text.contains(r#""mayDiffer":true"#), "{text}");
+        assert_eq!(Holds::from_text(&text), Some(held));
+        let old = r#"{"before":null,"by":[{"cluster":"prod/a","epoch":3,"standby":false}]}"#;
+        assert!(!Holds::from_text(old).unwrap().by[0].may_differ);
     }
 
     #[test]

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::{Side, fetch_dynamic};
 use crate::client::CallError;
-use crate::engine::StepError;
-use crate::gitops::hold::{self, HoldError};
+use crate::engine::{StepError, changed};
+use crate::gitops::hold::{self, HoldError, Turn};
 use crate::gitops::{self, Closeness};
 use crate::operator::pgo_v5;
 use crate::patch::ObjectPatch;
@@ -26,6 +26,67 @@ impl Side {
         }
         self.holds_owners = true;
         Ok(self)
+    }
+
+    /// The same side, of a move that changes what its owners' source says: they are let go only once they have shown what that is.
+    ///
+    /// # Errors
+    /// The source may name `spec.paused`: an owner's turn would then wake the operator in the middle.
+    pub fn through_git(mut self) -> Result<Self, StepError> {
+        self.refuse_named_pause()?;
+        self.source_moves = true;
+        Ok(self)
+    }
+
+    /// An owner whose source names `spec.paused` would end the operator's pause in the middle.
+    pub(in crate::engine) fn refuse_named_pause(&self) -> Result<(), StepError> {
+        if self.paused_before().is_none() {
+            return Ok(());
+        }
+        Err(changed(
+            "spec.paused is in the object, so that its source may name it: the owner would then wake the operator in the middle. Take \
+             it out of the source and of the object first",
+        ))
+    }
+
+    /// Has those who apply this side's object take one turn with what was pushed, while the operator leaves the cluster alone, and
+    /// sees that the object asks for this afterwards. Says who did; nothing where nobody applies it by himself.
+    ///
+    /// They work from then on, until they are held again.
+    pub(in crate::engine) async fn take_turn(
+        &mut self,
+        standby: bool,
+        limit: Duration,
+    ) -> Result<Vec<Named>, StepError> {
+        let cluster = self.own_name();
+        let mut taken = Vec::new();
+        for owner in self.look_at_owners().await? {
+            let is_held = owner
+                .holds
+                .as_ref()
+                .is_some_and(|held| held.of(&cluster).is_some());
+            let Some(named) = owner.named().filter(|_| is_held) else {
+                continue;
+            };
+            let object = (cluster.as_str(), &self.object);
+            match hold::apply(&self.site, &named, object, limit).await? {
+                Turn::Taken => taken.push(named),
+                Turn::Failed(because) => {
+                    return Err(changed(format!("{named} has not applied it: {because}")));
+                }
+            }
+        }
+        self.refresh().await?;
+        if !taken.is_empty() && self.object_says_standby() != standby {
+            let asks = if standby { "a primary" } else { "a standby" };
+            let names: Vec<String> = taken.iter().map(ToString::to_string).collect();
+            return Err(changed(format!(
+                "the object of the {} asks for {asks} after the turn of {}",
+                self.part,
+                names.join(" and ")
+            )));
+        }
+        Ok(taken)
     }
 
     /// The patches that hold this side's owners.
@@ -99,15 +160,15 @@ impl Side {
         }
     }
 
-    /// Lets those owners go whose source says what the object says: where this side is again what it was when they were held. The
-    /// others stay held until their source says the same.
+    /// Lets those owners go whose source says what the object says: where this side is again what it was when they were held, and
+    /// their source has not been changed. The others stay held until their source is seen to say the same.
     pub(super) async fn let_owners_go(&mut self) -> Result<(), StepError> {
         if self.held_owners.is_empty() {
             return Ok(());
         }
         self.left_held.clear();
         for (named, held) in self.look_at_held().await? {
-            if held.standby != self.object_says_standby() {
+            if held.may_differ || held.standby != self.object_says_standby() {
                 self.left_held.push(named);
             } else if !self.keeps_owners {
                 hold::let_go(&self.site, &named, &held.cluster).await?;
@@ -166,6 +227,7 @@ impl Side {
             cluster: self.own_name(),
             epoch,
             standby: self.object_says_standby(),
+            may_differ: self.source_moves,
         }
     }
 

@@ -103,12 +103,17 @@ async fn a_hold_that_no_operator_acknowledges_is_none() {
 
 /// A primary whose owner a move of it has held when its object asked for this.
 async fn owned(standby_then: bool) -> (FakeCluster, Side) {
+    marked(serde_json::json!({"standby": standby_then})).await
+}
+
+async fn marked(mut mark: Value) -> (FakeCluster, Side) {
     let primary = PgoSite::primary("zitadel", NAMESPACE, clock::now());
     let cluster = primary.managed_by_flux().build();
     let group = "kustomize.toolkit.fluxcd.io";
     cluster.install(group, "v1", "Kustomization", "kustomizations");
-    let by = serde_json::json!([{"cluster": format!("{NAMESPACE}/zitadel"), "epoch": 3, "standby": standby_then}]);
-    let mark = serde_json::json!({"before": false, "by": by}).to_string();
+    mark["cluster"] = serde_json::json!(format!("{NAMESPACE}/zitadel"));
+    mark["epoch"] = serde_json::json!(3);
+    let mark = serde_json::json!({"before": false, "by": [mark]}).to_string();
     cluster.insert(
         serde_json::json!({"apiVersion": format!("{group}/v1"), "kind": "Kustomization",
         "metadata": {"name": "databases", "namespace": "flux-system", "annotations": {HOLD_ANNOTATION: mark}},
@@ -157,4 +162,32 @@ async fn a_side_that_is_about_to_be_changed_keeps_its_owners() {
         (suspended(&cluster), side.told_left()),
         (Value::Bool(true), None)
     );
+}
+
+/// What is as before says nothing of its source where the move has changed that too.
+#[tokio::test]
+async fn a_side_whose_source_may_differ_keeps_its_owners_until_that_is_seen() {
+    let mark = serde_json::json!({"standby": false, "mayDiffer": true});
+    let (cluster, mut side) = marked(mark).await;
+    side.let_owners_go().await.unwrap();
+    assert_eq!(suspended(&cluster), Value::Bool(true));
+    assert!(side.told_left().is_some());
+}
+
+/// The owner's turn would wake the operator.
+#[tokio::test]
+async fn an_object_that_names_its_pause_is_not_moved_through_git() {
+    let cluster = PgoSite::primary("zitadel", NAMESPACE, clock::now()).build();
+    let open = async || {
+        let core1 = SiteClient::from_client("core1", NAMESPACE, cluster.client(), LIMIT);
+        Box::pin(Side::open(core1, "zitadel", Part::Source))
+            .await
+            .unwrap()
+    };
+    assert!(open().await.through_git().is_ok());
+    cluster.change("postgresclusters", NAMESPACE, "zitadel", |object| {
+        object["spec"]["paused"] = Value::Bool(false);
+    });
+    let refused = open().await.through_git().map(drop).unwrap_err();
+    assert!(refused.to_string().contains("spec.paused"), "{refused}");
 }

@@ -18,6 +18,7 @@ use crate::operator::pgo_v5::render;
 impl Switchover<'_> {
     /// Tells the target to become primary, and waits until it takes writes; with the write gap as seen from here.
     pub(super) async fn promote(&mut self) -> Result<((NewPrimary, Duration), String), StepError> {
+        self.declare_target().await?;
         let section = self.target.standby_section(&self.source);
         let sent = &mut self.reached.promotion_sent;
         if let Some(error) = promotion::send(&mut self.target, &section, sent).await? {

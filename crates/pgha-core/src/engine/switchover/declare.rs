@@ -1,0 +1,79 @@
+//! Git, where it leads: what a side is to be is committed first, and those who apply it write the object.
+//!
+//! The operator is paused all the while, so that nothing of it reaches Postgres before the fence and the promotion do. What Git says
+//! may be ahead of the move, never behind it.
+
+use std::time::Duration;
+
+use pgha_model::owner::Named;
+use pgha_model::plan::Step;
+use pgha_model::site::Part;
+
+use super::Switchover;
+use crate::diagnose::chain_of;
+use crate::engine::StepError;
+
+/// How long those who apply Git's word may take within the write gap before it is written without them. Flux takes half a second and
+/// Argo CD one, with a small source (measured with kustomize-controller 1.9.5 and Argo CD 3.2.11).
+const APPLIES: Duration = Duration::from_secs(15);
+
+impl Switchover<'_> {
+    /// Whether Git leads.
+    pub(in crate::engine) const fn declares(&self) -> bool {
+        self.declare.is_some()
+    }
+
+    /// The source is a standby in Git and in its object; Postgres is told nothing of it yet.
+    pub(super) async fn declare_source(&mut self) -> Result<(), StepError> {
+        if !self.declared(Step::Detach, Part::Source).await? {
+            return Ok(());
+        }
+        let limit = self.limits.step;
+        let taken = self.source.take_turn(true, limit).await?;
+        self.note_turn(Step::Detach, Part::Source, &taken);
+        Ok(())
+    }
+
+    /// The target is the primary in Git, and in its object as soon as that is applied. An owner that does not apply it in time stops
+    /// nothing: the object is written all the same, and says what Git says.
+    pub(super) async fn declare_target(&mut self) -> Result<(), StepError> {
+        if !self.declared(Step::Promote, Part::Target).await? {
+            return Ok(());
+        }
+        // From here on somebody else may write it.
+        self.reached.promotion_sent = true;
+        let limit = self.limits.step.min(APPLIES);
+        match self.target.take_turn(false, limit).await {
+            Ok(taken) => self.note_turn(Step::Promote, Part::Target, &taken),
+            Err(error) => {
+                let because = chain_of(&error);
+                let text = format!("The object is written without waiting for Git: {because}.");
+                self.note(Step::Promote, text);
+                self.target.refresh().await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn declared(&mut self, step: Step, part: Part) -> Result<bool, StepError> {
+        let Some(declare) = &mut self.declare else {
+            return Ok(false);
+        };
+        let epoch = self.steps.epoch().await.unwrap_or_default();
+        let said = declare(part, epoch).await.map_err(StepError::Git)?;
+        self.note(step, said);
+        Ok(true)
+    }
+
+    fn note_turn(&self, step: Step, part: Part, taken: &[Named]) {
+        if taken.is_empty() {
+            return;
+        }
+        let names: Vec<String> = taken.iter().map(ToString::to_string).collect();
+        let text = format!(
+            "{} has applied it to the object of the {part}.",
+            names.join(" and ")
+        );
+        self.note(step, text);
+    }
+}

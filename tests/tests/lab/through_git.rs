@@ -1,0 +1,221 @@
+//! A pair that the real Flux or the real Argo CD owns, moved through Git: what is committed before the move, and after it.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
+use pgha_judge::Ruling;
+use pgha_lab::gitops::{Deployer, git};
+use pgha_lab::paths::Cache;
+use pgha_lab::site::Site;
+use pgha_tests::pair::{DEADLINE, await_line, event};
+use pgha_tests::{interrupt, kill};
+
+use crate::owned::Owned;
+
+#[test]
+fn a_fast_move_of_flux_is_in_git_once_it_has_ended() -> Result<()> {
+    committed(Deployer::Flux)
+}
+
+#[test]
+fn a_fast_move_of_argo_cd_is_in_git_once_it_has_ended() -> Result<()> {
+    committed(Deployer::Argo)
+}
+
+/// One line of CUE names the primary, and a render makes both sites' files of it.
+fn committed(deployer: Deployer) -> Result<()> {
+    let Some(owned) = Owned::open(deployer)? else {
+        return Ok(());
+    };
+    let house = tempfile::tempdir()?;
+    let (from, file) = (owned.pair.primary()?, owned.service_file(house.path())?);
+    let tip = owned.tip()?;
+    let writer = owned.pair.suite.writer(owned.pair.kind.cluster, 0)?;
+    let moved = owned.moving(&file, from, &["--fast"])?.output()?;
+    let verdict = writer.judge_within(1, DEADLINE)?;
+    ensure!(moved.status.code() == Some(0), "{moved:?}");
+    ensure!(verdict.ruling == Ruling::Pass, "{verdict}");
+    owned.has_both_commits(from, &tip)?;
+    owned.is_left_well(from.other())
+}
+
+/// Git is away from the hold on: the move goes through, the owners stay held, and whoever comes next commits and lets them go.
+#[test]
+fn a_fast_move_without_git_is_finished_by_a_release() -> Result<()> {
+    let Some(owned) = Owned::open(Deployer::Flux)? else {
+        return Ok(());
+    };
+    let house = tempfile::tempdir()?;
+    let (from, file) = (owned.pair.primary()?, owned.service_file(house.path())?);
+    let (tip, cache) = (owned.tip()?, Cache::in_use()?);
+    git::answer_with(&cache, Some(503))?;
+    let refused = owned.moving(&file, from, &["--fast"])?.output()?;
+    git::answer_with(&cache, None)?;
+    ensure!(refused.status.code() == Some(3), "{refused:?}");
+    owned.are_held(false)?;
+    let mut moving = owned.moving(&file, from, &["--fast"])?;
+    let mut moving = moving
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let stdout = moving.stdout.take().context("no stdout")?;
+    let mut lines = BufReader::new(stdout).lines();
+    await_line(&mut lines, event::HELD)?;
+    git::answer_with(&cache, Some(503))?;
+    for line in lines {
+        line?;
+    }
+    let ended = pgha_tests::finish(moving);
+    git::answer_with(&cache, None)?;
+    let ended = ended?;
+    ensure!(ended.code == Some(4), "{ended:?}");
+    owned.are_held(true)?;
+    ensure!(owned.tip()? == tip, "something was pushed");
+    let released = owned.release_by(&file)?;
+    ensure!(released.code == Some(0), "{released:?}");
+    owned.has_both_commits(from, &tip)?;
+    owned.is_left_well(from.other())
+}
+
+#[test]
+fn a_move_of_flux_follows_git() -> Result<()> {
+    followed(Deployer::Flux)
+}
+
+#[test]
+fn a_move_of_argo_cd_follows_git() -> Result<()> {
+    followed(Deployer::Argo)
+}
+
+/// Git says first what each site is to be, and those who apply it write the objects.
+fn followed(deployer: Deployer) -> Result<()> {
+    let Some(owned) = Owned::open(deployer)? else {
+        return Ok(());
+    };
+    let house = tempfile::tempdir()?;
+    let (from, file) = (owned.pair.primary()?, owned.service_file(house.path())?);
+    let tip = owned.tip()?;
+    let writer = owned.pair.suite.writer(owned.pair.kind.cluster, 0)?;
+    let moved = owned.moving(&file, from, &[])?.output()?;
+    let verdict = writer.judge_within(1, DEADLINE)?;
+    ensure!(moved.status.code() == Some(0), "{moved:?}");
+    ensure!(verdict.ruling == Ruling::Pass, "{verdict}");
+    let told = String::from_utf8(moved.stdout)?;
+    let order = [
+        &says(from),
+        "has applied it to the object of the source",
+        event::FENCED,
+        event::PROVED,
+        &says(from.other()),
+        "has applied it to the object of the target",
+        event::PROMOTED,
+    ];
+    let at: Vec<_> = order.iter().map(|line| told.find(*line)).collect();
+    ensure!(
+        at.iter().all(Option::is_some) && at.is_sorted(),
+        "{at:?}: {told}"
+    );
+    owned.has_both_commits(from, &tip)?;
+    owned.is_left_well(from.other())
+}
+
+/// What is told once Git says of a site what it is to be.
+fn says(site: Site) -> String {
+    format!("says now that {site} is")
+}
+
+/// After the source's commit, and after the fence: the way back ends where Git says again what was before.
+#[test]
+fn a_move_that_is_interrupted_is_taken_back_in_git() -> Result<()> {
+    let Some(owned) = Owned::open(Deployer::Flux)? else {
+        return Ok(());
+    };
+    let house = tempfile::tempdir()?;
+    let (from, file) = (owned.pair.primary()?, owned.service_file(house.path())?);
+    for (at, wanted) in [(says(from).as_str(), 130), (event::FENCED, 4)] {
+        let tip = owned.tip()?;
+        let moving = start(owned.moving(&file, from, &[])?, at)?;
+        interrupt(&moving)?;
+        let ended = pgha_tests::finish(moving)?;
+        ensure!(ended.code == Some(wanted), "{at}: {ended:?}");
+        owned.is_as_at(&tip, 2)?;
+        owned.are_held(false)?;
+        owned.pair.is_well(from)?;
+    }
+    owned.is_left_well(from)
+}
+
+/// Whoever takes a killed move over ends it in Git too.
+#[test]
+fn a_killed_move_is_ended_in_git_by_whoever_takes_it_over() -> Result<()> {
+    let Some(owned) = Owned::open(Deployer::Flux)? else {
+        return Ok(());
+    };
+    let house = tempfile::tempdir()?;
+    let (from, file) = (owned.pair.primary()?, owned.service_file(house.path())?);
+    for (at, verb) in [
+        ("has applied it to the object of the source", "abort"),
+        (event::FENCED, "abort"),
+        (says(from.other()).as_str(), "resume"),
+    ] {
+        let tip = owned.tip()?;
+        let mut moving = start(owned.moving(&file, from, &[])?, at)?;
+        kill(&moving)?;
+        moving.wait()?;
+        let mut over = owned.plugin()?;
+        let sides = ["--from", from.name(), "--to", from.other().name()];
+        over.args([verb, owned.pair.kind.cluster]).args(sides);
+        over.args(["--take-over", "--yes", "-o", "json", "-f"])
+            .arg(&file);
+        let over = over.output()?;
+        ensure!(over.status.code() == Some(0), "{verb} after {at}: {over:?}");
+        if verb == "abort" {
+            owned.is_as_at(&tip, 2)?;
+            owned.are_held(false)?;
+        } else {
+            owned.has_both_commits(from, &tip)?;
+        }
+    }
+    owned.is_left_well(from.other())
+}
+
+/// Git goes away once the source is fenced: the move goes back, the owners stay held until Git says so too.
+#[test]
+fn a_move_whose_git_goes_away_goes_back_and_stays_held() -> Result<()> {
+    let Some(owned) = Owned::open(Deployer::Flux)? else {
+        return Ok(());
+    };
+    let house = tempfile::tempdir()?;
+    let (from, file) = (owned.pair.primary()?, owned.service_file(house.path())?);
+    let (tip, cache) = (owned.tip()?, Cache::in_use()?);
+    let writer = owned.pair.suite.writer(owned.pair.kind.cluster, 0)?;
+    let moving = start(owned.moving(&file, from, &[])?, event::FENCED)?;
+    git::answer_with(&cache, Some(503))?;
+    let ended = pgha_tests::finish(moving);
+    let status = owned.pair.suite.status(owned.pair.kind.cluster);
+    git::answer_with(&cache, None)?;
+    let (ended, status) = (ended?, status?);
+    ensure!(ended.code == Some(4), "{ended:?}");
+    ensure!(status.code == Some(3), "{status:?}");
+    let verdict = writer.judge_within(1, DEADLINE)?;
+    ensure!(verdict.ruling == Ruling::Pass, "{verdict}");
+    ensure!(owned.pair.primary()? == from, "the primary has moved");
+    owned.are_held(true)?;
+    owned.take_turns()?;
+    let released = owned.release_by(&file)?;
+    ensure!(released.code == Some(0), "{released:?}");
+    owned.is_as_at(&tip, 2)?;
+    owned.is_left_well(from)
+}
+
+/// A move under way that has told this.
+fn start(mut moving: Command, told: &str) -> Result<Child> {
+    let moving = moving.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut moving = moving.spawn()?;
+    let mut lines = BufReader::new(moving.stdout.take().context("no stdout")?).lines();
+    await_line(&mut lines, told)?;
+    // Whatever else it says is taken from it, or it would wait for a reader.
+    std::thread::spawn(move || lines.for_each(drop));
+    Ok(moving)
+}
