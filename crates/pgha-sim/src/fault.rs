@@ -1,5 +1,7 @@
 //! What goes wrong in a schedule, drawn from its seed.
 
+use pgha_model::site::Part;
+
 use crate::pair::{Feed, Pair};
 use crate::rng::Rng;
 
@@ -40,6 +42,15 @@ pub(crate) enum Trouble {
     LoseReceiver,
 }
 
+/// What becomes of a commit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Git {
+    /// Of which side Git takes none.
+    pub(crate) refuses: Option<Part>,
+    /// Whether nobody applies it to the operator's object.
+    pub(crate) is_ignored: bool,
+}
+
 /// The faults of one schedule: at which write of the first tool, what.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Faults {
@@ -49,6 +60,8 @@ pub(crate) struct Faults {
     /// For how many milliseconds the record of the move may stay as it is before a Job at the source goes back to it;
     /// `None` without a Job. Often less than a living tool needs: whom it takes the move from must not matter.
     pub(crate) job_after: Option<u64>,
+    /// Git says first what each side is to be; `None` where only the clusters are changed.
+    pub(crate) git: Option<Git>,
     /// The repository holds the history of a timeline that nobody is on.
     pub(crate) orphan_history: bool,
     /// The fence of epochs is taken out of the world: a control that shows that the search finds something.
@@ -66,6 +79,7 @@ impl Faults {
             at,
             aborts: rng.percent(40),
             job_after: None,
+            git: None,
             orphan_history: false,
             ignores_tests: false,
         }

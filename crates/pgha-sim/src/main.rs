@@ -9,6 +9,7 @@
 mod exec;
 #[cfg(debug_assertions)]
 mod fault;
+mod git;
 #[cfg(debug_assertions)]
 mod matrix;
 #[cfg(debug_assertions)]

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use pgha_model::record::Action;
+use pgha_model::site::Part;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::fault::Faults;
+use crate::fault::{Faults, Git};
 use crate::pair::Pair;
 use crate::rng::Rng;
 use crate::server::{Shared, Tool};
@@ -89,6 +90,10 @@ pub(crate) fn run(seed: u64, ignores_tests: bool) -> Verdict {
         job_after: seed
             .is_multiple_of(3)
             .then_some(1_000 + 1_000 * (seed % 19)),
+        git: (seed % 4 == 1).then(|| Git {
+            refuses: [None, None, Some(Part::Source), Some(Part::Target)][(seed / 4 % 4) as usize],
+            is_ignored: seed / 16 % 4 == 3,
+        }),
         ..Faults::draw(&mut rng, pair, writes(pair))
     };
     run_in(pair, rng, faults)

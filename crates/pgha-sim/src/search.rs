@@ -184,9 +184,11 @@ fn say(line: &str) {
 
 #[cfg(test)]
 mod tests {
-    use crate::fault::{Faults, Trouble};
+    use pgha_model::site::Part;
+
+    use crate::fault::{Faults, Git, Trouble};
     use crate::pair::Pair;
-    use crate::schedule;
+    use crate::schedule::{self, First};
 
     const PLAIN: Pair = Pair::ALL[0];
 
@@ -275,6 +277,48 @@ mod tests {
         let verdict = schedule::run_with(pair, 1, faults);
         assert_eq!(verdict.violations, [""; 0]);
         assert!(!verdict.moved);
+    }
+
+    fn through(git: Git) -> schedule::Verdict {
+        let faults = Faults {
+            git: Some(git),
+            ..Faults::default()
+        };
+        let verdict = schedule::run_with(PLAIN, 1, faults);
+        assert_eq!(verdict.violations, [""; 0], "{git:?}");
+        verdict
+    }
+
+    /// Postgres is told nothing of a commit before its time, whoever has applied it.
+    #[test]
+    fn git_leads_and_is_followed_whether_it_is_applied_or_not() {
+        for is_ignored in [false, true] {
+            let verdict = through(Git {
+                is_ignored,
+                ..Git::default()
+            });
+            let at = |text: &str| verdict.trace.iter().position(|line| line.contains(text));
+            let source = at("Git says what the source is").unwrap();
+            let target = at("Git says what the target is").unwrap();
+            assert!(verdict.moved);
+            assert!(source < at("Settled { step: Fence").unwrap());
+            assert!(at("Settled { step: Prove").unwrap() < target);
+        }
+    }
+
+    #[test]
+    fn what_git_does_not_take_is_taken_back() {
+        for refuses in [Part::Source, Part::Target] {
+            let verdict = through(Git {
+                refuses: Some(refuses),
+                ..Git::default()
+            });
+            assert_eq!(
+                (verdict.first, verdict.moved),
+                (First::Back, false),
+                "{refuses}"
+            );
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ use pgha_model::record::{Action, Epoch};
 use pgha_model::site::Part;
 use pgha_model::unfinished::{Whereabouts, find_unfinished};
 
+use crate::git;
 use crate::server::{Held, Shared, Tool};
 use crate::site::CLUSTER;
 
@@ -113,8 +114,9 @@ impl<'a> Command<'a> {
         let plan = plan.map_err(|refusal| refused(&refusal))?;
         let mut report = |event: &Event| self.tell(event);
         let (_interrupter, interrupt) = interrupter();
-        let running = Switchover::new(plan, source, target, LIMITS, interrupt, &mut report).run();
-        let ended = Box::pin(running).await;
+        let declare = git::declare(self.shared, &self.tool, self.sides);
+        let moving = Switchover::new(plan, source, target, LIMITS, interrupt, &mut report);
+        let ended = Box::pin(moving.declaring(declare).run()).await;
         ended.map(drop).map_err(|error| failed(&error))
     }
 
@@ -210,8 +212,9 @@ impl<'a> Command<'a> {
         .await?;
         let mut report = |event: &Event| self.tell(event);
         let (_interrupter, interrupt) = interrupter();
-        let running = Switchover::new(plan, source, target, LIMITS, interrupt, &mut report).run();
-        Box::pin(running)
+        let declare = git::declare(self.shared, &self.tool, self.sides);
+        let moving = Switchover::new(plan, source, target, LIMITS, interrupt, &mut report);
+        Box::pin(moving.declaring(declare).run())
             .await
             .map(drop)
             .map_err(|error| failed(&error))

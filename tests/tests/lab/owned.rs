@@ -9,10 +9,10 @@ use pgha_lab::gitops::{Deployer, Platform, argo, flux};
 use pgha_lab::kubectl::Kubectl;
 use pgha_lab::paths;
 use pgha_lab::progress::Progress;
-use pgha_lab::site::{SERVICE_NAMESPACE, Site};
+use pgha_lab::site::Site;
 use pgha_tests::pair::{ARCHIVE, Pair};
 use pgha_tests::{Ended, Suite};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::gitops::{Running, object};
 
@@ -129,23 +129,8 @@ impl Owned {
 impl Owned {
     /// The service's file of a platform, in a folder.
     pub(crate) fn service_file(&self, folder: &Path) -> Result<PathBuf> {
-        let cluster = self.pair.kind.cluster;
-        let site = |site: Site| json!({"name": site.name(), "context": site.name(), "namespace": SERVICE_NAMESPACE, "cluster": cluster});
-        let rendered = |site| [format!("{}/**", Platform::rendered(site))];
-        let service = json!({"apiVersion": "pgha.dev/v1alpha1", "kind": "Service", "metadata": {"name": cluster}, "spec": {
-            "sites": Site::ALL.map(site),
-            "change": {
-                "way": "git",
-                "repository": self.platform.folder(),
-                "edits": [{"file": SITE_FILE, "field": "#Platform.primaryCluster.name"}],
-                "render": {"command": ["sh", "render.sh"],
-                    "paths": {"core1": rendered(Site::Core1), "core2": rendered(Site::Core2)}},
-                "expect": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": self.platform.app_name(),
-                    "at": ["/metadata/annotations"]}],
-            },
-        }});
         let file = folder.join("service.yaml");
-        std::fs::write(&file, service.to_string())?;
+        std::fs::write(&file, self.platform.service().to_string())?;
         Ok(file)
     }
 

@@ -26,7 +26,10 @@ Examples:
   # What Flux or Argo CD owns: they are held, and let go by `release` once Git says the same (docs/gitops.md)
   kubectl pgha switchover zitadel --from core1 --to core2 --hold-owners
 
-  # The same, and Git says it by two commits right after the move (docs/change.md)
+  # A file with `way: git`: Git says first what each side is to be, by two commits with the fence between them
+  kubectl pgha switchover zitadel -f zitadel.yaml --to core2
+
+  # The same, and Git says it right after the move, which takes nothing from its speed (docs/change.md)
   kubectl pgha switchover zitadel -f zitadel.yaml --to core2 --fast
 
 Ctrl-C before the source is stopped puts everything back and ends with 130; until the promotion is sent it goes back to

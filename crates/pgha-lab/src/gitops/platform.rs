@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::git::{self, WorkTree};
 use super::{Deployer, remove_if_there};
@@ -98,6 +98,28 @@ impl Platform {
     /// The person's copy: files, commits, pushes.
     pub const fn tree(&self) -> &WorkTree {
         &self.tree
+    }
+
+    /// The service's file that has its line changed and rendered by commits.
+    pub fn service(&self) -> Value {
+        let cluster = &self.cluster;
+        let site = |site: Site| {
+            let name = site.name();
+            json!({"name": name, "context": name, "namespace": SERVICE_NAMESPACE, "cluster": cluster})
+        };
+        let rendered = |site| [format!("{}/**", Self::rendered(site))];
+        json!({"apiVersion": "pgha.dev/v1alpha1", "kind": "Service", "metadata": {"name": cluster}, "spec": {
+            "sites": Site::ALL.map(site),
+            "change": {
+                "way": "git",
+                "repository": self.folder(),
+                "edits": [{"file": SITE_FILE, "field": "#Platform.primaryCluster.name"}],
+                "render": {"command": ["sh", "render.sh"],
+                    "paths": {"core1": rendered(Site::Core1), "core2": rendered(Site::Core2)}},
+                "expect": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": self.app_name(),
+                    "at": ["/metadata/annotations"]}],
+            },
+        }})
     }
 
     /// Its folder.
