@@ -203,6 +203,7 @@ fn cause_of(error: &StepError) -> Cause {
         StepError::Call(_)
         | StepError::Application(_)
         | StepError::Gate { .. }
+        | StepError::Secret(_)
         | StepError::Owner(_)
         | StepError::Exec(_)
         | StepError::Sql(_)
