@@ -18,6 +18,7 @@ mod killed;
 mod logins;
 mod moves;
 mod objects;
+mod passwords;
 mod poolers;
 mod promote;
 mod refusals;
