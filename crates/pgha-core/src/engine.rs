@@ -56,7 +56,7 @@ use crate::exec::ExecError;
 use crate::gitops::hold::HoldError;
 use crate::journal::JournalError;
 use crate::postgres::{ControlError, SqlError};
-use crate::secret::CopyError;
+use crate::secret::SecretError;
 
 /// Takes what happens. Infallible on purpose: a display that fails must not stop a half-finished move.
 pub type Reporter<'a> = dyn FnMut(&Event) + Send + 'a;
@@ -122,7 +122,7 @@ pub enum StepError {
     Exec(#[source] ExecError),
     /// A Secret was not read or written.
     #[error("a Secret stands in the way")]
-    Secret(#[source] CopyError),
+    Secret(#[source] SecretError),
     /// Postgres could not be asked, or refused.
     #[error("a statement failed")]
     Sql(#[source] SqlError),

@@ -55,13 +55,13 @@ pub struct SecretSide {
 /// was sent.
 #[derive(Debug, thiserror::Error)]
 #[error("{text}")]
-pub struct CopyError {
+pub struct SecretError {
     text: String,
     effect: Effect,
     hint: Option<String>,
 }
 
-impl Diagnose for CopyError {
+impl Diagnose for SecretError {
     fn effect(&self) -> Effect {
         self.effect
     }
@@ -71,7 +71,7 @@ impl Diagnose for CopyError {
     }
 }
 
-impl From<CallError> for CopyError {
+impl From<CallError> for SecretError {
     fn from(error: CallError) -> Self {
         Self {
             text: error.to_string(),
@@ -138,8 +138,8 @@ impl SecretSide {
     }
 
     /// Copies one Secret's password and verifier to the other site, together; rests on what was seen there.
-    pub async fn copy_to(&self, target: &Self, name: &str) -> Result<(), CopyError> {
-        let gone = || CopyError {
+    pub async fn copy_to(&self, target: &Self, name: &str) -> Result<(), SecretError> {
+        let gone = || SecretError {
             text: format!("the Secret {} is not on both sides", sanitised(name)),
             effect: Effect::None,
             hint: None,
@@ -160,7 +160,7 @@ impl SecretSide {
     }
 
     /// Sends a patch of one of this site's Secrets.
-    async fn send(&self, name: &str, patch: PatchBuilder) -> Result<(), CopyError> {
+    async fn send(&self, name: &str, patch: PatchBuilder) -> Result<(), SecretError> {
         let api: Api<Secret> = Api::namespaced(self.site.client.clone(), &self.site.namespace);
         let (patch, parameters) = (
             kube::api::Patch::Json::<()>(patch.operations()),
@@ -182,7 +182,7 @@ impl SecretSide {
         target: &Self,
         names: &[String],
         deadline: Instant,
-    ) -> Result<Vec<String>, CopyError> {
+    ) -> Result<Vec<String>, SecretError> {
         let mut again = AGAIN;
         let settled = await_until(deadline, INTERVAL, async || {
             let now = list_secrets(&target.site, &target.cluster).await?;
@@ -194,7 +194,7 @@ impl SecretSide {
                     self.copy_again(target, name).await?;
                 }
             }
-            Ok::<_, CopyError>(if missing.is_empty() {
+            Ok::<_, SecretError>(if missing.is_empty() {
                 Look::Settled(())
             } else {
                 Look::NotYet(missing)
@@ -208,7 +208,7 @@ impl SecretSide {
     }
 
     /// Where somebody was faster once more, the next look decides again.
-    async fn copy_again(&self, target: &Self, name: &str) -> Result<(), CopyError> {
+    async fn copy_again(&self, target: &Self, name: &str) -> Result<(), SecretError> {
         match self.copy_to(target, name).await {
             Err(error) if error.effect == Effect::None => Ok(()),
             result => result,

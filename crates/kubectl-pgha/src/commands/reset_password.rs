@@ -116,8 +116,8 @@ async fn look(
     ui: &Ui,
 ) -> Result<(Seen, Result<Seen, String>), Failure> {
     let asked = (args.cluster.as_str(), &args.upkeep, &args.pair);
-    let (site, cluster, peer) = upkeep::here(asked, session, ui).await?;
-    let side = one_side::survey(&site, &cluster, Part::Source).await?;
+    let (client, cluster, peer) = upkeep::here(asked, session, ui).await?;
+    let side = one_side::survey(&client, &cluster, Part::Source).await?;
     let peer = one_side::find_peer(peer.as_deref(), &side, Part::Target, session, ui).await?;
     let (here, there) = tokio::join!(
         Box::pin(PasswordSight::look(&side, &args.user)),

@@ -130,6 +130,37 @@ fn what_stands_in_the_way_is_named_at_both_sides() {
     assert_untouched(&[&spoiled.first, &spoiled.second]);
 }
 
+/// Flux owns the Secret itself, as where it is restored from a vault by its labels.
+#[test]
+fn an_owner_of_the_secret_is_asked_whether_it_is_held() {
+    let group = "kustomize.toolkit.fluxcd.io";
+    let sites = sites();
+    sites
+        .first
+        .install(group, "v1", "Kustomization", "kustomizations");
+    sites.first.change("secrets", NAMESPACE, APP, |secret| {
+        secret["metadata"]["labels"][format!("{group}/name")] = json!("passwords");
+        secret["metadata"]["labels"][format!("{group}/namespace")] = json!("flux-system");
+    });
+    let owner = |suspend: bool| {
+        json!({"apiVersion": format!("{group}/v1"), "kind": "Kustomization",
+            "metadata": {"name": "passwords", "namespace": "flux-system"},
+            "spec": {"interval": "10m0s", "suspend": suspend, "sourceRef": {"kind": "GitRepository", "name": "platform"}}})
+    };
+    // One that was not seen takes a change back.
+    assert_eq!(sites.failing(&[]), ["postgres-answers", "managed"]);
+    sites.first.insert(owner(false));
+    let ran = sites.run(&[]);
+    assert!(
+        ran.stdout
+            .contains("flux-system/passwords owns the object and takes a change back within 10m0s"),
+        "{ran}"
+    );
+    sites.first.insert(owner(true));
+    assert_eq!(sites.failing(&[]), ["postgres-answers"]);
+    assert_untouched(&[&sites.first, &sites.second]);
+}
+
 #[test]
 fn the_other_side_has_to_be_seen_unless_there_is_none() {
     let mut sites = sites();

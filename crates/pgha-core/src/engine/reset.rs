@@ -7,7 +7,6 @@
 use std::time::Duration;
 
 use pgha_model::check::{Readers, ResetSide};
-use pgha_model::login::Logins;
 use pgha_model::reset::{OldPassword, ResetOutcome, ResetPlan};
 use serde_json::Value;
 
@@ -16,6 +15,7 @@ use super::upkeep::{Told, UpkeepError, basis, refuse_changed};
 use super::{Interrupt, Side, StepError, changed};
 use crate::clock::{self, Instant};
 use crate::diagnose::{chain_of, sanitised};
+use crate::login::Programs;
 use crate::operator::pgo_v5::secret::{user_secret, users};
 use crate::postgres::ANSWER_TIME;
 use crate::secret::{GivenPassword, SecretSide};
@@ -235,15 +235,12 @@ impl ResetRun {
             return Err(changed(logins.remarks().join(" ")));
         }
         let mut unproved = logins.remarks();
-        let old = self.here.password(&plan.secret);
-        let old = old.filter(|old| anew.password(&plan.secret) != Some(old));
-        let old_refused = match old {
-            Some(old) => is_refused(user, &programs.log_in_with(user, old).await, &mut unproved)?,
-            None => {
-                unproved.push("There was no other password before.".to_owned());
-                None
-            }
-        };
+        let old_refused = self.try_old(&programs, anew, &mut unproved).await?;
+        let unchanged = anew.is_unchanged(&plan.secret).await;
+        if !unchanged.map_err(StepError::Secret)? {
+            let what = format!("somebody has changed the Secret {} again", plan.secret);
+            return Err(changed(what));
+        }
         Ok(ResetOutcome {
             place: plan.place.clone(),
             user: user.clone(),
@@ -255,25 +252,32 @@ impl ResetRun {
             unproved,
         })
     }
-}
 
-/// Whether the old password was refused; where that is not shown, it is said.
-fn is_refused(
-    user: &str,
-    logins: &Logins,
-    unproved: &mut Vec<String>,
-) -> Result<Option<bool>, StepError> {
-    match OldPassword::of(logins) {
-        OldPassword::Refused => Ok(Some(true)),
-        OldPassword::LetsIn { service } => Err(changed(format!(
-            "the old password still lets {user} in through {service}: Postgres asks for none there (pg_hba.conf), or somebody has \
-             put the old one back"
-        ))),
-        OldPassword::NotShown { because } => {
-            unproved.push(format!(
-                "That the old password is refused is not proved: {because}."
-            ));
-            Ok(None)
+    /// Whether the old password is refused; where that is not shown, it is said.
+    async fn try_old(
+        &self,
+        programs: &Programs,
+        anew: &SecretSide,
+        unproved: &mut Vec<String>,
+    ) -> Result<Option<bool>, StepError> {
+        let (user, secret) = (&self.plan.user, &self.plan.secret);
+        let old = self.here.password(secret);
+        let Some(old) = old.filter(|old| anew.password(secret) != Some(old)) else {
+            unproved.push("There was no other password before.".to_owned());
+            return Ok(None);
+        };
+        match OldPassword::of(&programs.log_in_with(user, old).await) {
+            OldPassword::Refused => Ok(Some(true)),
+            OldPassword::LetsIn { service } => Err(changed(format!(
+                "the old password still lets {user} in through {service}: Postgres asks for none there (pg_hba.conf), or somebody \
+                 has put the old one back"
+            ))),
+            OldPassword::NotShown { because } => {
+                unproved.push(format!(
+                    "That the old password is refused is not proved: {because}."
+                ));
+                Ok(None)
+            }
         }
     }
 }

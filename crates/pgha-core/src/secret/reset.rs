@@ -12,7 +12,7 @@ use pgha_model::secret::Fingerprint;
 use serde_json::{Value, json};
 
 use super::{
-    AGAIN, CopyError, INTERVAL, RoleKeys, SecretSide, encoded, fetch_verifiers, fingerprint,
+    AGAIN, INTERVAL, RoleKeys, SecretError, SecretSide, encoded, fetch_verifiers, fingerprint,
     is_derived, list_secrets, value,
 };
 use crate::client::CallError;
@@ -114,9 +114,9 @@ impl SecretSide {
         &self,
         name: &str,
         given: Option<&GivenPassword>,
-    ) -> Result<(), CopyError> {
+    ) -> Result<(), SecretError> {
         let Some((keys, secret)) = self.secrets.get(name) else {
-            return Err(CopyError {
+            return Err(SecretError {
                 text: format!("there is no Secret {name}"),
                 effect: Effect::None,
                 hint: None,
@@ -146,7 +146,7 @@ impl SecretSide {
         name: &str,
         given: Option<&GivenPassword>,
         deadline: Instant,
-    ) -> Result<Settlement<Self, String>, CopyError> {
+    ) -> Result<Settlement<Self, String>, SecretError> {
         let mut again = AGAIN;
         await_until(deadline, INTERVAL, async || {
             let now = match list_secrets(&self.site, &self.cluster).await {
@@ -161,38 +161,53 @@ impl SecretSide {
                     result => result?,
                 }
             }
-            let Some((keys, secret)) = now.get(name) else {
-                return Ok(Look::NotYet(format!("there is no Secret {name}")));
+            let (role, made) = match self.made(name, &now, given) {
+                Ok(made) => made,
+                Err(missing) => return Ok(Look::NotYet(missing)),
             };
-            if !self.is_anew(name, (keys, secret), given) {
-                let text = format!("the operator has made no new password in {name}");
-                return Ok(Look::NotYet(text));
-            }
-            let held = self.held(&keys.role).await;
-            let made = value(secret, keys.verifier).map(|it| fingerprint(&it.0));
-            match held {
-                Ok(held) if held == made => Ok(Look::Settled(now)),
-                Ok(_) => Ok(Look::NotYet(format!(
-                    "Postgres does not hold the verifier of {name}"
-                ))),
-                Err(because) => Ok(Look::NotYet(because)),
-            }
+            Ok(match self.held(&role).await {
+                Ok(held) if held == Some(made) => Look::Settled(self.with(now)),
+                Ok(_) => Look::NotYet(format!("Postgres does not hold the verifier of {name}")),
+                Err(because) => Look::NotYet(because),
+            })
         })
         .await
-        .map(|settlement| self.moved_on(settlement))
     }
 
-    fn moved_on(
+    /// Whether a Secret still says what was seen: an operator that looks at an old copy may make one more password.
+    pub(crate) async fn is_unchanged(&self, name: &str) -> Result<bool, SecretError> {
+        let now = list_secrets(&self.site, &self.cluster).await?;
+        Ok(self.is_back(&now, name))
+    }
+
+    /// This side with its Secrets as they are now.
+    fn with(&self, secrets: BTreeMap<String, (RoleKeys, Secret)>) -> Self {
+        let (site, survey) = (self.site.clone(), self.facts.survey.clone());
+        let database = Observed::unseen("only one verifier was asked for");
+        Self::of(site, &self.cluster, survey, secrets, database)
+    }
+
+    /// The role of a Secret that has a new password, and the fingerprint of its verifier; what is missing, as a clause.
+    fn made(
         &self,
-        settlement: Settlement<BTreeMap<String, (RoleKeys, Secret)>, String>,
-    ) -> Settlement<Self, String> {
-        match settlement {
-            Settlement::TimedOut { last_seen } => Settlement::TimedOut { last_seen },
-            Settlement::Settled(secrets) => {
-                let (site, survey) = (self.site.clone(), self.facts.survey.clone());
-                let database = Observed::unseen("only one verifier was asked for");
-                Settlement::Settled(Self::of(site, &self.cluster, survey, secrets, database))
+        name: &str,
+        now: &BTreeMap<String, (RoleKeys, Secret)>,
+        given: Option<&GivenPassword>,
+    ) -> Result<(String, Fingerprint), String> {
+        let (Some((_, before)), Some((keys, now))) = (self.secrets.get(name), now.get(name)) else {
+            return Err(format!("there is no Secret {name}"));
+        };
+        let (password, verifier) = (value(now, keys.password), value(now, keys.verifier));
+        let is_new = match given {
+            Some(given) => password.is_some_and(|it| it.0 == given.0),
+            None => password.is_some() && password != value(before, keys.password),
+        };
+        let verifier = verifier.filter(|it| Some(*it) != value(before, keys.verifier));
+        match verifier {
+            Some(verifier) if is_new && is_derived(keys, now) => {
+                Ok((keys.role.clone(), fingerprint(&verifier.0)))
             }
+            _ => Err(format!("the operator has made no new password in {name}")),
         }
     }
 
@@ -203,25 +218,6 @@ impl SecretSide {
         let verifiers = fetch_verifiers(&self.site, leader.pod.clone()).await;
         let verifiers = verifiers.map_err(|error| chain_of(&error))?;
         Ok(verifiers.get(role).copied())
-    }
-
-    fn is_anew(
-        &self,
-        name: &str,
-        (keys, now): (&RoleKeys, &Secret),
-        given: Option<&GivenPassword>,
-    ) -> bool {
-        let Some((_, before)) = self.secrets.get(name) else {
-            return false;
-        };
-        let password = value(now, keys.password);
-        let is_new = match given {
-            Some(given) => password.is_some_and(|it| it.0 == given.0),
-            None => password.is_some() && password != value(before, keys.password),
-        };
-        let verifier = value(now, keys.verifier);
-        let is_made = verifier.is_some() && verifier != value(before, keys.verifier);
-        is_new && is_made && is_derived(keys, now)
     }
 }
 

@@ -324,6 +324,37 @@ async fn a_leader_that_takes_no_writes_any_more_and_a_changed_secret_are_left_al
     assert_eq!(text(&pair.first, "password"), "anothers");
 }
 
+/// An operator whose copy is old makes one more password, which the other side does not have.
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_changes_once_more_is_no_end() {
+    let pair = Pair::new();
+    let operator = async {
+        let mut is_first = true;
+        loop {
+            operate(&pair.first);
+            operate(&pair.second);
+            text(&pair.first, "verifier").clone_into(&mut pair.held.lock().unwrap());
+            if is_first && text(&pair.second, "password") == "made-password" {
+                is_first = false;
+                pair.first.change("secrets", NAMESPACE, SECRET, |secret| {
+                    secret["data"] = data("one-more", "verifier-of-one-more");
+                });
+            }
+            pause(Duration::from_millis(50)).await;
+        }
+    };
+    let ended = tokio::select! {
+        ended = Box::pin(pair.run(None)) => ended,
+        () = operator => unreachable!(),
+    };
+    let error = ended.unwrap_err();
+    assert_eq!(error.effect, Effect::Applied);
+    assert!(
+        chain_of(&error).contains("has changed the Secret"),
+        "{error:?}"
+    );
+}
+
 /// What the API server says to a patch may hold what was sent.
 #[tokio::test(start_paused = true)]
 async fn no_error_says_a_password() {
