@@ -138,13 +138,13 @@ mod tests {
     use crate::login::Login;
 
     fn logins(failed: &[Option<&str>]) -> Logins {
-        let login = |failed: &Option<&str>| Login {
+        let login = |failed: Option<&str>| Login {
             user: "app".to_owned(),
             service: "zitadel-primary".to_owned(),
             failed: failed.map(str::to_owned),
         };
         Logins {
-            tried: failed.iter().map(login).collect(),
+            tried: failed.iter().copied().map(login).collect(),
             unchecked: Vec::new(),
         }
     }

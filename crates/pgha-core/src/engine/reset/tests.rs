@@ -87,8 +87,7 @@ impl Pair {
             }
             if asked.contains("pg_authid") {
                 let digest = Sha256::digest(held.lock().unwrap().as_bytes());
-                let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-                return json!({"app": hex}).to_string();
+                return json!({"app": format!("{digest:x}")}).to_string();
             }
             if in_recovery.load(Ordering::Relaxed) {
                 "t"
@@ -161,7 +160,7 @@ fn operate(cluster: &FakeCluster) {
     }
     let wanted = data(&password, &verifier);
     cluster.change("secrets", NAMESPACE, SECRET, |secret| {
-        secret["data"] = wanted
+        secret["data"] = wanted;
     });
 }
 
