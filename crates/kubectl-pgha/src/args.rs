@@ -10,6 +10,7 @@ mod look;
 mod moving;
 mod owners;
 mod release;
+mod reset;
 mod token;
 mod traffic;
 mod upkeep;
@@ -31,12 +32,13 @@ pub(crate) use self::moving::{
 };
 pub(crate) use self::owners::OwnersArgs;
 pub(crate) use self::release::ReleaseArgs;
+pub(crate) use self::reset::ResetPasswordArgs;
 pub(crate) use self::token::{Age, Expected, TokenCheckArgs};
 pub(crate) use self::traffic::{
     MoveArgs, PlanArgs, PrepareArgs, RollbackArgs, ServiceArgs, ShowArgs, TrafficArgs,
     TrafficCommand, VerifyArgs,
 };
-pub(crate) use self::upkeep::{RestartArgs, ShutdownArgs, StartupArgs, UpkeepArgs};
+pub(crate) use self::upkeep::{PairArgs, RestartArgs, ShutdownArgs, StartupArgs, UpkeepArgs};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -103,6 +105,7 @@ pub(crate) enum Command {
     Shutdown(ShutdownArgs),
     Startup(StartupArgs),
     Restart(RestartArgs),
+    ResetPassword(ResetPasswordArgs),
     SyncSecrets(SyncSecretsArgs),
     Traffic(TrafficArgs),
     Login(LoginArgs),

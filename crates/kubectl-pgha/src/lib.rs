@@ -84,6 +84,7 @@ fn dispatch(cli: Cli, environment: &Environment) -> Exit {
         Command::Shutdown(args) => commands::shutdown::main(&args, environment),
         Command::Startup(args) => commands::startup::main(&args, environment),
         Command::Restart(args) => commands::restart::main(&args, environment),
+        Command::ResetPassword(args) => commands::reset_password::main(&args, environment),
         Command::SyncSecrets(args) => commands::sync_secrets::main(&args, environment),
         Command::Login(args) => commands::login::main(&args, environment),
         Command::TokenCheck(args) => commands::token_check::main(&args, environment),

@@ -15,6 +15,7 @@ mod promote;
 mod promotion;
 mod push;
 mod rejoin;
+mod reset;
 mod restart;
 mod restore;
 mod shutdown;
@@ -40,6 +41,7 @@ pub use self::interrupt::{Interrupt, Interrupter, interrupter};
 pub use self::let_go::{LettingGo, Readiness};
 pub use self::promote::{PromotionRun, look_at_source, look_at_supply, promotion_patches};
 pub use self::rejoin::{Keep, RejoinError, RejoinRun, follows};
+pub use self::reset::{PasswordSight, ResetRun};
 pub use self::restart::RestartRun;
 pub use self::restore::{Restoration, put_in_order_alone};
 pub use self::shutdown::{ShutdownRun, shutdown_patch};
@@ -54,6 +56,7 @@ use crate::exec::ExecError;
 use crate::gitops::hold::HoldError;
 use crate::journal::JournalError;
 use crate::postgres::{ControlError, SqlError};
+use crate::secret::SecretError;
 
 /// Takes what happens. Infallible on purpose: a display that fails must not stop a half-finished move.
 pub type Reporter<'a> = dyn FnMut(&Event) + Send + 'a;
@@ -120,6 +123,9 @@ pub enum StepError {
     /// A command in a container failed.
     #[error("a command failed")]
     Exec(#[source] ExecError),
+    /// A Secret was not read or written.
+    #[error("a Secret stands in the way")]
+    Secret(#[source] SecretError),
     /// Postgres could not be asked, or refused.
     #[error("a statement failed")]
     Sql(#[source] SqlError),
@@ -203,7 +209,11 @@ impl StepError {
             Self::Owner(error) => error.may_pass(),
             Self::Application(_)
             | Self::Gate { .. }
+<<<<<<< HEAD
             | Self::Git(_)
+=======
+            | Self::Secret(_)
+>>>>>>> day2
             | Self::Sql(_)
             | Self::Control(_)
             | Self::NotProved(_)

@@ -53,15 +53,45 @@ impl Programs {
     pub async fn log_in(self, limit: Duration) -> Logins {
         let users = users(&self.cluster, &self.object);
         let read = users.iter().map(|user| self.fetch(user));
+        let read = join_all(read).await;
+        self.try_each(read, &self.services(), limit).await
+    }
+
+    /// The same as one user.
+    pub(crate) async fn log_in_as(&self, user: &str, limit: Duration) -> Logins {
+        let read = vec![self.fetch(user).await];
+        self.try_each(read, &self.services(), limit).await
+    }
+
+    /// Tries once, through the primary's own service, to log in as one user with a password that is in no Secret any more.
+    pub(crate) async fn log_in_with(&self, user: &str, password: &[u8]) -> Logins {
+        let read = self.fetch(user).await.map(|who| Credentials {
+            password: password.to_vec(),
+            ..who
+        });
+        let services = self.services();
+        let primary = services.get(..1).unwrap_or_default();
+        self.try_each(vec![read], primary, Duration::ZERO).await
+    }
+
+    fn services(&self) -> Vec<Service> {
+        writable_services(&self.cluster, &self.object)
+    }
+
+    async fn try_each(
+        &self,
+        read: Vec<Result<Credentials, String>>,
+        services: &[Service],
+        limit: Duration,
+    ) -> Logins {
         let mut credentials = Vec::new();
         let mut unchecked = Vec::new();
-        for read in join_all(read).await {
+        for read in read {
             match read {
                 Ok(read) => credentials.push(read),
                 Err(because) => unchecked.push(because),
             }
         }
-        let services = writable_services(&self.cluster, &self.object);
         let asked: Vec<_> = credentials
             .iter()
             .flat_map(|who| services.iter().map(move |service| (who, service)))

@@ -14,12 +14,12 @@ use crate::operator::pgo_v5::secret::user_secret;
 pub enum Role {
     /// Look: `leader`, `status`, `history`, `init`. Opens no container and reads no Secret.
     Viewer,
-    /// Move: everything but `sync-secrets`. Opens containers, which is as much as the database's superuser.
+    /// Move: everything but `sync-secrets` and `reset-password`. Opens containers, which is as much as the database's superuser.
     Operator,
     /// What `switchover --deadline-image` needs beside the operator's: whoever may create a Job runs any image as any account
     /// of the namespace. The Job itself is an operator.
     DeadlinePlacer,
-    /// What `sync-secrets` needs beside the operator's: the list of Secrets returns what is in them.
+    /// What `sync-secrets` and `reset-password` need beside the operator's: the list of Secrets returns what is in them.
     SecretKeeper,
 }
 
@@ -186,5 +186,13 @@ fn keeping_secrets(cluster: &str) -> Vec<Permission> {
         patch(user_secret(cluster, cluster)),
         patch(format!("{cluster}-pgbouncer")),
         patch(format!("{cluster}-monitoring")),
+    ]
+}
+
+/// What a new password needs of the Secret that it is in.
+pub(crate) fn resetting(secret: &str) -> Vec<Permission> {
+    vec![
+        Permission::on("get", "", "secrets").named(secret),
+        Permission::on("patch", "", "secrets").named(secret),
     ]
 }

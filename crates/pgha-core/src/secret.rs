@@ -1,31 +1,36 @@
 //! Passwords of both sides: compared by fingerprint, copied from one to the other, read back.
 //!
-//! A value leaves this file only in the body of a patch to the API server. Nothing that holds one can be printed.
+//! A value leaves this module in the body of a patch to the API server and, for a login that is tried, in a command's standard
+//! input. Nothing that holds one can be printed.
+
+mod reset;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::PatchParams;
 use kube::{Api, ResourceExt as _};
 use pgha_model::effect::Effect;
 use pgha_model::observed::Observed;
 use pgha_model::secret::{Fingerprint, RoleSecret, SecretFacts};
+use pgha_model::survey::SiteSurvey;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::client::{CallError, FIELD_MANAGER, SiteClient};
+use crate::client::{CallError, SiteClient};
 use crate::clock::Instant;
 use crate::diagnose::{Diagnose, chain_of, sanitised};
 use crate::exec::Container;
 use crate::k8s::ListParams;
 use crate::operator::pgo_v5::DATABASE_CONTAINER;
 use crate::operator::pgo_v5::secret::{RoleKeys, owners_of, role_keys, secrets_selector};
-use crate::patch::PatchBuilder;
+use crate::patch::{PatchBuilder, parameters};
 use crate::postgres::{Psql, SqlError};
 use crate::settle::{Look, Settlement, await_until};
 use crate::survey::{Depth, SurveyError, survey_site};
+
+pub use self::reset::{GivenPassword, NotAPassword};
 
 const INTERVAL: Duration = Duration::from_millis(300);
 
@@ -50,13 +55,13 @@ pub struct SecretSide {
 /// was sent.
 #[derive(Debug, thiserror::Error)]
 #[error("{text}")]
-pub struct CopyError {
+pub struct SecretError {
     text: String,
     effect: Effect,
     hint: Option<String>,
 }
 
-impl Diagnose for CopyError {
+impl Diagnose for SecretError {
     fn effect(&self) -> Effect {
         self.effect
     }
@@ -66,7 +71,7 @@ impl Diagnose for CopyError {
     }
 }
 
-impl From<CallError> for CopyError {
+impl From<CallError> for SecretError {
     fn from(error: CallError) -> Self {
         Self {
             text: error.to_string(),
@@ -93,6 +98,16 @@ impl SecretSide {
             },
             None => Observed::unseen("there is no leader to ask"),
         };
+        Ok(Self::of(site, cluster, survey, secrets, database))
+    }
+
+    fn of(
+        site: SiteClient,
+        cluster: &str,
+        survey: SiteSurvey,
+        secrets: BTreeMap<String, (RoleKeys, Secret)>,
+        database: Observed<BTreeMap<String, Fingerprint>>,
+    ) -> Self {
         let facts = secrets.iter().map(|(name, (keys, secret))| {
             let fact = RoleSecret {
                 name: sanitised(name),
@@ -104,7 +119,7 @@ impl SecretSide {
             };
             (name.clone(), fact)
         });
-        Ok(Self {
+        Self {
             facts: SecretFacts {
                 survey,
                 secrets: facts.collect(),
@@ -113,7 +128,7 @@ impl SecretSide {
             cluster: cluster.to_owned(),
             site,
             secrets,
-        })
+        }
     }
 
     /// The keys that a copy of this Secret sets.
@@ -123,8 +138,8 @@ impl SecretSide {
     }
 
     /// Copies one Secret's password and verifier to the other site, together; rests on what was seen there.
-    pub async fn copy_to(&self, target: &Self, name: &str) -> Result<(), CopyError> {
-        let gone = || CopyError {
+    pub async fn copy_to(&self, target: &Self, name: &str) -> Result<(), SecretError> {
+        let gone = || SecretError {
             text: format!("the Secret {} is not on both sides", sanitised(name)),
             effect: Effect::None,
             hint: None,
@@ -141,16 +156,19 @@ impl SecretSide {
             let seen = seen.map(encoded);
             patch = patch.set(&["data", key], seen.as_ref(), encoded(wanted));
         }
-        let operations = patch.of("secret", name).operations;
-        let api: Api<Secret> = Api::namespaced(target.site.client.clone(), &target.site.namespace);
-        let params = PatchParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PatchParams::default()
-        };
-        let patch = kube::api::Patch::Json::<()>(operations);
-        let sent = api.patch(name, &params, &patch);
+        target.send(name, patch).await
+    }
+
+    /// Sends a patch of one of this site's Secrets.
+    async fn send(&self, name: &str, patch: PatchBuilder) -> Result<(), SecretError> {
+        let api: Api<Secret> = Api::namespaced(self.site.client.clone(), &self.site.namespace);
+        let (patch, parameters) = (
+            kube::api::Patch::Json::<()>(patch.operations()),
+            parameters(),
+        );
+        let sent = api.patch(name, &parameters, &patch);
         let object = format!("secret {name}");
-        target.site.call("patch", &object, sent).await?;
+        self.site.call("patch", &object, sent).await?;
         Ok(())
     }
 
@@ -164,7 +182,7 @@ impl SecretSide {
         target: &Self,
         names: &[String],
         deadline: Instant,
-    ) -> Result<Vec<String>, CopyError> {
+    ) -> Result<Vec<String>, SecretError> {
         let mut again = AGAIN;
         let settled = await_until(deadline, INTERVAL, async || {
             let now = list_secrets(&target.site, &target.cluster).await?;
@@ -176,7 +194,7 @@ impl SecretSide {
                     self.copy_again(target, name).await?;
                 }
             }
-            Ok::<_, CopyError>(if missing.is_empty() {
+            Ok::<_, SecretError>(if missing.is_empty() {
                 Look::Settled(())
             } else {
                 Look::NotYet(missing)
@@ -190,7 +208,7 @@ impl SecretSide {
     }
 
     /// Where somebody was faster once more, the next look decides again.
-    async fn copy_again(&self, target: &Self, name: &str) -> Result<(), CopyError> {
+    async fn copy_again(&self, target: &Self, name: &str) -> Result<(), SecretError> {
         match self.copy_to(target, name).await {
             Err(error) if error.effect == Effect::None => Ok(()),
             result => result,
@@ -211,12 +229,15 @@ impl SecretSide {
             return false;
         };
         let is_same = |key| value(from, key).is_some() && value(from, key) == value(to, key);
-        let uri = keys.uri.and_then(|key| value(to, key));
-        let is_derived = uri.is_none_or(|uri| {
-            password_in_uri(&uri.0) == value(to, keys.password).map(|it| it.0.clone())
-        });
-        is_same(keys.password) && is_same(keys.verifier) && is_derived
+        is_same(keys.password) && is_same(keys.verifier) && is_derived(keys, to)
     }
+}
+
+/// Whether the connection string, where there is one, has the password.
+fn is_derived(keys: &RoleKeys, secret: &Secret) -> bool {
+    let uri = keys.uri.and_then(|key| value(secret, key));
+    let password = value(secret, keys.password).map(|it| it.0.clone());
+    uri.is_none_or(|uri| password_in_uri(&uri.0) == password)
 }
 
 async fn list_secrets(

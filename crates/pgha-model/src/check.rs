@@ -14,6 +14,7 @@ mod promotion;
 mod replay;
 mod replication;
 mod report;
+mod reset;
 mod restart;
 #[cfg(test)]
 mod rivals;
@@ -33,6 +34,7 @@ pub use self::failover::{FailoverConsent, FailoverFacts, judge_failover};
 use self::inspection::Inspection;
 pub use self::promotion::{DataLoss, PromotionFacts, judge_promotion};
 use self::report::report;
+pub use self::reset::{Readers, ResetConsent, ResetFacts, ResetPeer, ResetSide, judge_reset};
 pub use self::restart::judge_restart;
 pub use self::shutdown::judge_shutdown;
 pub use self::startup::{StartAs, StartFacts, StartPeer, judge_startup};

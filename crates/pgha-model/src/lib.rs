@@ -30,6 +30,7 @@ pub mod promotion;
 pub mod proof;
 pub mod record;
 pub mod rejoin;
+pub mod reset;
 pub mod restart;
 pub mod schedule;
 mod seconds;

@@ -226,7 +226,7 @@ fn judge_row(
     let advice = if row.database_has_target == Some(true) {
         "Postgres holds the target's password: swap --from and --to."
     } else {
-        "Neither side's Secret is what Postgres holds: set the password anew at the primary, with an empty verifier."
+        "Neither side's Secret is what Postgres holds: `kubectl pgha reset-password` at the primary makes a new one for both."
     };
     findings.fail_if(
         "password-in-force",

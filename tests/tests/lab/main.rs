@@ -19,6 +19,7 @@ mod logins;
 mod moves;
 mod objects;
 mod owned;
+mod passwords;
 mod poolers;
 mod promote;
 mod refusals;

@@ -138,6 +138,9 @@ fn as_secret_keeper(suite: &Suite) -> Result<()> {
         "--yes",
     ];
     keeper.run(suite, &sync)?;
+    let sides = ["--context", from.name(), "--peer", to.name()];
+    let reset = ["reset-password", CLUSTER, "--user", "zitadel", "--yes"];
+    keeper.run(suite, &[&reset[..], &sides].concat())?;
     // What the operator's role has beside is the other test's.
     let own = permitted("secrets.yaml")?;
     keeper.judge_rules(&own)

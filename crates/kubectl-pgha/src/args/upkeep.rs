@@ -65,36 +65,12 @@ pub(crate) struct StartupArgs {
     #[arg(long)]
     pub(crate) as_standby: bool,
 
-    /// There is no other side; one that is found all the same is looked at
-    #[arg(long, conflicts_with_all = ["peer", "file"])]
-    pub(crate) alone: bool,
-
     /// Change an object that GitOps or Helm owns, although the owner will revert it
     #[arg(long)]
     pub(crate) allow_managed: bool,
 
-    /// The service's file, which names both sites: a file, a folder of files, or configmap/NAME or configmap/NAMESPACE/NAME in the
-    /// cluster of --context
-    #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::AnyPath, requires = "site")]
-    pub(crate) file: Option<PathBuf>,
-
-    /// The site of --file that is started
-    #[arg(
-        long,
-        value_name = "SITE",
-        requires = "file",
-        help_heading = "Site options"
-    )]
-    pub(crate) site: Option<String>,
-
-    /// The kubeconfig context of the other site [default: found among all contexts by the system identifier]
-    #[arg(
-        long,
-        value_name = "CONTEXT",
-        help_heading = "Site options",
-        conflicts_with = "file"
-    )]
-    pub(crate) peer: Option<String>,
+    #[command(flatten)]
+    pub(crate) pair: PairArgs,
 
     #[command(flatten)]
     pub(crate) common: CommonArgs,
@@ -174,4 +150,35 @@ pub(crate) struct UpkeepArgs {
     /// The kubeconfig context of the site [default: the current one]
     #[arg(long, value_name = "CONTEXT", help_heading = "Site options")]
     pub(crate) context: Option<String>,
+}
+
+/// The other side of a command of every day that needs to know it.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct PairArgs {
+    /// There is no other side; one that is found all the same is looked at
+    #[arg(long, conflicts_with_all = ["peer", "file"])]
+    pub(crate) alone: bool,
+
+    /// The service's file, which names both sites: a file, a folder of files, or configmap/NAME or configmap/NAMESPACE/NAME in the
+    /// cluster of --context
+    #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::AnyPath, requires = "site")]
+    pub(crate) file: Option<PathBuf>,
+
+    /// The site of --file where it is done
+    #[arg(
+        long,
+        value_name = "SITE",
+        requires = "file",
+        help_heading = "Site options"
+    )]
+    pub(crate) site: Option<String>,
+
+    /// The kubeconfig context of the other site [default: found among all contexts by the system identifier]
+    #[arg(
+        long,
+        value_name = "CONTEXT",
+        help_heading = "Site options",
+        conflicts_with = "file"
+    )]
+    pub(crate) peer: Option<String>,
 }

@@ -1,12 +1,10 @@
 //! `kubectl pgha startup`.
 
-use pgha_core::client::SiteClient;
 use pgha_core::engine::{Side, StartupRun, Told, is_up, startup_patches};
 use pgha_model::check::{Consent, StartFacts, StartPeer};
 use pgha_model::site::Part;
 use pgha_model::startup::plan_startup;
 
-use super::by_file::{self, FileAt};
 use super::one_side::{self, Peer};
 use super::{moving, upkeep};
 use crate::args::StartupArgs;
@@ -60,7 +58,7 @@ async fn run(args: &StartupArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit,
         record: upkeep::record_of(&side),
         peer: match &peer {
             Ok(peer) => StartPeer::Seen(&peer.facts),
-            Err(_) if args.alone => StartPeer::Absent,
+            Err(_) if args.pair.alone => StartPeer::Absent,
             Err(because) => StartPeer::Unseen(because),
         },
         section: &section,
@@ -96,7 +94,8 @@ async fn run(args: &StartupArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit,
 }
 
 async fn look(args: &StartupArgs, session: &Session<'_>, ui: &Ui) -> Result<Seen, Failure> {
-    let (site, cluster, peer) = here(args, session, ui).await?;
+    let asked = (args.cluster.as_str(), &args.upkeep, &args.pair);
+    let (site, cluster, peer) = upkeep::here(asked, session, ui).await?;
     let here = one_side::survey(&site, &cluster, Part::Source).await?;
     let is_up = !here.facts.survey.object.shutdown && is_up(&here).await;
     let peer = if is_up {
@@ -109,30 +108,4 @@ async fn look(args: &StartupArgs, session: &Session<'_>, ui: &Ui) -> Result<Seen
         peer,
         is_up,
     })
-}
-
-/// The site, the cluster there, and the context of the other side where it was named.
-async fn here(
-    args: &StartupArgs,
-    session: &Session<'_>,
-    ui: &Ui,
-) -> Result<(SiteClient, String, Option<String>), Failure> {
-    let dry_run = args.upkeep.dry_run;
-    let context = args.upkeep.context.as_deref();
-    let (Some(file), Some(name)) = (&args.file, &args.site) else {
-        let named = (context, args.peer.as_deref());
-        let site = one_side::open_named(named, dry_run, session, ui).await?;
-        return Ok((site, args.cluster.clone(), args.peer.clone()));
-    };
-    let at = FileAt {
-        file,
-        context,
-        changes: !dry_run,
-    };
-    let service = by_file::open(at, Some(&args.cluster), session.settings(), ui).await?;
-    let (peer, here) = service.pair(None, name)?;
-    let site = session
-        .site_in(&here.context, here.namespace.as_deref())
-        .await?;
-    Ok((site, here.cluster.clone(), Some(peer.context.clone())))
 }

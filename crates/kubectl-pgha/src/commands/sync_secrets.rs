@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pgha_core::clock;
 use pgha_core::diagnose::Diagnose as _;
-use pgha_core::secret::{CopyError, SecretSide};
+use pgha_core::secret::{SecretError, SecretSide};
 use pgha_core::survey::SurveyError;
 use pgha_model::effect::Effect;
 use pgha_model::secret::{Comparison, SecretRow, compare, judge_sync};
@@ -94,7 +94,7 @@ async fn copy(source: &SecretSide, target: &SecretSide, names: &[String]) -> Res
     Ok(())
 }
 
-fn stopped(error: &CopyError, done: usize, all: usize) -> Failure {
+fn stopped(error: &SecretError, done: usize, all: usize) -> Failure {
     let (exit, effect) = match (error.effect(), done) {
         (Effect::Unknown, _) => (Exit::Held, Effect::Unknown),
         (Effect::None | Effect::Applied, 0) => (Exit::Refused, Effect::None),

@@ -2,19 +2,49 @@
 
 use std::time::Duration;
 
+use pgha_core::client::SiteClient;
 use pgha_core::diagnose::causes;
 use pgha_core::engine::{Interrupt, Side, StepError, Told, UpkeepError, interrupter};
 use pgha_model::effect::Effect;
 
+use super::by_file::{self, FileAt};
 use super::moving::{self, LONGEST_STEP};
-use crate::args::UpkeepArgs;
+use super::one_side;
+use crate::args::{PairArgs, UpkeepArgs};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::session::Session;
 use crate::ui::{Span, Ui};
 
 /// How long it may take.
 pub(super) fn limit(args: &UpkeepArgs) -> Duration {
     args.timeout.0.min(LONGEST_STEP)
+}
+
+/// The site, the cluster there, and the context of the other side where it was named.
+pub(super) async fn here(
+    (cluster, upkeep, pair): (&str, &UpkeepArgs, &PairArgs),
+    session: &Session<'_>,
+    ui: &Ui,
+) -> Result<(SiteClient, String, Option<String>), Failure> {
+    let dry_run = upkeep.dry_run;
+    let context = upkeep.context.as_deref();
+    let (Some(file), Some(name)) = (&pair.file, &pair.site) else {
+        let named = (context, pair.peer.as_deref());
+        let site = one_side::open_named(named, dry_run, session, ui).await?;
+        return Ok((site, cluster.to_owned(), pair.peer.clone()));
+    };
+    let at = FileAt {
+        file,
+        context,
+        changes: !dry_run,
+    };
+    let service = by_file::open(at, Some(cluster), session.settings(), ui).await?;
+    let (peer, here) = service.pair(None, name)?;
+    let site = session
+        .site_in(&here.context, here.namespace.as_deref())
+        .await?;
+    Ok((site, here.cluster.clone(), Some(peer.context.clone())))
 }
 
 /// Whether the record of moves was seen, or why not, as a fragment.

@@ -158,6 +158,10 @@ fn commands() -> Vec<Vec<&'static str>> {
         [&command("switchover", &TO)[..], &["--dry-run"]].concat(),
         [&command("sync-secrets", &TO)[..], &["--dry-run"]].concat(),
         [&command("demote", &AT)[..], &["--dry-run"]].concat(),
+        command(
+            "reset-password",
+            &["--user", "zitadel", "--context", "core1", "--yes"],
+        ),
         command("resume", &TO),
         command("abort", &TO),
         command("promote", &["--context", "core2", "--yes"]),

@@ -20,10 +20,10 @@ const SYNC: [&str; 6] = [
 ];
 
 /// Base64 of `first-password`, `first-verifier`, and of the same of the second site.
-const FIRST: [&str; 2] = ["Zmlyc3QtcGFzc3dvcmQ=", "Zmlyc3QtdmVyaWZpZXI="];
-const SECOND: [&str; 2] = ["c2Vjb25kLXBhc3N3b3Jk", "c2Vjb25kLXZlcmlmaWVy"];
+pub(crate) const FIRST: [&str; 2] = ["Zmlyc3QtcGFzc3dvcmQ=", "Zmlyc3QtdmVyaWZpZXI="];
+pub(crate) const SECOND: [&str; 2] = ["c2Vjb25kLXBhc3N3b3Jk", "c2Vjb25kLXZlcmlmaWVy"];
 
-fn user_secret(user: &str, [password, verifier]: [&str; 2]) -> Value {
+pub(crate) fn user_secret(user: &str, [password, verifier]: [&str; 2]) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
         "metadata": {"name": format!("zitadel-pguser-{user}"), "uid": "u", "namespace": NAMESPACE, "labels": {
@@ -48,7 +48,7 @@ const URIS: [&str; 2] = [
     "cG9zdGdyZXNxbDovL2FwcDpzZWNvbmQtcGFzc3dvcmRAZGIvYXBw",
 ];
 
-const APP: &str = "zitadel-pguser-app";
+pub(crate) const APP: &str = "zitadel-pguser-app";
 
 struct Sites {
     first: FakeCluster,

@@ -50,6 +50,9 @@ impl UpkeepError {
 
 /// What a write that failed has left behind.
 fn effect_of_call(error: &StepError) -> Effect {
+    if let StepError::Secret(error) = error {
+        return error.effect();
+    }
     if let StepError::Call(error) = error {
         return error.effect();
     }

@@ -168,6 +168,13 @@ impl Workload {
     pub fn object(&self) -> String {
         format!("{}/{}", self.kind.word(), self.name)
     }
+
+    /// Where it refers to a Secret of the cluster: `env DB_PASSWORD of app`.
+    pub fn places_of(&self, secret: &str) -> Vec<&str> {
+        let begins = format!("Secret {} (", sanitised(secret));
+        let places = self.uses.iter().filter_map(|it| it.strip_prefix(&begins));
+        places.filter_map(|it| it.strip_suffix(')')).collect()
+    }
 }
 
 /// A Job that a `CronJob` makes is told with that; one that pgha keeps stands for another.
@@ -299,8 +306,10 @@ mod tests {
                 "volume all",
             ),
         ] {
-            let uses = found(&template).unwrap().uses;
-            assert_eq!(uses, [format!("Secret {secret} ({place})")]);
+            let found = found(&template).unwrap();
+            assert_eq!(found.uses, [format!("Secret {secret} ({place})")]);
+            assert_eq!(found.places_of(secret), [place]);
+            assert_eq!(found.places_of("zitadel-pguser-ap"), [""; 0]);
         }
         let other = json!({"name": "P", "valueFrom": {"secretKeyRef": {"name": "other-pguser-app", "key": "password"}}});
         assert_eq!(of_env(&other), [""; 0]);
