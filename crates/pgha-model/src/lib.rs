@@ -31,6 +31,7 @@ pub mod proof;
 pub mod record;
 pub mod rejoin;
 pub mod restart;
+pub mod runbook;
 pub mod schedule;
 mod seconds;
 pub mod secret;
