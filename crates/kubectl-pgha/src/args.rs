@@ -10,6 +10,7 @@ mod look;
 mod moving;
 mod owners;
 mod release;
+mod report;
 mod token;
 mod traffic;
 mod upkeep;
@@ -21,7 +22,7 @@ pub(crate) use self::common::{
 };
 pub(crate) use self::deadline::{DeadlineArgs, DeadlineJobArgs};
 pub(crate) use self::init::InitArgs;
-pub(crate) use self::keep::{BackupArgs, SyncSecretsArgs};
+pub(crate) use self::keep::{BackupArgs, BackupBeforeArgs, SyncSecretsArgs};
 pub(crate) use self::lint::LintArgs;
 pub(crate) use self::login::{GrantKind, LoginArgs};
 pub(crate) use self::look::{HistoryArgs, LeaderArgs, StatusArgs, ValidateArgs};
@@ -31,6 +32,7 @@ pub(crate) use self::moving::{
 };
 pub(crate) use self::owners::OwnersArgs;
 pub(crate) use self::release::ReleaseArgs;
+pub(crate) use self::report::ReportArgs;
 pub(crate) use self::token::{Age, Expected, TokenCheckArgs};
 pub(crate) use self::traffic::{
     MoveArgs, PlanArgs, PrepareArgs, RollbackArgs, ServiceArgs, ShowArgs, TrafficArgs,

@@ -93,6 +93,7 @@ mod provider;
 mod proxy;
 mod refusal;
 mod release;
+mod report;
 #[cfg(all(feature = "aws", feature = "schema"))]
 #[expect(
     clippy::unwrap_used,
