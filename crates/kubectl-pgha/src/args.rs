@@ -10,6 +10,7 @@ mod look;
 mod moving;
 mod owners;
 mod release;
+mod report;
 mod reset;
 mod token;
 mod traffic;
@@ -22,7 +23,7 @@ pub(crate) use self::common::{
 };
 pub(crate) use self::deadline::{DeadlineArgs, DeadlineJobArgs};
 pub(crate) use self::init::InitArgs;
-pub(crate) use self::keep::{BackupArgs, SyncSecretsArgs};
+pub(crate) use self::keep::{BackupArgs, BackupBeforeArgs, SyncSecretsArgs};
 pub(crate) use self::lint::LintArgs;
 pub(crate) use self::login::{GrantKind, LoginArgs};
 pub(crate) use self::look::{HistoryArgs, LeaderArgs, StatusArgs, ValidateArgs};
@@ -32,6 +33,7 @@ pub(crate) use self::moving::{
 };
 pub(crate) use self::owners::OwnersArgs;
 pub(crate) use self::release::ReleaseArgs;
+pub(crate) use self::report::ReportArgs;
 pub(crate) use self::reset::ResetPasswordArgs;
 pub(crate) use self::token::{Age, Expected, TokenCheckArgs};
 pub(crate) use self::traffic::{

@@ -22,6 +22,7 @@ pub(crate) mod poolers;
 pub(crate) mod promote;
 pub(crate) mod rejoin;
 pub(crate) mod release;
+mod report;
 pub(crate) mod reset_password;
 pub(crate) mod restart;
 pub(crate) mod shutdown;

@@ -76,6 +76,12 @@ impl Failure {
         Self { causes, ..self }
     }
 
+    /// The same, as what stood in the way of something else.
+    pub(crate) fn so_that(self, what: &str) -> Self {
+        let message = format!("{what}: {}", self.message);
+        Self { message, ..self }
+    }
+
     /// The same, with what to do next, as a full sentence.
     pub(crate) fn hinting(self, hint: impl Into<String>) -> Self {
         Self {

@@ -1,6 +1,7 @@
 //! The service's file: what a service consists of, beyond what its clusters say themselves.
 
 mod backends;
+mod backup;
 mod change;
 mod document;
 mod file;
@@ -10,6 +11,7 @@ mod schema;
 mod source;
 
 pub(crate) use self::backends::{Routed, Traffic, build};
+pub(crate) use self::backup::BackupSettings;
 pub(crate) use self::change::Git;
 use self::file::senseless;
 pub(crate) use self::file::{Service, Site};
@@ -53,6 +55,17 @@ mod tests {
             ]
         );
         assert_eq!(service.app.len(), 8);
+    }
+
+    #[test]
+    fn the_file_of_the_backup_is_one() {
+        let page = include_str!("../../../docs/report.md");
+        let text = page.split("```yaml\n").nth(1).unwrap_or_default();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text.split("```").next().unwrap_or_default()).unwrap();
+        let backup = read(file.path()).backup.unwrap();
+        assert_eq!(backup.repo.as_deref(), Some("repo2"));
+        assert_eq!((backup.limit().as_secs(), backup.verify), (7200, true));
     }
 
     #[test]

@@ -31,6 +31,11 @@ pub(crate) trait View: Serialize {
     fn html(&self) -> Option<String> {
         None
     }
+
+    /// The same as Markdown.
+    fn markdown(&self) -> Option<String> {
+        None
+    }
 }
 
 /// How much a page shows.
@@ -115,6 +120,7 @@ impl Ui {
             }
             Format::Json | Format::Yaml => self.document(view)?,
             Format::Html => view.html().unwrap_or_default(),
+            Format::Markdown => view.markdown().unwrap_or_default(),
         };
         write_stdout(&text).map(|_pipe| ())
     }
@@ -134,7 +140,7 @@ impl Ui {
         Ok(match self.format {
             Format::Json => Some(harmless(&json(view, serde_json::to_string)?) + "\n"),
             Format::Yaml => Some(format!("---\n{}", self.document(view)?)),
-            Format::Table | Format::Wide | Format::Name | Format::Html => None,
+            Format::Table | Format::Wide | Format::Name | Format::Html | Format::Markdown => None,
         })
     }
 
@@ -209,7 +215,7 @@ impl Ui {
                 self.one_of_many(&failure.view()).ok().flatten()
             }
             Format::Json | Format::Yaml => self.document(&failure.view()).ok(),
-            Format::Table | Format::Wide | Format::Name | Format::Html => None,
+            Format::Table | Format::Wide | Format::Name | Format::Html | Format::Markdown => None,
         }
     }
 

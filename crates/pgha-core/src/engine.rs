@@ -209,11 +209,8 @@ impl StepError {
             Self::Owner(error) => error.may_pass(),
             Self::Application(_)
             | Self::Gate { .. }
-<<<<<<< HEAD
             | Self::Git(_)
-=======
             | Self::Secret(_)
->>>>>>> day2
             | Self::Sql(_)
             | Self::Control(_)
             | Self::NotProved(_)

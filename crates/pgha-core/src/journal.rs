@@ -9,9 +9,9 @@ mod store;
 
 use std::time::Duration;
 
-use pgha_model::event::Event;
+use pgha_model::event::{Event, Followed, Follower};
 use pgha_model::plan::Step;
-use pgha_model::record::{Action, Ending, Epoch, MoveRecord, RecordedEvent, Stage};
+use pgha_model::record::{Action, BackupBefore, Ending, Epoch, MoveRecord, RecordedEvent, Stage};
 use pgha_model::site::Part;
 
 pub use self::claim::{Claiming, claim};
@@ -102,6 +102,12 @@ impl Claim {
         self.record.deadline_job = Some(job);
     }
 
+    /// Says who is to follow, and which backup was made before; it is durable with the next write.
+    pub fn beside(&mut self, followers: Vec<Follower>, backup: Option<BackupBefore>) {
+        self.record.followers = Some(followers);
+        self.record.backup = backup;
+    }
+
     /// Notes what happened; it is durable with the next write.
     pub fn note(&mut self, event: &Event) {
         self.record.events.push(RecordedEvent {
@@ -112,11 +118,15 @@ impl Claim {
 
     /// Notes what happens beside the steps: it is durable with the next write, or at once after the last one. What could not be
     /// written is returned, a fragment each.
-    pub async fn note_beside(&mut self, text: String) -> Vec<String> {
+    pub async fn note_beside(&mut self, text: String, followed: Option<Followed>) -> Vec<String> {
         let mut so_far = self.record.events.iter().rev();
         let step = so_far.find_map(|one| one.event.step());
         let step = step.unwrap_or(Step::Claim);
-        self.note(&Event::Noted { step, text });
+        self.note(&Event::Noted {
+            step,
+            text,
+            followed,
+        });
         if self.record.ending.is_none() {
             return Vec::new();
         }

@@ -31,6 +31,9 @@ pub enum Event {
         step: Step,
         /// What, as a full sentence.
         text: String,
+        /// Who has followed or was left behind, where it tells of that.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        followed: Option<Followed>,
     },
     /// A step's effect is real.
     Settled {
@@ -54,7 +57,52 @@ pub enum Event {
     },
 }
 
+/// Who follows a move of the database, in the order in which they do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Follower {
+    /// The clients of poolers, who waited meanwhile.
+    Poolers,
+    /// What runs only where the primary is.
+    Application,
+    /// Those who come in from outside.
+    Users,
+}
+
+impl Follower {
+    /// Its name, one word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Poolers => "poolers",
+            Self::Application => "application",
+            Self::Users => "users",
+        }
+    }
+}
+
+/// What became of somebody who was to follow.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Followed {
+    /// Who.
+    pub who: Follower,
+    /// Whether they were seen where they belong.
+    pub arrived: bool,
+    /// How long it took.
+    #[serde(rename = "tookSeconds", with = "crate::seconds")]
+    pub took: Duration,
+}
+
 impl Event {
+    /// Something that was learned during a step, as a full sentence.
+    pub const fn noted(step: Step, text: String) -> Self {
+        Self::Noted {
+            step,
+            text,
+            followed: None,
+        }
+    }
+
     /// The step that it is of; `None` of the way back.
     pub const fn step(&self) -> Option<Step> {
         match self {

@@ -32,6 +32,7 @@ pub mod record;
 pub mod rejoin;
 pub mod reset;
 pub mod restart;
+pub mod runbook;
 pub mod schedule;
 mod seconds;
 pub mod secret;

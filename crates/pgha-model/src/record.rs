@@ -3,6 +3,7 @@
 //! It holds no secret: names, positions, times and what was seen. What correctness needs is at the sites; the record is
 //! evidence, the place of one decision, and what a later `resume` or `abort` puts back.
 
+mod backup;
 mod course;
 mod journal;
 mod merge;
@@ -14,11 +15,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use self::backup::BackupBefore;
 pub use self::course::{Fate, Known, NoWrites, Stretch, What, course, no_writes};
 pub use self::journal::{Entry, Journal, KEPT};
 pub use self::merge::{KeptCopy, PastMove, merge};
 use crate::application::Count;
-use crate::event::{Event, Standing};
+use crate::event::{Event, Follower, Standing};
 use crate::failover::Failover;
 use crate::guard::Guard;
 use crate::lsn::Lsn;
@@ -258,6 +260,12 @@ pub struct MoveRecord {
     /// How many pods each workload of the application had at the source before it was stopped.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub application: Vec<Count>,
+    /// The backup of the source that was made for this move, before it was claimed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<BackupBefore>,
+    /// Who was to follow, by the service's file; `None` where the record does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub followers: Option<Vec<Follower>>,
     /// What is decided.
     pub stage: Stage,
     /// Until when the writer means to have written again; after it nobody need wait for it.

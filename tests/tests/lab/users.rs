@@ -27,6 +27,8 @@ struct House {
     folder: TempDir,
     pair: Pair,
     from: Site,
+    /// The web server that sends them.
+    at: SocketAddr,
 }
 
 #[test]
@@ -48,6 +50,80 @@ fn users_follow_once_the_target_is_verified() -> Result<()> {
     house.users_are_at(house.from.other())?;
     house.pair.history_says("Users have arrived at ")?;
     house.pair.is_well(house.from.other())
+}
+
+/// Everything that the service's file can ask for, and a page that says what proved each task.
+#[test]
+fn each_task_of_the_run_book_has_its_proof_in_the_report() -> Result<()> {
+    let Some(house) = House::open()? else {
+        return Ok(());
+    };
+    let to = house.from.other();
+    let file = fs::read_to_string(house.file())?;
+    let nowhere = file.replace("  traffic:", "  backup: { repo: repo4 }\n  traffic:");
+    fs::write(house.file(), nowhere)?;
+    let refused = house.switchover(&["--yes"])?;
+    ensure!(refused.code == Some(3), "{refused:?}");
+    ensure!(
+        refused.stderr.contains("no repository repo4"),
+        "{refused:?}"
+    );
+    house.pair.is_well(house.from)?;
+    let ready = format!(
+        "  app:\n    - wait: {{ url: 'http://{}/' }}\n  traffic:",
+        house.at
+    );
+    let whole = file.replace("  traffic:", &format!("  backup: {{}}\n{ready}"));
+    fs::write(house.file(), whole)?;
+    let page = house.folder.path().join("move.html");
+    let report = page.to_str().context("a path that is no text")?;
+    let planned = house.switchover(&["--dry-run", "-o", "json", "--report", report])?;
+    ensure!(planned.json()?["backup"]["repo"] == "repo1", "{planned:?}");
+    ensure!(!page.exists(), "a plan has a report");
+    let writer = house.pair.suite.writer(STREAMING.cluster, 0)?;
+    let moved = house.switchover(&["--yes", "-o", "json", "--report", report])?;
+    let verdict = writer.judge(1)?;
+    ensure!(moved.code == Some(0), "{moved:?}");
+    ensure!(verdict.ruling == Ruling::Pass, "{verdict}");
+    let page = fs::read_to_string(&page)?;
+    for proof in [
+        "backup",
+        "claim",
+        "rehearse",
+        "drain",
+        "fence",
+        "prove",
+        "promote",
+        "verify",
+        "application",
+        "users",
+        "release",
+        "rejoin",
+    ] {
+        let link = format!("\">{proof}</a>");
+        ensure!(page.contains(&link), "{proof} proved nothing: {page}");
+    }
+    for link in page.split("href=\"#").skip(1) {
+        let (to, _) = link.split_once('"').context("a link without an end")?;
+        ensure!(page.contains(&format!("id=\"{to}\"")), "{to} leads nowhere");
+    }
+    for bad in [
+        "not proved<",
+        "not reached<",
+        "taken back<",
+        "not recorded<",
+    ] {
+        ensure!(!page.contains(bad), "{bad}: {page}");
+    }
+    let backup = moved
+        .json_lines()?
+        .into_iter()
+        .find(|line| line["kind"] == "Backup");
+    let label = backup.context("no backup was told of")?["backup"]["label"].clone();
+    let label = label.as_str().context("the backup has no label")?;
+    ensure!(page.contains(label), "{label} is not in the report");
+    house.users_are_at(to)?;
+    house.pair.is_well(to)
 }
 
 #[test]
@@ -179,7 +255,12 @@ impl House {
         fs::write(&table, format!("https {from}\n"))?;
         fs::write(folder.path().join("table.py"), PROGRAM)?;
         let at = serve(move || first_value(&fs::read_to_string(&table).unwrap_or_default()))?;
-        let house = Self { folder, pair, from };
+        let house = Self {
+            folder,
+            pair,
+            from,
+            at,
+        };
         fs::write(house.file(), service(house.folder.path(), at))?;
         Ok(Some(house))
     }

@@ -74,17 +74,24 @@ pub(crate) enum Format {
     /// A page for a browser, only where a command takes [`or_html`].
     #[value(skip)]
     Html,
+    /// The same page as text, likewise.
+    #[value(skip)]
+    Markdown,
 }
 
-/// Takes `html` beside what every command takes.
+/// Takes `html` and `md` beside what every command takes.
 pub(super) fn or_html() -> impl TypedValueParser<Value = Format> {
     let usual = Format::value_variants()
         .iter()
         .filter_map(Format::to_possible_value);
     let html = PossibleValue::new("html").help("One page that needs nothing else, for a report");
-    let names: Vec<PossibleValue> = usual.chain([html]).collect();
-    PossibleValuesParser::new(names)
-        .map(|name| Format::from_str(&name, true).unwrap_or(Format::Html))
+    let markdown = PossibleValue::new("md").help("The same in Markdown");
+    let names: Vec<PossibleValue> = usual.chain([html, markdown]).collect();
+    PossibleValuesParser::new(names).map(|name| match name.as_str() {
+        "html" => Format::Html,
+        "md" => Format::Markdown,
+        usual => Format::from_str(usual, true).unwrap_or(Format::Table),
+    })
 }
 
 impl Format {

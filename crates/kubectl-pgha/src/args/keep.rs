@@ -73,6 +73,22 @@ pub(crate) struct BackupArgs {
     pub(crate) common: CommonArgs,
 }
 
+/// Beside a move: the backup before it.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub(crate) struct BackupBeforeArgs {
+    /// Make a full backup of the source first, and move only once it is there [default: if the service's file has spec.backup]
+    #[arg(long, conflicts_with = "no_backup")]
+    pub(crate) backup: bool,
+
+    /// Make none, although the service's file has spec.backup
+    #[arg(long)]
+    pub(crate) no_backup: bool,
+
+    /// How long to wait for the backup's end; 0 is as long as it takes [default: what the service's file says, else 1h]
+    #[arg(long, value_name = "DURATION", conflicts_with = "no_backup")]
+    pub(crate) backup_timeout: Option<RequestTimeout>,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum BackupKind {
     /// Everything

@@ -6,7 +6,7 @@ use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 use pgha_model::failover::AcceptedLoss;
 
-use super::{CommonArgs, ConfigMapArgs, DeadlineJobArgs, OwnersArgs};
+use super::{BackupBeforeArgs, CommonArgs, ConfigMapArgs, DeadlineJobArgs, OwnersArgs, ReportArgs};
 use crate::settings::RequestTimeout;
 
 const SWITCHOVER_EXAMPLES: &str = "\
@@ -23,6 +23,9 @@ Examples:
   # Database and users, as the service's file says (docs/traffic.md)
   kubectl pgha switchover zitadel -f zitadel.yaml --to core2
 
+  # With a full backup before, and a page afterwards that says for each task of the run book what was done and what proved it
+  kubectl pgha switchover zitadel -f zitadel.yaml --to core2 --backup --report move.html
+
   # What Flux or Argo CD owns: they are held, and let go by `release` once Git says the same (docs/gitops.md)
   kubectl pgha switchover zitadel --from core1 --to core2 --hold-owners
 
@@ -32,6 +35,7 @@ Examples:
   # The same, and Git says it right after the move, which takes nothing from its speed (docs/change.md)
   kubectl pgha switchover zitadel -f zitadel.yaml --to core2 --fast
 
+Ctrl-C while the backup before is made has it go on by itself, and ends with 5; nothing of the move has begun.
 Ctrl-C before the source is stopped puts everything back and ends with 130; until the promotion is sent it goes back to
 the source and ends with 4; after that the move goes on. A second Ctrl-C gives up waiting and ends with 5.
 
@@ -175,6 +179,9 @@ pub(crate) struct ResumeArgs {
     pub(crate) deadline: DeadlineJobArgs,
 
     #[command(flatten)]
+    pub(crate) report: ReportArgs,
+
+    #[command(flatten)]
     pub(crate) over: TakeOverArgs,
 }
 
@@ -241,6 +248,12 @@ pub(crate) struct SwitchoverArgs {
     /// Move at once with the owners held, then commit what spec.change of the service's file says, and let them go
     #[arg(long, conflicts_with = "allow_managed")]
     pub(crate) fast: bool,
+
+    #[command(flatten)]
+    pub(crate) backup: BackupBeforeArgs,
+
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
 
     #[command(flatten)]
     pub(crate) deadline: DeadlineJobArgs,
@@ -335,6 +348,9 @@ pub(crate) struct FailoverArgs {
     /// How long each wait may last before everything is taken back
     #[arg(long, value_name = "DURATION", default_value = "1m")]
     pub(crate) timeout: RequestTimeout,
+
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
 
     #[command(flatten)]
     pub(crate) owners: OwnersArgs,

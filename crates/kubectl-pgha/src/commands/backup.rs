@@ -11,7 +11,8 @@ use pgha_core::client::SiteClient;
 use pgha_core::clock::{self, Instant};
 use pgha_core::diagnose::{Diagnose as _, causes, chain_of};
 use pgha_core::operator::pgo_v5::BACKUP_ANNOTATION;
-use pgha_model::backup::{BackupPlan, StoredBackup, judge_backup, plan_backup};
+use pgha_core::patch::ObjectPatch;
+use pgha_model::backup::{BackupPlan, BackupType, StoredBackup, judge_backup, plan_backup};
 use pgha_model::check::Consent;
 use pgha_model::effect::Effect;
 use pgha_model::finding::Finding;
@@ -27,7 +28,7 @@ use crate::ui::Ui;
 use crate::view::backup::{BackupRefusalView, BackupView, event_line};
 
 /// What `--timeout 0`, as long as it takes, means.
-const LONGEST_BACKUP: Duration = Duration::from_hours(24 * 30);
+pub(super) const LONGEST_BACKUP: Duration = Duration::from_hours(24 * 30);
 
 /// How long the operator may take to take a request up. It works on one within seconds; one that is busy with an error
 /// comes back to it later.
@@ -54,9 +55,26 @@ enum Stage {
     Sent,
 }
 
+/// What backup is wanted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted<'a> {
+    /// The operator's Postgres cluster.
+    pub(super) cluster: &'a str,
+    /// The repository; without one that of the request before, else the first.
+    pub(super) repo: Option<&'a str>,
+    /// What to copy; without one that of the request before.
+    pub(super) kind: Option<BackupType>,
+    /// Whether the repository is read back afterwards.
+    pub(super) verify: bool,
+    /// What is said of owners that would take the request back.
+    pub(super) consent: Consent,
+    /// How long it may take; nothing is as long as it takes.
+    pub(super) limit: Duration,
+}
+
 /// One request under way.
 struct Request<'a> {
-    args: &'a BackupArgs,
+    wanted: Wanted<'a>,
     ui: &'a Ui,
     site: &'a SiteClient,
     id: String,
@@ -69,58 +87,164 @@ struct Request<'a> {
 async fn run(args: &BackupArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, Failure> {
     let site = session.site(args.context.as_deref()).await?;
     super::tell_current(ui, args.context.as_deref(), &site);
-    let limit = args.timeout.0.min(LONGEST_BACKUP);
-    let request = Request {
-        args,
-        ui,
-        site: &site,
-        id: backup::new_id(),
-        deadline: clock::monotonic() + limit,
-        stage: Cell::new(Stage::Looking),
-        is_stopped: Cell::new(false),
+    let wanted = Wanted {
+        cluster: &args.cluster,
+        repo: args.repo.as_deref(),
+        kind: args.kind.map(Into::into),
+        verify: args.verify,
+        consent: Consent {
+            managed: args.allow_managed,
+            ..Consent::default()
+        },
+        limit: args.timeout.0,
     };
-    let mut work = pin!(request.carry_out());
-    let mut interruptions = Interruptions::default();
-    tokio::select! {
-        result = &mut work => return result,
-        Ok(()) = interruptions.next() => {}
+    let request = Request::new(wanted, &site, ui);
+    let made = request.interruptible(request.carry_out(args.no_wait));
+    let Some(view) = Box::pin(made).await? else {
+        return Ok(Exit::Refused);
+    };
+    ui.show(&view).map_err(Failure::after_change)?;
+    if args.no_wait {
+        ui.note(&request.how_to_look());
     }
-    match request.stage.get() {
-        Stage::Looking => Err(Failure::interrupted()),
-        Stage::Sent => Err(request.left_alone("interrupted")),
-        Stage::Sending => {
-            request.is_stopped.set(true);
-            tokio::select! {
-                result = &mut work => result,
-                Ok(()) = interruptions.next() => Err(request.left_alone("interrupted")),
-            }
+    Ok(ui.conclude(doubt(&view).as_ref()))
+}
+
+/// Makes a backup and waits for its end. `None`: it was refused, nothing was changed, and why was shown.
+///
+/// # Errors
+/// It was not made, or not seen to be; interrupted, it goes on by itself once it was asked for.
+pub(super) async fn make(
+    wanted: Wanted<'_>,
+    site: &SiteClient,
+    ui: &Ui,
+) -> Result<Option<BackupView>, Failure> {
+    let request = Request::new(wanted, site, ui);
+    let made = request.interruptible(request.carry_out(false));
+    let Some(view) = Box::pin(made).await? else {
+        return Ok(None);
+    };
+    doubt(&view).map_or(Ok(Some(view)), Err)
+}
+
+/// A backup that would be made now, with the patch that asks for it.
+///
+/// # Errors
+/// It would not be: each reason is a cause.
+pub(super) async fn plan(
+    wanted: Wanted<'_>,
+    site: &SiteClient,
+) -> Result<(BackupPlan, ObjectPatch), Failure> {
+    let before = look(site, wanted.cluster).await?;
+    let (plan, failures) = wanted.judge(&before)?;
+    if failures.is_empty() {
+        if wanted.verify
+            && let Err(because) = before.facts.info.seen()
+        {
+            return Err(not_verifiable(because));
         }
+        let patch = before.request(&backup::new_id(), &plan);
+        return Ok((plan, patch));
+    }
+    let place = &before.facts.survey.place;
+    let advice = failures
+        .iter()
+        .map(|one| one.advice.as_str())
+        .collect::<Vec<_>>();
+    let because = failures
+        .iter()
+        .map(|one| format!("{}: {}", one.check, one.seen));
+    Err(
+        Failure::refused(format!("a backup of {place} would not be made now"))
+            .because(because.collect())
+            .hinting(advice.join(" ")),
+    )
+}
+
+/// Why a backup is not to be relied on although the operator calls it a success.
+fn doubt(view: &BackupView) -> Option<Failure> {
+    let failure = Failure::stopped(Exit::Stopped, view.complaint()?, Effect::Applied);
+    Some(failure.hinting("Do not rely on this backup: make a full one."))
+}
+
+async fn look(site: &SiteClient, cluster: &str) -> Result<BackupSite, Failure> {
+    let looked = BackupSite::look(site, cluster).await;
+    looked.map_err(|error| Failure::from(&error))
+}
+
+fn not_verifiable(because: &str) -> Failure {
+    let text = "pgBackRest cannot be asked, so the backup could not be verified";
+    Failure::refused(text).because(vec![because.to_owned()])
+}
+
+impl Wanted<'_> {
+    /// The plan, and everything that the operator would refuse it for or keep it without a word.
+    fn judge(&self, before: &BackupSite) -> Result<(BackupPlan, Vec<Finding>), Failure> {
+        let Some(plan) = plan_backup(&before.facts.spec, self.repo, self.kind) else {
+            return Err(Failure::refused("the object has no backup repository"));
+        };
+        let findings = judge_backup(&before.facts, &plan, self.consent, clock::now());
+        let failures = findings.failures().cloned().collect();
+        Ok((plan, failures))
     }
 }
 
-impl Request<'_> {
-    async fn carry_out(&self) -> Result<Exit, Failure> {
+impl<'a> Request<'a> {
+    fn new(wanted: Wanted<'a>, site: &'a SiteClient, ui: &'a Ui) -> Self {
+        Self {
+            wanted,
+            ui,
+            site,
+            id: backup::new_id(),
+            deadline: clock::monotonic() + wanted.limit.min(LONGEST_BACKUP),
+            stage: Cell::new(Stage::Looking),
+            is_stopped: Cell::new(false),
+        }
+    }
+
+    /// Does the work until Ctrl-C: what that means depends on how far the request has come.
+    async fn interruptible<T>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let mut work = pin!(work);
+        let mut interruptions = Interruptions::default();
+        tokio::select! {
+            result = &mut work => return result,
+            Ok(()) = interruptions.next() => {}
+        }
+        match self.stage.get() {
+            Stage::Looking => Err(Failure::interrupted()),
+            Stage::Sent => Err(self.left_alone("interrupted")),
+            Stage::Sending => {
+                self.is_stopped.set(true);
+                tokio::select! {
+                    result = &mut work => result,
+                    Ok(()) = interruptions.next() => Err(self.left_alone("interrupted")),
+                }
+            }
+        }
+    }
+
+    /// The backup, or the request that was taken up where nobody waits for it. `None`: refused, and said why.
+    async fn carry_out(&self, no_wait: bool) -> Result<Option<BackupView>, Failure> {
         let Some((before, plan)) = self.ask().await? else {
-            return Ok(Exit::Refused);
+            return Ok(None);
         };
         self.unless_stopped(self.await_acceptance()).await?;
-        if self.args.no_wait {
-            let view = BackupView::requested(&before.facts.survey.place, &self.id, &plan);
-            self.ui.show(&view).map_err(Failure::after_change)?;
-            self.ui.note(&self.how_to_look());
-            return Ok(Exit::Done);
+        if no_wait {
+            let place = &before.facts.survey.place;
+            return Ok(Some(BackupView::requested(place, &self.id, &plan)));
         }
         let followed = self.unless_stopped(Box::pin(self.follow())).await?;
-        self.unless_stopped(self.finish(&before, &plan, followed))
-            .await
+        let made = self.finish(&before, &plan, followed);
+        self.unless_stopped(made).await.map(Some)
     }
 
     /// Looks, judges and asks. `None`: refused, and said why.
     async fn ask(&self) -> Result<Option<(BackupSite, BackupPlan)>, Failure> {
         for _ in 0..LOOKS {
-            let before = BackupSite::look(self.site, &self.args.cluster)
-                .await
-                .map_err(|error| Failure::from(&error))?;
+            let before = look(self.site, self.wanted.cluster).await?;
             let Some(plan) = self.judged(&before)? else {
                 return Ok(None);
             };
@@ -146,17 +270,7 @@ impl Request<'_> {
     }
 
     fn judged(&self, before: &BackupSite) -> Result<Option<BackupPlan>, Failure> {
-        let spec = &before.facts.spec;
-        let kind = self.args.kind.map(Into::into);
-        let Some(plan) = plan_backup(spec, self.args.repo.as_deref(), kind) else {
-            return Err(Failure::refused("the object has no backup repository"));
-        };
-        let consent = Consent {
-            managed: self.args.allow_managed,
-            ..Consent::default()
-        };
-        let findings = judge_backup(&before.facts, &plan, consent, clock::now());
-        let failures: Vec<Finding> = findings.failures().cloned().collect();
+        let (plan, failures) = self.wanted.judge(before)?;
         if failures.is_empty() {
             self.tell_unseen(before)?;
             return Ok(Some(plan));
@@ -165,7 +279,7 @@ impl Request<'_> {
         if self.ui.format != Format::Name {
             self.ui.show(&BackupRefusalView::new(&failures))?;
         }
-        let text = format!("a backup of {} would not be made now", self.args.cluster);
+        let text = format!("a backup of {} would not be made now", self.wanted.cluster);
         self.ui.complain(&Failure::refused(text));
         Ok(None)
     }
@@ -175,9 +289,8 @@ impl Request<'_> {
         let Err(because) = before.facts.info.seen() else {
             return Ok(());
         };
-        if self.args.verify {
-            let text = "pgBackRest cannot be asked, so the backup could not be verified";
-            return Err(Failure::refused(text).because(vec![because.to_owned()]));
+        if self.wanted.verify {
+            return Err(not_verifiable(because));
         }
         self.ui.note(&format!(
             "What the repositories hold is not seen: {because}"
@@ -187,7 +300,7 @@ impl Request<'_> {
 
     async fn await_acceptance(&self) -> Result<(), Failure> {
         let deadline = self.deadline.min(clock::monotonic() + ACCEPTANCE);
-        let cluster = &self.args.cluster;
+        let cluster = self.wanted.cluster;
         let accepted = backup::await_accepted(self.site, cluster, &self.id, deadline).await;
         match accepted {
             Ok(true) => Ok(()),
@@ -201,7 +314,7 @@ impl Request<'_> {
     /// A request that nobody serves would fire at an unforeseen time.
     async fn withdrawn(&self) -> Failure {
         let text = "the operator did not take the request up";
-        match backup::withdraw(self.site, &self.args.cluster, &self.id).await {
+        match backup::withdraw(self.site, self.wanted.cluster, &self.id).await {
             Ok(true) => Failure::stopped(
                 Exit::Stopped,
                 format!("{text}; it was withdrawn"),
@@ -217,7 +330,7 @@ impl Request<'_> {
 
     async fn follow(&self) -> Result<Followed, Failure> {
         let report = |event: &BackupEvent<'_>| self.ui.progress(event_line(event));
-        let cluster = &self.args.cluster;
+        let cluster = self.wanted.cluster;
         backup::follow(self.site, cluster, &self.id, self.deadline, &report)
             .await
             .map_err(|error| match &error {
@@ -228,13 +341,13 @@ impl Request<'_> {
             })
     }
 
-    /// Shows what the backup has become.
+    /// What the backup has become.
     async fn finish(
         &self,
         before: &BackupSite,
         plan: &BackupPlan,
         followed: Followed,
-    ) -> Result<Exit, Failure> {
+    ) -> Result<BackupView, Failure> {
         let completed_at = match &followed.ended {
             Ended::Succeeded { completed_at } => completed_at.clone(),
             Ended::Failed => return Err(self.failed(&followed)),
@@ -244,26 +357,18 @@ impl Request<'_> {
             }
         };
         let stored = self.stored(before, plan, &followed).await;
-        let verified = match (&stored, self.args.verify) {
+        let verified = match (&stored, self.wanted.verify) {
             (Observed::Seen(backup), true) => Some(self.verified(before, backup).await),
             (Observed::Unseen { because }, true) => Some(Observed::unseen(because)),
             (_, false) => None,
         };
         let place = &before.facts.survey.place;
-        let view = BackupView::requested(place, &self.id, plan).completed(
+        Ok(BackupView::requested(place, &self.id, plan).completed(
             followed.job,
             completed_at,
             &stored,
             verified.as_ref(),
-        );
-        self.ui.show(&view).map_err(Failure::after_change)?;
-        let Some(complaint) = view.complaint() else {
-            return Ok(Exit::Done);
-        };
-        let failure = Failure::stopped(Exit::Stopped, complaint, Effect::Applied);
-        self.ui
-            .complain(&failure.hinting("Do not rely on this backup: make a full one."));
-        Ok(Exit::Stopped)
+        ))
     }
 
     /// The backup as pgBackRest has it, by the label in its own log; without a log, the only one that is new.
@@ -327,7 +432,7 @@ impl Request<'_> {
         format!(
             "The Job may try again by itself, six times at most. To end it: `{kubectl} annotate postgrescluster {} \
              {BACKUP_ANNOTATION}-`, then `{kubectl} delete job {job}`.",
-            self.args.cluster
+            self.wanted.cluster
         )
     }
 
@@ -354,7 +459,7 @@ impl Request<'_> {
         format!(
             "See it with `kubectl --context {context} -n {namespace} get postgrescluster {} -o \
              jsonpath={{.status.pgbackrest.manualBackup}}`.",
-            self.args.cluster
+            self.wanted.cluster
         )
     }
 

@@ -132,7 +132,7 @@ pub(super) async fn commit(service: &Service, found: &[LettingGo], ui: &Ui) -> R
         let done = done.map_err(|error| Failure::from(&error))?;
         let text = said(desired, &done, site, part);
         let step = Step::Release;
-        moving::tell("ReleaseEvent", &Event::Noted { step, text }, ui);
+        moving::tell("ReleaseEvent", &Event::noted(step, text), ui);
     }
     Ok(())
 }

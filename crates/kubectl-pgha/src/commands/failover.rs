@@ -23,6 +23,7 @@ use pgha_model::unfinished::{Course, Unfinished};
 
 use super::between::{Asked, Between};
 use super::following::Followers;
+use super::report::Report;
 use super::unfinished::refuse_alive;
 use super::{moving, one_side, promote};
 use crate::args::FailoverArgs;
@@ -41,7 +42,9 @@ const COMPARISON: Duration = Duration::from_secs(15);
 /// Runs the command.
 pub(crate) fn main(args: &FailoverArgs, environment: &Environment) -> Exit {
     super::change(&args.common, environment, async |session, ui| {
-        Box::pin(run(args, session, ui)).await
+        let report = Report::asked(&args.report)?;
+        let ended = Box::pin(run(args, &report, session, ui)).await;
+        report.conclude(ended, ui).await
     })
 }
 
@@ -56,9 +59,15 @@ struct Seen {
     at: Timestamp,
 }
 
-async fn run(args: &FailoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, Failure> {
+async fn run(
+    args: &FailoverArgs,
+    report: &Report,
+    session: &Session<'_>,
+    ui: &Ui,
+) -> Result<Exit, Failure> {
     let between = unless_interrupted(Between::read(&args.between, true, session, ui)).await?;
     let mut seen = unless_interrupted(Box::pin(look(args, &between, session))).await?;
+    report.of(std::iter::once(&seen.target).chain(seen.source.iter()));
     let mut over = None;
     let sides = std::iter::once(&seen.target).chain(seen.source.iter());
     if let Some(unfinished) = moving::unfinished_of(sides) {

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use pgha_core::clock::{self, Instant};
 use pgha_core::engine::{Aside, Gate};
 use pgha_model::application::{Application, Count};
+use pgha_model::event::{Followed as Noted, Follower};
 use pgha_nlb::SiteName;
 use tokio::sync::oneshot::Receiver;
 
@@ -108,8 +110,14 @@ impl ServiceFile {
                 Some(Poolers::look(poolers, (from, entered), leaves, within).await)
             }
         };
-        let has_any = application.is_some() || poolers.is_some() || traffic.is_some();
-        Ok(has_any.then_some(Followers {
+        let asked = [
+            (Follower::Poolers, poolers.is_some()),
+            (Follower::Application, application.is_some()),
+            (Follower::Users, traffic.is_some()),
+        ];
+        let asked = asked.into_iter().filter(|(_, is_asked)| *is_asked);
+        let asked: Vec<Follower> = asked.map(|(who, _)| who).collect();
+        Ok((!asked.is_empty()).then_some(Followers {
             application,
             poolers,
             traffic,
@@ -119,7 +127,7 @@ impl ServiceFile {
             leaves,
             arrival,
             by_file,
-            aside: Aside::default(),
+            aside: Aside::of(asked),
         }))
     }
 
@@ -178,6 +186,22 @@ pub(crate) enum Followed {
     Arrived,
     /// They were not seen to follow.
     Behind(Failure),
+}
+
+/// Who was not seen to follow, and why.
+struct Behind(Follower, Failure);
+
+/// Somebody who is there now.
+fn arrived(who: Follower, began: Instant) -> Noted {
+    arrived_in(who, clock::monotonic() - began)
+}
+
+const fn arrived_in(who: Follower, took: Duration) -> Noted {
+    Noted {
+        who,
+        arrived: true,
+        took,
+    }
 }
 
 impl Followers<'_> {
@@ -249,9 +273,12 @@ impl Followers<'_> {
             return Followed::NotAsked;
         };
         let site = promoted.await.is_ok().then_some(self.entered);
+        let began = clock::monotonic();
         let opened = poolers.open(site).await;
-        let opened = self.gone_on(site.unwrap_or(self.from), opened, ui).await;
-        self.concluded(self.toward, opened).await
+        let opened = self
+            .gone_on(site.unwrap_or(self.from), began, opened, ui)
+            .await;
+        self.concluded(self.toward, began, opened).await
     }
 
     const fn site(&self, toward: Toward) -> &SiteName {
@@ -261,33 +288,36 @@ impl Followers<'_> {
         }
     }
 
-    async fn open_poolers(&self, toward: Toward, ui: &Ui) -> Result<(), Failure> {
-        let site = self.site(toward);
+    async fn open_poolers(&self, toward: Toward, ui: &Ui) -> Result<(), Behind> {
+        let (site, began) = (self.site(toward), clock::monotonic());
         let opened = match &self.poolers {
             None => return Ok(()),
             Some(Ok(poolers)) => poolers.open(Some(site)).await,
             Some(Err(because)) => Err(because.clone()),
         };
-        self.gone_on(site, opened, ui).await
+        self.gone_on(site, began, opened, ui).await
     }
 
     /// Tells and notes that clients of poolers go on.
     async fn gone_on(
         &self,
         site: &SiteName,
+        began: Instant,
         opened: Result<Option<String>, Failure>,
         ui: &Ui,
-    ) -> Result<(), Failure> {
-        let Some(evidence) = opened? else {
+    ) -> Result<(), Behind> {
+        let opened = opened.map_err(|because| Behind(Follower::Poolers, because))?;
+        let Some(evidence) = opened else {
             return Ok(());
         };
         let view = FollowedView::clients(site, &evidence);
-        self.tell("poolers to", &view, ui).await;
+        let told = ("poolers to", arrived(Follower::Poolers, began));
+        self.tell(told, &view, ui).await;
         Ok(())
     }
 
     /// Tells who has followed, and notes it.
-    async fn tell(&self, who: &str, view: &FollowedView<'_>, ui: &Ui) {
+    async fn tell(&self, (who, followed): (&str, Noted), view: &FollowedView<'_>, ui: &Ui) {
         if ui.format.is_text() {
             let lead = Span::new(format!("{who} {} ", view.site()), Style::Good);
             ui.progress([lead, Span::plain(view.evidence())]);
@@ -295,20 +325,32 @@ impl Followers<'_> {
             // Whoever closed the pipe does not stop a move.
             drop(ui.show_next(view));
         }
-        self.aside.note(view.evidence().to_owned()).await;
+        let text = view.evidence().to_owned();
+        self.aside.note(text, Some(followed)).await;
     }
 
-    async fn concluded(&self, toward: Toward, done: Result<(), Failure>) -> Followed {
+    async fn concluded(
+        &self,
+        toward: Toward,
+        began: Instant,
+        done: Result<(), Behind>,
+    ) -> Followed {
         match done {
             Ok(()) => Followed::Arrived,
-            Err(because) => self.behind(toward, &because).await,
+            Err(behind) => self.behind(toward, began, &behind).await,
         }
     }
 
     /// They were not seen to follow, which is noted.
-    async fn behind(&self, toward: Toward, because: &Failure) -> Followed {
+    async fn behind(&self, toward: Toward, began: Instant, behind: &Behind) -> Followed {
+        let Behind(who, because) = behind;
         let failure = self.left_behind(toward, because);
-        self.aside.note(format!("{}.", failure.in_one_line())).await;
+        let followed = Noted {
+            arrived: false,
+            ..arrived(*who, began)
+        };
+        let text = format!("{}.", failure.in_one_line());
+        self.aside.note(text, Some(followed)).await;
         Followed::Behind(failure)
     }
 
@@ -348,46 +390,56 @@ impl Followers<'_> {
 
     /// Follows to a site that is primary already: the application, and once that is ready the users.
     pub(crate) async fn follow_now(&self, ui: &Ui) -> Followed {
+        let mut began = clock::monotonic();
         let ready = async {
             self.open_poolers(self.toward, ui).await?;
             self.enter(self.toward, ui).await
         };
-        if let Err(because) = ready.await {
-            return self.behind(self.toward, &because).await;
+        if let Err(behind) = ready.await {
+            return self.behind(self.toward, began, &behind).await;
         }
         let Some(users) = &self.traffic else {
             return Followed::Arrived;
         };
+        began = clock::monotonic();
         let prepared = users.prepared.as_ref().ok();
         match Box::pin(users.cutover.follow(prepared, ui)).await {
             Ok(arrived) => {
                 users.tell(&arrived, ui);
                 let took = period(arrived.took());
                 let text = format!("Users have arrived at {}, in {took}.", self.entered);
-                self.aside.note(text).await;
+                let followed = arrived_in(Follower::Users, arrived.took());
+                self.aside.note(text, Some(followed)).await;
                 Followed::Arrived
             }
-            Err(because) => self.behind(self.toward, &because).await,
+            Err(because) => {
+                let behind = Behind(Follower::Users, because);
+                self.behind(self.toward, began, &behind).await
+            }
         }
     }
 
     /// The application is to run at the source as before: the move that had stopped it there was taken back.
     pub(crate) async fn go_back(&self, ui: &Ui) -> Followed {
+        let began = clock::monotonic();
         let ready = async {
             self.open_poolers(Toward::Source, ui).await?;
             self.enter(Toward::Source, ui).await
         };
-        self.concluded(Toward::Source, ready.await).await
+        self.concluded(Toward::Source, began, ready.await).await
     }
 
-    async fn enter(&self, toward: Toward, ui: &Ui) -> Result<(), Failure> {
+    async fn enter(&self, toward: Toward, ui: &Ui) -> Result<(), Behind> {
+        let began = clock::monotonic();
         let entered = match &self.application {
             None => return Ok(()),
-            Some(Ok(application)) => application.enter(toward, self.arrival, ui).await?,
-            Some(Err(because)) => return Err(because.clone()),
+            Some(Ok(application)) => application.enter(toward, self.arrival, ui).await,
+            Some(Err(because)) => Err(because.clone()),
         };
+        let entered = entered.map_err(|because| Behind(Follower::Application, because))?;
         let view = FollowedView::application(self.site(toward), &entered);
-        self.tell("application at", &view, ui).await;
+        let told = ("application at", arrived(Follower::Application, began));
+        self.tell(told, &view, ui).await;
         Ok(())
     }
 

@@ -42,6 +42,7 @@ async fn run(args: &HistoryArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit,
         journals: &found.journals,
         unread: &found.unread,
         moves: shown,
+        all: &moves,
         is_one: asked.is_some(),
         at: clock::now(),
     });
@@ -59,14 +60,14 @@ async fn run(args: &HistoryArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit,
 }
 
 /// What the sites keep, and those that could not be read.
-struct Found {
-    journals: Vec<(Place, Journal)>,
-    unread: Vec<UnreadSite>,
+pub(super) struct Found {
+    pub(super) journals: Vec<(Place, Journal)>,
+    pub(super) unread: Vec<UnreadSite>,
 }
 
 impl Found {
     /// Reads every site at the same time. Errs when the only one could not be read.
-    async fn read(sites: &[SiteClient], cluster: &str) -> Result<Self, Failure> {
+    pub(super) async fn read(sites: &[SiteClient], cluster: &str) -> Result<Self, Failure> {
         let readings = join_all(sites.iter().map(|site| read_journal(site, cluster))).await;
         let (mut journals, mut unread) = (Vec::new(), Vec::new());
         for (site, reading) in sites.iter().zip(readings) {

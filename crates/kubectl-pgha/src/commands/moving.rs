@@ -23,7 +23,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt::Interruptions;
 use crate::settings::RequestTimeout;
-use crate::ui::{Ui, View};
+use crate::ui::{Span, Style, Ui, View};
 use crate::view::switchover::EventView;
 
 /// What `--timeout 0`, as long as it takes, means.
@@ -86,6 +86,17 @@ pub(crate) fn tell(kind: &'static str, event: &Event, ui: &Ui) {
     } else {
         // Whoever closed the pipe does not stop a move.
         drop(ui.show_next(&view));
+    }
+}
+
+/// Tells what was done beside the steps of a move, like one of them.
+pub(crate) fn show_beside(view: &impl View, name: &str, line: String, ui: &Ui) {
+    if ui.format.is_text() {
+        let name = Span::new(format!("{name:<9}"), Style::Good);
+        ui.progress([name, Span::plain(line)]);
+    } else {
+        // Whoever closed the pipe does not stop a move.
+        drop(ui.show_next(view));
     }
 }
 

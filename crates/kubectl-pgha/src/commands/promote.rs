@@ -132,10 +132,8 @@ pub(super) async fn see_through(
     users: Option<&Followers<'_>>,
     ui: &Ui,
 ) -> Result<Exit, Failure> {
-    let running = match users {
-        Some(users) => running.with_aside(users.aside()),
-        None => running,
-    };
+    let aside = users.map(Followers::aside).cloned().unwrap_or_default();
+    let running = running.with_aside(&aside);
     let work = async |interrupt, report: &mut Reporter<'_>| running.run(interrupt, report).await;
     let (ended, followed) = moving::see_through("PromotionEvent", users, ui, work).await;
     match ended {

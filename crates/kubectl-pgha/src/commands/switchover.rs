@@ -1,5 +1,7 @@
 //! `kubectl pgha switchover`.
 
+mod before;
+
 use pgha_core::clock;
 use pgha_core::engine::{
     DeadlineJob, Limits, MoveError, Reporter, Side, StepError, Switchover, patches,
@@ -8,10 +10,13 @@ use pgha_core::journal::JournalError;
 use pgha_core::permission::Role;
 use pgha_model::event::Standing;
 use pgha_model::plan::{Plan, Step, plan_switchover};
+use pgha_model::record::BackupBefore;
 use pgha_model::site::Place;
 
+use self::before::{Accepted, Backup};
 use super::between::{Asked, Between};
 use super::following::Followers;
+use super::report::Report;
 use super::{desired, moving, one_side};
 use crate::args::SwitchoverArgs;
 use crate::consent;
@@ -26,19 +31,28 @@ use crate::view::switchover::{OutcomeView, PlanView};
 /// Runs the command.
 pub(crate) fn main(args: &SwitchoverArgs, environment: &Environment) -> Exit {
     super::change(&args.common, environment, async |session, ui| {
-        Box::pin(run(args, session, ui)).await
+        let report = Report::asked(&args.report)?;
+        let ended = async {
+            let read = Between::read_moving(&args.between, args.fast, session, ui);
+            let between = unless_interrupted(Box::pin(read)).await?;
+            Box::pin(run(args, &between, None, &report, session, ui)).await
+        };
+        let ended = ended.await;
+        report.conclude(ended, ui).await
     })
 }
 
-async fn run(args: &SwitchoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, Failure> {
-    let between = unless_interrupted(Box::pin(Between::read_moving(
-        &args.between,
-        args.fast,
-        session,
-        ui,
-    )))
-    .await?;
+/// Plans, asks, and moves; with a plan that was `accepted`, does not ask again.
+async fn run(
+    args: &SwitchoverArgs,
+    between: &Between,
+    accepted: Option<Accepted>,
+    report: &Report,
+    session: &Session<'_>,
+    ui: &Ui,
+) -> Result<Exit, Failure> {
     let (source, target) = unless_interrupted(between.open(session)).await?;
+    report.of([&source, &target]);
     moving::refuse_unfinished(&[&source, &target])?;
     let deadline = args.deadline.job();
     unless_interrupted(refuse_unplaceable(deadline.as_ref(), &source)).await?;
@@ -62,6 +76,13 @@ async fn run(args: &SwitchoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Ex
     let users = users.map(Followers::refuse_unready).transpose()?;
     let drains = users.as_ref().is_some_and(Followers::leaves);
     let plan = if drains { plan.draining() } else { plan };
+    let backup = if accepted.is_some() {
+        None
+    } else {
+        let owners = between.owners(args.owners);
+        let looked = Backup::look(args.backup, owners, between, &target, session);
+        unless_interrupted(Box::pin(looked)).await?
+    };
     let commits = match between.git {
         Some(git) => {
             let planned = unless_interrupted(Box::pin(between.planned())).await?;
@@ -78,19 +99,30 @@ async fn run(args: &SwitchoverArgs, session: &Session<'_>, ui: &Ui) -> Result<Ex
         limits.patience(),
         users.as_ref().map(Followers::view).unwrap_or_default(),
     )
+    .after(backup.as_ref().map(Backup::view))
     .committing(commits.as_ref());
     if args.dry_run {
         ui.show(&view)?;
         return Ok(Exit::Done);
     }
-    if !args.yes {
+    if !args.yes && accepted.is_none() {
         let question = format!("Move {} now?", plan.source.cluster);
         unless_interrupted(consent::ask(&view.summary(), &question, ui)).await?;
     }
     drop(view);
+    if let Some(backup) = backup {
+        let Some(accepted) = backup.make(plan, ui).await? else {
+            return Ok(Exit::Refused);
+        };
+        // Everything is looked at anew: the backup took as long as it took.
+        let moved = Box::pin(run(args, between, Some(accepted), report, session, ui));
+        return before::after(moved.await, ui);
+    }
+    let made = accepted.map(|accepted| accepted.still(&plan, ui));
+    let made = made.transpose()?;
     let sides = (source, target);
-    let with = (&between, users.as_ref());
-    let moved = carry_out(plan, sides, deadline, limits, with, ui).await;
+    let with = (between, users.as_ref());
+    let moved = carry_out(plan, sides, deadline, limits, with, made, ui).await;
     match between.committing() {
         Some(service) => Box::pin(desired::settle(service, limits, moved, session, ui)).await,
         None => moved,
@@ -125,20 +157,20 @@ pub(super) async fn carry_out(
     deadline: Option<DeadlineJob>,
     limits: Limits,
     (between, users): (&Between, Option<&Followers<'_>>),
+    made: Option<BackupBefore>,
     ui: &Ui,
 ) -> Result<Exit, Failure> {
     let (from, to) = (plan.source.clone(), plan.target.clone());
     let application = users.map(Followers::leaving).unwrap_or_default();
+    let aside = users.map(Followers::aside).cloned().unwrap_or_default();
+    let aside = aside.after(made);
     let work = async |interrupt, report: &mut Reporter<'_>| {
         let moving = Switchover::new(plan, source, target, limits, interrupt, report);
         let moving = moving
             .with_application(application)
             .declaring(between.declare());
         let moving = moving.with_gate(users.and_then(Followers::gate));
-        let moving = match users {
-            Some(users) => moving.with_aside(users.aside()),
-            None => moving,
-        };
+        let moving = moving.with_aside(&aside);
         Box::pin(moving.with_deadline(deadline).run()).await
     };
     let (ended, followed) = moving::see_through("SwitchoverEvent", users, ui, work).await;

@@ -23,6 +23,7 @@ use pgha_model::unfinished::{Unfinished, Whereabouts, find_unfinished};
 use super::application::Toward;
 use super::between::{Asked, Between};
 use super::following::Followers;
+use super::report::Report;
 use super::{desired, moving, one_side, promote, switchover};
 use crate::args::{ResumeArgs, TakeOverArgs};
 use crate::consent;
@@ -44,21 +45,31 @@ const COMPARISON: Duration = Duration::from_secs(15);
 pub(crate) fn resume(args: &ResumeArgs, environment: &Environment) -> Exit {
     super::change(&args.over.common, environment, async |session, ui| {
         let deadline = args.deadline.job();
-        Box::pin(run(&args.over, Action::Resume, deadline, session, ui)).await
+        let report = Report::asked(&args.report)?;
+        let over = (&args.over, Action::Resume);
+        let ended = Box::pin(run(over, deadline, &report, session, ui)).await;
+        report.conclude(ended, ui).await
     })
 }
 
 /// Runs `abort`.
 pub(crate) fn abort(args: &TakeOverArgs, environment: &Environment) -> Exit {
     super::change(&args.common, environment, async |session, ui| {
-        Box::pin(run(args, Action::Abort, None, session, ui)).await
+        Box::pin(run(
+            (args, Action::Abort),
+            None,
+            &Report::none(),
+            session,
+            ui,
+        ))
+        .await
     })
 }
 
 async fn run(
-    args: &TakeOverArgs,
-    action: Action,
+    (args, action): (&TakeOverArgs, Action),
     deadline: Option<DeadlineJob>,
+    report: &Report,
     session: &Session<'_>,
     ui: &Ui,
 ) -> Result<Exit, Failure> {
@@ -70,6 +81,7 @@ async fn run(
     )))
     .await?;
     let (source, target) = unless_interrupted(between.open(session)).await?;
+    report.of([&source, &target]);
     let Some(unfinished) = find(&source, &target)? else {
         let asked = left_behind(action, &between, (&source, &target));
         let users = followers(asked, args, &between, session).await?;
@@ -117,6 +129,9 @@ async fn run(
         unless_interrupted(consent::ask_unplanned(&view.summary(), &question, ui)).await?;
     }
     drop(view);
+    if let Some(users) = &users {
+        restoration = restoration.with_aside(users.aside());
+    }
     let (place, epoch) = take_over(restoration, &between, &places, action, ui).await?;
     let service = Service {
         args,
@@ -423,7 +438,7 @@ impl Service<'_> {
                 let sides = Box::pin(held).await?;
                 let deadline = self.deadline.clone();
                 let with = (self.between, self.users);
-                switchover::carry_out(plan, sides, deadline, self.limits, with, self.ui).await
+                switchover::carry_out(plan, sides, deadline, self.limits, with, None, self.ui).await
             }
             Err(refusal) => {
                 if let Some(users) = self.users {

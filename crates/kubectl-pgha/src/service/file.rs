@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_saphyr::{Location, Spanned};
 
 use super::backends::Entry;
+use super::backup::BackupSettings;
 use super::change::Change;
 #[cfg(feature = "schema")]
 use super::document::KIND;
@@ -62,6 +63,9 @@ struct Spec {
     #[cfg_attr(feature = "schema", schemars(with = "Option<pgha_desired::Settings>"))]
     #[serde(default)]
     change: Option<Spanned<pgha_desired::Settings>>,
+    /// A full backup of the primary before each switchover [default: none].
+    #[serde(default)]
+    backup: Option<BackupSettings>,
     /// What runs only where the primary is, in the order in which it is started.
     #[cfg_attr(feature = "schema", schemars(with = "Vec<AppStep>"))]
     #[serde(default)]
@@ -106,6 +110,8 @@ pub(crate) struct Service {
     pub(crate) sites: Vec<Site>,
     /// How its desired state is changed.
     pub(crate) change: Change,
+    /// The backup before each switchover.
+    pub(crate) backup: Option<BackupSettings>,
     /// What runs only where the primary is.
     pub(crate) app: Vec<AppStep>,
     /// Whose clients wait while nobody takes writes.
@@ -148,6 +154,7 @@ impl Service {
         let Spec {
             sites,
             change,
+            backup,
             app,
             poolers,
             traffic,
@@ -160,6 +167,7 @@ impl Service {
             named_at: name.referenced,
             name: name.value,
             change: Change::read(change, &sites, folder)?,
+            backup,
             app: read_app(app, folder)?,
             sites_at,
             sites,

@@ -1,6 +1,9 @@
 //! A backup on request: what happens, and what it has become.
 
+use std::time::Duration;
+
 use pgha_core::backup::BackupEvent;
+use pgha_core::patch::ObjectPatch;
 use pgha_model::backup::{BackupPlan, StoredBackup, Verification};
 use pgha_model::finding::Finding;
 use pgha_model::observed::Observed;
@@ -8,7 +11,7 @@ use pgha_model::site::Place;
 use serde::Serialize;
 
 use super::{API_VERSION, Known, PlaceView};
-use crate::ui::{Detail, Page, Span, Style, Table, View, bytes, instant};
+use crate::ui::{Detail, Page, Span, Style, Table, View, bytes, instant, period};
 
 /// A request, and the backup that it led to.
 #[derive(Clone, Debug, Serialize)]
@@ -84,6 +87,51 @@ impl BackupView {
         }
     }
 
+    /// What pgBackRest calls it, where it was seen.
+    pub(crate) fn label(&self) -> Option<&str> {
+        match &self.backup {
+            Some(Known::Seen(backup)) => Some(&backup.label),
+            Some(Known::Unseen { .. }) | None => None,
+        }
+    }
+
+    /// The id of the request.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// What proves that it is there, as full sentences.
+    pub(crate) fn evidence(&self) -> String {
+        let repo = &self.repo;
+        let ended = self.completed_at.as_deref().unwrap_or_default();
+        let there = match &self.backup {
+            Some(Known::Seen(backup)) => format!(
+                "pgBackRest has the {} backup {} in {repo}, with {}; the request {} ended well at {ended}.",
+                backup.kind,
+                backup.label,
+                size(backup),
+                self.id
+            ),
+            Some(Known::Unseen { unseen }) => format!(
+                "The request {} into {repo} ended well at {ended}; what pgBackRest has of it was not seen: {unseen}.",
+                self.id
+            ),
+            None => format!("The request {} was taken up.", self.id),
+        };
+        match &self.verification {
+            Some(Known::Seen(found)) => format!(
+                "{there} It was read back: {}, {} of {} files.",
+                found.status, found.valid_files, found.files
+            ),
+            Some(Known::Unseen { .. }) | None => there,
+        }
+    }
+
+    /// The repository that it is in.
+    pub(crate) fn repo(&self) -> &str {
+        &self.repo
+    }
+
     fn rows(&self, detail: Detail) -> Vec<(&'static str, Span)> {
         let mut rows = vec![("repository", Span::plain(&self.repo))];
         match &self.backup {
@@ -108,16 +156,20 @@ impl BackupView {
     }
 }
 
+fn size(backup: &StoredBackup) -> String {
+    let size = format!("{} of database", bytes(backup.size_bytes));
+    match backup.repo_delta_bytes {
+        Some(stored) => format!("{size}, {} in the repository", bytes(stored)),
+        None => size,
+    }
+}
+
 fn stored_rows(backup: &StoredBackup) -> Vec<(&'static str, Span)> {
     let took = (backup.stopped_at - backup.started_at).get_seconds();
-    let mut size = format!("{} of database", bytes(backup.size_bytes));
-    if let Some(stored) = backup.repo_delta_bytes {
-        size = format!("{size}, {} in the repository", bytes(stored));
-    }
     let mut rows = vec![
         ("label", Span::new(&backup.label, Style::Good)),
         ("type", Span::plain(&backup.kind)),
-        ("size", Span::plain(size)),
+        ("size", Span::plain(size(backup))),
         (
             "time",
             Span::plain(format!("{}, took {took} s", instant(backup.started_at))),
@@ -166,6 +218,43 @@ impl View for BackupView {
             Some(Known::Seen(backup)) => backup.label.clone(),
             Some(Known::Unseen { .. }) | None => self.id.clone(),
         }]
+    }
+}
+
+/// The backup before a move, as a part of its plan.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct BackupBeforeView<'a> {
+    #[serde(flatten)]
+    pub(crate) plan: &'a BackupPlan,
+    pub(crate) timeout_seconds: u64,
+    pub(crate) verify: bool,
+    pub(crate) patch: &'a ObjectPatch,
+}
+
+impl BackupBeforeView<'_> {
+    /// What a person consents to.
+    pub(crate) fn add_to(&self, place: &Place, page: &mut Page) {
+        let read_back = if self.verify { ", and read back" } else { "" };
+        page.line([Span::plain(format!(
+            "Before anything of the move is written, a full backup of {place} is made into {}{read_back}: within {}, or nothing is \
+             moved.",
+            self.plan.repo,
+            period(Duration::from_secs(self.timeout_seconds))
+        ))]);
+    }
+
+    /// The patch that asks for it.
+    pub(crate) fn add_patch(&self, page: &mut Page) {
+        let ObjectPatch { kind, name, .. } = self.patch;
+        page.line([
+            Span::new("backup", Style::Strong),
+            Span::plain(format!(", source: patch {kind} {name}")),
+        ]);
+        for operation in self.patch.operations.iter() {
+            let text = serde_json::to_string(operation).unwrap_or_default();
+            page.line([Span::plain("  "), Span::plain(text)]);
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The past moves of a cluster, as their records tell them.
 
 mod html;
+mod markdown;
 mod markup;
 mod page;
 mod picture;
@@ -11,8 +12,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use pgha_model::event::Standing;
 use pgha_model::record::{
-    Entry, Epoch, Journal, KeptCopy, MoveRecord, NoWrites, PastMove, no_writes,
+    Action, Entry, Epoch, Journal, KeptCopy, MoveRecord, NoWrites, PastMove, no_writes,
 };
+use pgha_model::runbook::{Row, Story, is_of, runbook};
 use pgha_model::site::Place;
 use serde::Serialize;
 
@@ -25,6 +27,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) journals: &'a [(Place, Journal)],
     pub(crate) unread: &'a [UnreadSite],
     pub(crate) moves: &'a [PastMove],
+    /// Every move that is recorded.
+    pub(crate) all: &'a [PastMove],
     /// Whether one move was asked for.
     pub(crate) is_one: bool,
     pub(crate) at: Timestamp,
@@ -90,6 +94,9 @@ struct MoveView<'a> {
     other_copies: Vec<CopyView<'a>>,
     kept_at: Vec<&'a str>,
     disagreements: Vec<String>,
+    /// What it has done of the procedure by hand, and what proved it; empty of an action that moves no primary.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    runbook: Vec<Row>,
     #[serde(skip)]
     no_writes: Option<NoWrites>,
 }
@@ -137,7 +144,9 @@ impl<'a> HistoryView<'a> {
             seen_at: seen.at,
             sites: seen.journals.iter().map(SiteView::new).collect(),
             unseen: seen.unread,
-            moves: moves.map(|past| MoveView::new(past, seen.at)).collect(),
+            moves: moves
+                .map(|past| MoveView::new(past, seen.all, seen.at))
+                .collect(),
             is_one: seen.is_one,
             newest,
         }
@@ -157,6 +166,10 @@ impl View for HistoryView<'_> {
     fn html(&self) -> Option<String> {
         Some(self.report())
     }
+
+    fn markdown(&self) -> Option<String> {
+        Some(self.text_report())
+    }
 }
 
 impl<'a> SiteView<'a> {
@@ -171,8 +184,9 @@ impl<'a> SiteView<'a> {
 }
 
 impl<'a> MoveView<'a> {
-    fn new(past: &'a PastMove, now: Timestamp) -> Self {
+    fn new(past: &'a PastMove, all: &[PastMove], now: Timestamp) -> Self {
         let record = past.record();
+        let runbook = runbook(&story_of(past, all));
         let no_writes = record.and_then(no_writes);
         let is_other = |copy: &&KeptCopy| copy.entry != past.best.entry;
         Self {
@@ -190,6 +204,7 @@ impl<'a> MoveView<'a> {
                 .collect(),
             kept_at: past.places().map(|place| place.context.as_str()).collect(),
             disagreements: past.disagreements(),
+            runbook,
             no_writes,
         }
     }
@@ -236,6 +251,28 @@ impl State {
             None if record.may_be_alive(now) => Self::UnderWay,
             None => Self::Unfinished,
         }
+    }
+}
+
+/// A move with those that it goes on with, and the releases between it and the next one.
+fn story_of<'a>(past: &'a PastMove, all: &'a [PastMove]) -> Story<'a> {
+    let mut chain: Vec<&MoveRecord> = past.record().into_iter().collect();
+    let earlier = all.iter().rev().filter_map(PastMove::record);
+    for record in earlier {
+        let goes_on = chain.last().and_then(|last| last.continues);
+        if goes_on == Some(record.epoch) {
+            chain.push(record);
+        }
+    }
+    chain.reverse();
+    let later = all.iter().filter(|later| later.epoch > past.epoch);
+    let releases = later
+        .filter_map(PastMove::record)
+        .take_while(|record| !is_of(record.action))
+        .filter(|record| record.action == Action::Release);
+    Story {
+        chain,
+        releases: releases.collect(),
     }
 }
 

@@ -156,7 +156,7 @@ impl StatusView {
             (_, _) => "not everything that was asked could be seen, and something is wrong",
         };
         let hint = match (wrong, form) {
-            (0, _) | (_, Format::Name | Format::Html) => None,
+            (0, _) | (_, Format::Name | Format::Html | Format::Markdown) => None,
             (_, Format::Table | Format::Wide) => Some("The lines that begin with FAIL say what."),
             (_, Format::Json | Format::Yaml) => Some("The notices of severity `fail` say what."),
         };

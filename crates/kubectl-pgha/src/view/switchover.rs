@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::API_VERSION;
 use super::application::UsersView;
+use super::backup::BackupBeforeView;
 use super::desired::DesiredView;
 use crate::service::Git;
 use crate::ui::{Detail, Page, Span, Style, Table, View};
@@ -27,6 +28,9 @@ pub(crate) struct PlanView<'a> {
     patches: &'a [PlannedPatch],
     /// Who goes back to the source if the tool dies; `None` for nobody.
     deadline_job: Option<DeadlineView<'a>>,
+    /// What is made before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backup: Option<BackupBeforeView<'a>>,
     /// What the move of the application and of the users will change.
     #[serde(flatten)]
     users: UsersView<'a>,
@@ -61,6 +65,7 @@ impl<'a> PlanView<'a> {
             kind: "SwitchoverPlan",
             users,
             commits: None,
+            backup: None,
             git: None,
             plan,
             patches,
@@ -70,6 +75,11 @@ impl<'a> PlanView<'a> {
                 after_seconds: patience.as_secs(),
             }),
         }
+    }
+
+    /// The same, with the backup that is made before.
+    pub(crate) fn after(self, backup: Option<BackupBeforeView<'a>>) -> Self {
+        Self { backup, ..self }
     }
 
     /// The same, with what is committed, and when.
@@ -116,6 +126,9 @@ impl<'a> PlanView<'a> {
         page.blank();
         add_steps(&mut page, &plan.steps, Step::purpose);
         page.line([Span::plain(self.deadline())]);
+        if let Some(backup) = &self.backup {
+            backup.add_to(&plan.source, &mut page);
+        }
         add_warnings(&mut page, &plan.warnings);
         self.users.add_to(&mut page);
         if let Some(commits) = &self.commits {
@@ -136,7 +149,12 @@ impl View for PlanView<'_> {
     fn page(&self, _detail: Detail) -> Page {
         let last = "During the preparation the target's wal_retrieve_retry_interval is set to 200ms as well; everything \
                     is put back afterwards. Nothing was changed.";
-        plan_page(self.summary(), self.patches, last)
+        let mut page = self.summary();
+        if let Some(backup) = &self.backup {
+            page.blank();
+            backup.add_patch(&mut page);
+        }
+        plan_page(page, self.patches, last)
     }
 
     fn names(&self) -> Vec<String> {
@@ -226,7 +244,7 @@ impl<'a> EventView<'a> {
         let word = |text: &str, style| Span::new(format!("{text:<9}"), style);
         match self.event {
             Event::Started { .. } => None,
-            Event::Noted { step, text } => Some(vec![
+            Event::Noted { step, text, .. } => Some(vec![
                 word(step.name(), Style::Warning),
                 Span::plain(format!("         {text}")),
             ]),

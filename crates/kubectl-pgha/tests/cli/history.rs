@@ -19,6 +19,11 @@ pub(crate) fn good_move() -> MoveRecord {
     switchover(1, 5)
 }
 
+/// A site that keeps this record alone.
+pub(crate) fn kept(record: &MoveRecord) -> FakeCluster {
+    Site::default().keeping(record).cluster()
+}
+
 /// Two sites that keep the same: a move that went well, one that was taken back, one whose tool died in the fence.
 fn two_sites() -> [FakeCluster; 2] {
     let moves = || {
@@ -61,10 +66,7 @@ fn one_move_is_shown_step_by_step() {
 fn what_a_user_has_lifted_is_told() {
     let told = "`not-managed` was lifted by --allow-managed. The object is owned by Flux.";
     let mut record = switchover(1, 5);
-    let noted = Event::Noted {
-        step: Step::Claim,
-        text: told.to_owned(),
-    };
+    let noted = Event::noted(Step::Claim, told.to_owned());
     record.events.insert(
         1,
         RecordedEvent {

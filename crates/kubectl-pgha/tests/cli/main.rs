@@ -93,6 +93,7 @@ mod provider;
 mod proxy;
 mod refusal;
 mod release;
+mod report;
 #[expect(clippy::unwrap_used, reason = "what a fake site lacks fails the test")]
 mod reset_password;
 #[cfg(all(feature = "aws", feature = "schema"))]

@@ -50,6 +50,7 @@ fn every_file_of_the_documents_is_one_by_the_schema() {
         ("poolers.md", 1),
         ("application.md", 1),
         ("change.md", 3),
+        ("report.md", 1),
     ] {
         let texts = shown(page);
         assert_eq!(texts.len(), files, "{page}");

@@ -173,11 +173,7 @@ mod tests {
         let journal = journal::read_journal(&side.site, "zitadel").await.unwrap();
         let record = journal.journal.readable(Epoch(1)).unwrap();
         let told = record.events.iter().any(|one| {
-            one.event
-                == pgha_model::event::Event::Noted {
-                    step: Step::Claim,
-                    text: lifted[0].clone(),
-                }
+            one.event == pgha_model::event::Event::noted(Step::Claim, lifted[0].clone())
         });
         assert!(told, "{:?}", record.events);
     }

@@ -21,7 +21,7 @@ use super::side::settled;
 use super::steps::{Steps, standing_of};
 use super::switchover::pause::resume_as_standby;
 use super::switchover::wait::{await_members, await_replay, emit_canary};
-use super::{Interrupt, Limits, MoveError, Reporter, Side, StepError};
+use super::{Aside, Interrupt, Limits, MoveError, Reporter, Side, StepError};
 use crate::clock;
 use crate::diagnose::chain_of;
 use crate::operator::pgo_v5::render;
@@ -41,6 +41,7 @@ pub struct Restoration {
     record: Option<Box<MoveRecord>>,
     /// Whether two standbys are what it was to come to.
     wants_nobody: bool,
+    aside: Option<Aside>,
 }
 
 impl Restoration {
@@ -60,6 +61,7 @@ impl Restoration {
             epoch,
             record,
             wants_nobody: false,
+            aside: None,
         }
     }
 
@@ -67,6 +69,13 @@ impl Restoration {
     #[must_use]
     pub const fn wanting_nobody(mut self, wants: bool) -> Self {
         self.wants_nobody = wants;
+        self
+    }
+
+    /// The same, with somebody who notes what happens beside it.
+    #[must_use]
+    pub fn with_aside(mut self, aside: &Aside) -> Self {
+        self.aside = Some(aside.clone());
         self
     }
 
@@ -86,6 +95,10 @@ impl Restoration {
         report: &'a mut Reporter<'a>,
     ) -> Result<(Whereabouts, Epoch), MoveError> {
         let steps = Steps::new(interrupt, report);
+        let steps = match &self.aside {
+            Some(aside) => steps.beside(aside),
+            None => steps,
+        };
         let ended = Box::pin(self.carry_out(&steps)).await;
         let nobody = matches!(ended, Ok((Whereabouts::Nowhere, _))) && !self.wants_nobody;
         let leaves = nobody.then_some(Standing::Fenced);

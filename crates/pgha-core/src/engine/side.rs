@@ -294,6 +294,11 @@ impl Side {
         self.paused_before.as_ref().and_then(Value::as_bool)
     }
 
+    /// The site, for what is read beside a move.
+    pub const fn site(&self) -> &SiteClient {
+        &self.site
+    }
+
     /// What an unfinished move found in `spec.paused`.
     pub(super) fn was_paused(&mut self, before: Option<bool>) {
         self.paused_before = before.map(Value::Bool);

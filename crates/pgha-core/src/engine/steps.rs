@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use pgha_model::event::{Event, Standing};
+use pgha_model::event::{Event, Follower, Standing};
 use pgha_model::plan::Step;
-use pgha_model::record::{Ending, Epoch, MoveRecord, MoveResult, Stage};
+use pgha_model::record::{BackupBefore, Ending, Epoch, MoveRecord, MoveResult, Stage};
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::{Aside, Interrupt, MoveError, Reporter, Side, StepError};
@@ -28,6 +28,8 @@ pub(super) struct Steps<'a> {
     report: Arc<Mutex<&'a mut Reporter<'a>>>,
     /// The record of the move, once it is claimed.
     claim: Arc<AsyncMutex<Option<Claim>>>,
+    /// What the record says of what is beside the steps, where that is known.
+    beside: Option<(Vec<Follower>, Option<BackupBefore>)>,
 }
 
 impl<'a> Steps<'a> {
@@ -37,19 +39,28 @@ impl<'a> Steps<'a> {
             interrupt,
             report,
             claim: Arc::default(),
+            beside: None,
         }
     }
 
     /// The same, with others who note what happens beside.
     pub(super) fn beside(self, aside: &Aside) -> Self {
+        // What they noted in before is the record of an earlier move, which this one may have taken over.
+        if let Ok(mut earlier) = aside.claim.try_lock() {
+            earlier.take();
+        }
         Self {
             claim: Arc::clone(&aside.claim),
+            beside: Some((aside.followers.clone(), aside.backup.clone())),
             ..self
         }
     }
 
     /// From now on what happens is recorded.
-    pub(super) async fn keep(&self, claim: Claim) {
+    pub(super) async fn keep(&self, mut claim: Claim) {
+        if let Some((followers, backup)) = self.beside.clone() {
+            claim.beside(followers, backup);
+        }
         *self.claim.lock().await = Some(claim);
     }
 
@@ -71,10 +82,7 @@ impl<'a> Steps<'a> {
         };
         match job {
             Some(job) => claim.watched_by(job),
-            None => claim.note(&Event::Noted {
-                step: Step::Claim,
-                text: NOBODY_WATCHES.to_owned(),
-            }),
+            None => claim.note(&Event::noted(Step::Claim, NOBODY_WATCHES.to_owned())),
         }
     }
 
@@ -141,7 +149,7 @@ impl<'a> Steps<'a> {
 
     /// Something that was learned during a step.
     pub(super) fn note(&self, step: Step, text: String) {
-        let noted = Event::Noted { step, text };
+        let noted = Event::noted(step, text);
         self.report(&noted);
         // Whoever holds the record writes it at this moment; what is noted then is told all the same.
         if let Ok(mut claim) = self.claim.try_lock()
@@ -244,10 +252,8 @@ impl<'a> Steps<'a> {
         let error = match claim.flush().await {
             Ok(lost) if lost.is_empty() => return Ok(()),
             Ok(lost) => {
-                self.report(&Event::Noted {
-                    step,
-                    text: format!("While it was recorded, {}.", lost.join("; ")),
-                });
+                let text = format!("While it was recorded, {}.", lost.join("; "));
+                self.report(&Event::noted(step, text));
                 return Ok(());
             }
             Err(error) => StepError::from(error),
@@ -256,7 +262,7 @@ impl<'a> Steps<'a> {
             return Err(error);
         }
         let text = format!("It was not recorded: {}.", chain_of(&error));
-        self.report(&Event::Noted { step, text });
+        self.report(&Event::noted(step, text));
         Ok(())
     }
 

@@ -151,6 +151,8 @@ fn record(claiming: Claiming, epoch: Epoch, operator: Option<String>) -> MoveRec
         failover: claiming.failover,
         deadline_job: claiming.deadline_job,
         application: claiming.application,
+        backup: None,
+        followers: None,
         stage: Stage::Preparing,
         deadline: deadline(claiming.patience),
         events: Vec::new(),

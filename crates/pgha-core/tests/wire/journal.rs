@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use pgha_core::client::SiteClient;
 use pgha_core::journal::{Claim, Claiming, JournalError, Kept, claim, read_journal};
-use pgha_model::event::{Event, Standing};
+use pgha_model::event::{Event, Followed, Follower, Standing};
 use pgha_model::plan::Step;
-use pgha_model::record::{Action, Ending, Epoch, RecordedSide, SiteIdentity, Stage};
+use pgha_model::record::{Action, BackupBefore, Ending, Epoch, RecordedSide, SiteIdentity, Stage};
 use pgha_model::site::{Part, Place};
 use pgha_testkit::{Failure, FakeCluster, Fault};
 use serde_json::{Value, json};
@@ -153,23 +153,43 @@ async fn what_happens_beside_is_kept_also_after_the_end() {
     let sites = Sites::new();
     let mut claimed = sites.claim(None).await.unwrap();
     let step = Step::Promote;
+    let backup = BackupBefore {
+        id: "pgha-1".to_owned(),
+        repo: "repo1".to_owned(),
+        label: None,
+        at: jiff::Timestamp::UNIX_EPOCH,
+        took: Duration::from_secs(9),
+        evidence: "It is there.".to_owned(),
+    };
+    claimed.beside(vec![Follower::Users], Some(backup));
     claimed.note(&Event::Started { step });
     assert_eq!(
-        claimed.note_beside("Clients go on.".to_owned()).await,
+        claimed.note_beside("Clients go on.".to_owned(), None).await,
         [""; 0]
     );
     assert_eq!(sites.noted(1), vec![Vec::<String>::new(); 2]);
     assert_eq!(claimed.end(ending(None)).await, [""; 0]);
-    assert_eq!(
-        claimed.note_beside("Users have arrived.".to_owned()).await,
-        [""; 0]
-    );
+    let followed = Followed {
+        who: Follower::Users,
+        arrived: true,
+        took: Duration::from_secs(2),
+    };
+    let text_of_it = "Users have arrived.".to_owned();
+    let lost = claimed.note_beside(text_of_it, Some(followed)).await;
+    assert_eq!(lost, [""; 0]);
     let both = ["promote: Clients go on.", "promote: Users have arrived."];
     assert_eq!(sites.noted(1), vec![both.map(str::to_owned).to_vec(); 2]);
     assert_eq!(sites.stages(1), text("ended "));
+    for record in sites.records(1).into_iter().flatten() {
+        assert_eq!(record["followers"], json!(["users"]));
+        assert_eq!(record["backup"]["id"], "pgha-1");
+        let newest = record["events"].as_array().unwrap().last().unwrap();
+        let expected = json!({"who": "users", "arrived": true, "tookSeconds": 2.0});
+        assert_eq!(newest["followed"], expected);
+    }
     // Whoever has taken over since is not written over.
     sites.claim(None).await.unwrap();
-    let lost = claimed.note_beside("Too late.".to_owned()).await;
+    let lost = claimed.note_beside("Too late.".to_owned(), None).await;
     assert!(lost.concat().contains("has taken over"), "{lost:?}");
     assert_eq!(sites.stages(2), text("preparing "));
 }

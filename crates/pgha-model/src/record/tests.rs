@@ -42,6 +42,8 @@ pub(crate) fn record(epoch: u64) -> MoveRecord {
         failover: None,
         deadline_job: None,
         application: Vec::new(),
+        backup: None,
+        followers: None,
         stage: Stage::Preparing,
         deadline: at(60),
         events: vec![RecordedEvent {

@@ -1,8 +1,12 @@
 //! `history` as one page for a browser: an incident report that needs no network.
 
+use jiff::Timestamp;
+use pgha_model::record::Epoch;
+use pgha_model::runbook::Proof;
+
 use super::markup::Markup;
 use super::picture;
-use super::words::Row;
+use super::words::answered;
 use super::{HistoryView, MoveView};
 use crate::ui::{Style, instant, period};
 
@@ -31,13 +35,6 @@ impl HistoryView<'_> {
         }
         self.foot(&mut page);
         page.into_string()
-    }
-
-    fn heading(&self) -> String {
-        match self.moves.as_slice() {
-            [one] if self.is_one => one.title(self.cluster),
-            _ => format!("Moves of {}", self.cluster),
-        }
     }
 
     fn list(&self, page: &mut Markup) {
@@ -71,21 +68,26 @@ impl HistoryView<'_> {
         }
     }
 
+    /// What was seen, with a link to when where that is in the page.
+    fn tell_proof(&self, proof: &Proof, page: &mut Markup) {
+        page.raw("<p>");
+        if self.moves.iter().any(|one| one.id == proof.epoch) {
+            page.raw("<a href=\"#");
+            page.text(&anchor(proof.epoch, proof.event, proof.by));
+            page.raw("\">").text(proof.by).raw("</a>");
+        } else {
+            page.text(&format!("{} of move {}", proof.by, proof.epoch));
+        }
+        page.raw(" <span class=\"time\">").text(&time(proof.at));
+        if let Some(took) = proof.took {
+            page.text(&format!(" · {}", period(took)));
+        }
+        page.raw("</span> ").text(&proof.said).raw("</p>");
+    }
+
     fn foot(&self, page: &mut Markup) {
-        let sites: Vec<String> = self
-            .sites
-            .iter()
-            .map(|site| site.place.to_string())
-            .collect();
-        let made = format!(
-            "Made by kubectl pgha {} on {} from the records at {}. Times are UTC, by the clock of the machine from which \
-             the move was made.",
-            env!("CARGO_PKG_VERSION"),
-            instant(self.seen_at),
-            sites.join(" and ")
-        );
         page.raw("<footer>")
-            .text(&made)
+            .text(&self.made())
             .raw("</footer>\n</body>\n</html>\n");
     }
 }
@@ -110,10 +112,11 @@ impl MoveView<'_> {
             page.text(&text).raw("</dd>\n");
         }
         page.raw("</dl>\n");
+        self.tell_runbook(history, page);
         if let Some(record) = self.copy.record {
             page.add(&picture::timeline(record, self.no_writes.as_ref()));
         }
-        events(&self.rows(), page);
+        self.tell_events(page);
         page.raw("</section>\n");
     }
 
@@ -138,24 +141,61 @@ impl MoveView<'_> {
         page.raw("<span class=\"badge ").raw(class(style));
         page.raw("\">").text(&ended).raw("</span>");
     }
+
+    /// What was done for each task of the procedure by hand, and what proved it.
+    fn tell_runbook(&self, history: &HistoryView<'_>, page: &mut Markup) {
+        if self.runbook.is_empty() {
+            return;
+        }
+        page.raw("<table class=\"runbook\"><caption>The run book, and what took the place of it</caption><thead><tr><th>task</th><th>run book</th><th>answer</th><th>what was seen</th></tr></thead>\n<tbody>\n");
+        for row in &self.runbook {
+            let (answer, style) = answered(row.answer);
+            page.raw("<tr><td>").text(row.task.what).raw("</td><td>");
+            page.text(row.task.section.unwrap_or("beyond it"));
+            page.raw("</td><td class=\"name ").raw(class(style));
+            page.raw("\">").text(answer).raw("</td><td>");
+            for proof in &row.proofs {
+                history.tell_proof(proof, page);
+            }
+            if let Some(because) = &row.because {
+                page.raw("<p class=\"faint\">").text(because).raw("</p>");
+            }
+            page.raw("</td></tr>\n");
+        }
+        page.raw("</tbody></table>\n");
+    }
+
+    fn tell_events(&self, page: &mut Markup) {
+        let rows = self.rows();
+        if rows.is_empty() {
+            return;
+        }
+        page.raw("<table class=\"events\"><caption>What happened</caption><thead><tr><th>time</th><th>after</th><th>step</th><th>took</th><th>what was seen</th></tr></thead>\n<tbody>\n");
+        for row in rows {
+            page.raw("<tr id=\"")
+                .text(&anchor(self.id, row.event, row.name));
+            page.raw("\"><td class=\"time\">").text(&time(row.at));
+            page.raw("</td><td class=\"time\">").text(&row.after);
+            page.raw("</td><td class=\"name ").raw(class(row.style));
+            page.raw("\">").text(row.name);
+            page.raw("</td><td class=\"time\">");
+            page.text(&row.took.map(period).unwrap_or_default());
+            page.raw("</td><td>").text(&row.text).raw("</td></tr>\n");
+        }
+        page.raw("</tbody></table>\n");
+    }
 }
 
-fn events(rows: &[Row], page: &mut Markup) {
-    if rows.is_empty() {
-        return;
+/// Where a line of a move's events is in the page.
+fn anchor(epoch: Epoch, event: Option<usize>, name: &str) -> String {
+    match event {
+        Some(event) => format!("move-{epoch}-{event}"),
+        None => format!("move-{epoch}-{name}"),
     }
-    page.raw("<table class=\"events\"><thead><tr><th>time</th><th>after</th><th>step</th><th>took</th><th>what was seen</th></tr></thead>\n<tbody>\n");
-    for row in rows {
-        page.raw("<tr><td class=\"time\">")
-            .text(&row.at.strftime("%H:%M:%S%.3f").to_string());
-        page.raw("</td><td class=\"time\">").text(&row.after);
-        page.raw("</td><td class=\"name ").raw(class(row.style));
-        page.raw("\">").text(row.name);
-        page.raw("</td><td class=\"time\">");
-        page.text(&row.took.map(period).unwrap_or_default());
-        page.raw("</td><td>").text(&row.text).raw("</td></tr>\n");
-    }
-    page.raw("</tbody></table>\n");
+}
+
+fn time(at: Timestamp) -> String {
+    at.strftime("%H:%M:%S%.3f").to_string()
 }
 
 const fn class(style: Style) -> &'static str {

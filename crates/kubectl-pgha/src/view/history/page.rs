@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::words::{Row, context_of};
+use super::words::{Line, context_of};
 use super::{HistoryView, MoveView, took, write_gap};
 use crate::ui::{Detail, Page, Span, Style, Table, age, instant, period};
 
@@ -86,7 +86,7 @@ fn table(moves: &[MoveView<'_>], now: Timestamp, detail: Detail) -> Table {
     table
 }
 
-fn events(rows: &[Row], detail: Detail) -> Table {
+fn events(rows: &[Line], detail: Detail) -> Table {
     let time = (detail == Detail::Wide).then_some("TIME");
     let header = time.into_iter().chain(["AFTER", "STEP", "TOOK", "WHAT"]);
     let mut table = Table::new(header.collect());

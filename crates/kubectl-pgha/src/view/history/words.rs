@@ -10,12 +10,15 @@ use pgha_model::plan::{Demotion, Feed};
 use pgha_model::record::{
     Fate, Journal, Known, MoveRecord, NoWrites, RecordedEvent, RecordedSide, Stretch, What, course,
 };
+use pgha_model::runbook::Answer;
 
 use super::{HistoryView, MoveView, State, took, write_gap};
 use crate::ui::{Style, age, instant, period};
 
 /// A line of a record's events.
-pub(super) struct Row {
+pub(super) struct Line {
+    /// Which event of the record it is, counted from zero; `None` of what is none.
+    pub(super) event: Option<usize>,
     pub(super) at: Timestamp,
     /// Since the claim: `+1.50 s`.
     pub(super) after: String,
@@ -26,6 +29,30 @@ pub(super) struct Row {
 }
 
 impl HistoryView<'_> {
+    /// What the report is of.
+    pub(super) fn heading(&self) -> String {
+        match self.moves.as_slice() {
+            [one] if self.is_one => one.title(self.cluster),
+            _ => format!("Moves of {}", self.cluster),
+        }
+    }
+
+    /// By what, when, and from what it was made.
+    pub(super) fn made(&self) -> String {
+        let sites: Vec<String> = self
+            .sites
+            .iter()
+            .map(|site| site.place.to_string())
+            .collect();
+        format!(
+            "Made by kubectl pgha {} on {} from the records at {}. Times are UTC, by the clock of the machine from which \
+             the move was made.",
+            env!("CARGO_PKG_VERSION"),
+            instant(self.seen_at),
+            sites.join(" and ")
+        )
+    }
+
     /// What a person should know beside the records: what was not seen, and what each of them has against it.
     pub(super) fn remarks(&self) -> Vec<(&'static str, Style, String)> {
         let unseen = self.unseen.iter().map(|site| {
@@ -200,16 +227,29 @@ impl MoveView<'_> {
     }
 
     /// What happened, in order, and how it ended.
-    pub(super) fn rows(&self) -> Vec<Row> {
+    pub(super) fn rows(&self) -> Vec<Line> {
         let Some(record) = self.copy.record else {
             return Vec::new();
         };
         let parts = course(record).into_iter();
         let unsettled: Vec<Stretch> = parts.filter(|part| part.fate != Fate::Settled).collect();
-        let events = record.events.iter();
-        let mut rows: Vec<Row> = events
-            .filter_map(|event| event_row(record, event, &unsettled))
-            .collect();
+        let before = record.backup.iter().map(|backup| Line {
+            took: Some(backup.took),
+            ..row(
+                record,
+                backup.at,
+                "backup",
+                backup.evidence.clone(),
+                Style::Good,
+            )
+        });
+        let events = record.events.iter().enumerate();
+        let events = events.filter_map(|(index, event)| {
+            let line = event_row(record, event, &unsettled)?;
+            let event = Some(index);
+            Some(Line { event, ..line })
+        });
+        let mut rows: Vec<Line> = before.chain(events).collect();
         rows.extend(record.ending.as_ref().map(|ending| {
             let (words, style) = self.ended(instant);
             let because = ending.because.as_deref().unwrap_or_default();
@@ -228,7 +268,7 @@ fn event_row(
     record: &MoveRecord,
     RecordedEvent { at, event }: &RecordedEvent,
     unsettled: &[Stretch],
-) -> Option<Row> {
+) -> Option<Line> {
     let row = |name, text: &str, style| row(record, *at, name, text.to_owned(), style);
     Some(match event {
         Event::Started { step } => {
@@ -242,17 +282,27 @@ fn event_row(
                     Style::Bad,
                 ));
             }
-            Row {
+            Line {
                 took: Some(part.took()),
                 ..row(step.name(), "It did not settle.", Style::Bad)
             }
         }
-        Event::Noted { step, text } => row(step.name(), text, Style::Warning),
+        Event::Noted {
+            step,
+            text,
+            followed,
+        } => match followed {
+            None => row(step.name(), text, Style::Warning),
+            Some(followed) => Line {
+                took: Some(followed.took),
+                ..row(followed.who.name(), text, style_of(followed.arrived))
+            },
+        },
         Event::Settled {
             step,
             took,
             evidence,
-        } => Row {
+        } => Line {
             took: Some(*took),
             ..row(step.name(), evidence, Style::Good)
         },
@@ -261,15 +311,32 @@ fn event_row(
     })
 }
 
-fn row(record: &MoveRecord, at: Timestamp, name: &'static str, text: String, style: Style) -> Row {
+const fn style_of(is_good: bool) -> Style {
+    if is_good { Style::Good } else { Style::Bad }
+}
+
+fn row(record: &MoveRecord, at: Timestamp, name: &'static str, text: String, style: Style) -> Line {
     let after = Duration::try_from(at.duration_since(record.claimed_at));
-    Row {
+    Line {
+        event: None,
         at,
         after: after.map_or_else(|_| String::new(), |after| format!("+{}", period(after))),
         name,
         took: None,
         text,
         style,
+    }
+}
+
+/// What has become of a task, in a word or two.
+pub(super) const fn answered(answer: Answer) -> (&'static str, Style) {
+    match answer {
+        Answer::Proved => ("proved", Style::Good),
+        Answer::NotPart => ("not part of it", Style::Dim),
+        Answer::Untold => ("not recorded", Style::Dim),
+        Answer::TakenBack => ("taken back", Style::Warning),
+        Answer::NotReached => ("not reached", Style::Warning),
+        Answer::NotProved => ("not proved", Style::Bad),
     }
 }
 

@@ -222,6 +222,8 @@ impl Tape {
             failover: None,
             deadline_job: None,
             application: Vec::new(),
+            backup: None,
+            followers: Some(Vec::new()),
             stage: Stage::Preparing,
             deadline: claimed_at + Duration::from_mins(2),
             events: Vec::new(),
@@ -262,7 +264,7 @@ impl Tape {
 
     fn note(&mut self, step: Step, text: &str) {
         let text = text.to_owned();
-        self.happen(Event::Noted { step, text });
+        self.happen(Event::noted(step, text));
     }
 
     fn end(

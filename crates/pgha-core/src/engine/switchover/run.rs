@@ -203,11 +203,8 @@ fn cause_of(error: &StepError) -> Cause {
         StepError::Call(_)
         | StepError::Application(_)
         | StepError::Gate { .. }
-<<<<<<< HEAD
         | StepError::Git(_)
-=======
         | StepError::Secret(_)
->>>>>>> day2
         | StepError::Owner(_)
         | StepError::Exec(_)
         | StepError::Sql(_)
