@@ -135,11 +135,25 @@ fn the_form_of_it_is_looked_at_without_the_repository() {
 #[test]
 fn a_command_that_changes_the_clusters_alone_says_so() {
     let (house, _) = house();
-    let ran = house.run(&["switchover", "zitadel", "--to", "core2", "--yes"]);
+    let ran = house.run(&["failover", "zitadel", "--to", "core2", "--yes"]);
     assert_eq!(ran.code, Some(2), "{ran}");
     assert!(
         ran.stderr
             .contains("line 9 column 5: `way: git` changes a repository"),
         "{ran}"
     );
+}
+
+/// Nobody waits for a person between a fence and a promotion.
+#[test]
+fn a_move_does_not_wait_for_merge_requests() {
+    let (house, _) = house();
+    let request = "way: mergeRequest\n    mergeRequest: { branchPrefix: pgha/ }";
+    house.edit("way: git", request);
+    for how in [&[][..], &["--fast"]] {
+        let asked = ["switchover", "zitadel", "--to", "core2", "--yes"];
+        let ran = house.run(&[&asked[..], how].concat());
+        assert_eq!(ran.code, Some(2), "{ran}");
+        assert!(ran.stderr.contains("`way: mergeRequest`"), "{ran}");
+    }
 }
