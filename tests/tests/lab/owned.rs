@@ -159,6 +159,17 @@ impl Owned {
         Ok(plugin)
     }
 
+    /// A move whose tool is dead is gone on with, or taken back, by the service's file.
+    pub(crate) fn take_over(&self, verb: &str, file: &Path, from: Site) -> Result<Ended> {
+        let mut over = self.plugin()?;
+        let sides = ["--from", from.name(), "--to", from.other().name()];
+        over.args([verb, self.pair.kind.cluster]).args(sides);
+        over.args(["--take-over", "--yes", "-o", "json", "-f"])
+            .arg(file);
+        let over = over.stdout(Stdio::piped()).stderr(Stdio::piped());
+        pgha_tests::finish(over.spawn()?)
+    }
+
     /// Whoever is held is let go by the service's file, which says what is committed.
     pub(crate) fn release_by(&self, file: &Path) -> Result<Ended> {
         let mut release = self.plugin()?;

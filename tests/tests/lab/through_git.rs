@@ -5,11 +5,13 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 use pgha_judge::Ruling;
-use pgha_lab::gitops::{Deployer, git};
+use pgha_lab::daemon::Daemon;
+use pgha_lab::gitops::{Deployer, flux, git};
 use pgha_lab::paths::Cache;
 use pgha_lab::site::Site;
 use pgha_tests::pair::{DEADLINE, await_line, event};
 use pgha_tests::{interrupt, kill};
+use rustix::process::Signal;
 
 use crate::owned::Owned;
 
@@ -163,13 +165,8 @@ fn a_killed_move_is_ended_in_git_by_whoever_takes_it_over() -> Result<()> {
         let mut moving = start(owned.moving(&file, from, &[])?, at)?;
         kill(&moving)?;
         moving.wait()?;
-        let mut over = owned.plugin()?;
-        let sides = ["--from", from.name(), "--to", from.other().name()];
-        over.args([verb, owned.pair.kind.cluster]).args(sides);
-        over.args(["--take-over", "--yes", "-o", "json", "-f"])
-            .arg(&file);
-        let over = over.output()?;
-        ensure!(over.status.code() == Some(0), "{verb} after {at}: {over:?}");
+        let over = owned.take_over(verb, &file, from)?;
+        ensure!(over.code == Some(0), "{verb} after {at}: {over:?}");
         if verb == "abort" {
             owned.is_as_at(&tip, 2)?;
             owned.are_held(false)?;
@@ -206,6 +203,61 @@ fn a_move_whose_git_goes_away_goes_back_and_stays_held() -> Result<()> {
     let released = owned.release_by(&file)?;
     ensure!(released.code == Some(0), "{released:?}");
     owned.is_as_at(&tip, 2)?;
+    owned.is_left_well(from)
+}
+
+/// Flux goes away at the target once the source is fenced: the target is promoted all the same, and a release sees to the rest.
+#[test]
+fn a_target_whose_flux_goes_away_is_promoted_all_the_same() -> Result<()> {
+    let Some(owned) = Owned::open(Deployer::Flux)? else {
+        return Ok(());
+    };
+    let house = tempfile::tempdir()?;
+    let (from, file) = (owned.pair.primary()?, owned.service_file(house.path())?);
+    let tip = owned.tip()?;
+    let writer = owned.pair.suite.writer(owned.pair.kind.cluster, 0)?;
+    let moving = start(owned.moving(&file, from, &[])?, event::FENCED)?;
+    let flux = Daemon::load(from.other().place(), flux::KUSTOMIZE)?;
+    flux.signal(Signal::STOP)?;
+    let ended = pgha_tests::finish(moving);
+    flux.signal(Signal::CONT)?;
+    let ended = ended?;
+    ensure!(ended.code == Some(4), "{ended:?}");
+    let verdict = writer.judge_within(1, DEADLINE)?;
+    ensure!(verdict.ruling == Ruling::Pass, "{verdict}");
+    ensure!(
+        owned.pair.primary()? == from.other(),
+        "the primary has not moved"
+    );
+    let released = owned.release_by(&file)?;
+    ensure!(released.code == Some(0), "{released:?}");
+    owned.has_both_commits(from, &tip)?;
+    owned.is_left_well(from.other())
+}
+
+/// Flux goes away at the source before it has applied the commit there: nothing is fenced, nobody is let go unseen, and `abort` ends it.
+#[test]
+fn a_source_whose_flux_goes_away_is_not_fenced() -> Result<()> {
+    let Some(owned) = Owned::open(Deployer::Flux)? else {
+        return Ok(());
+    };
+    let house = tempfile::tempdir()?;
+    let (from, file) = (owned.pair.primary()?, owned.service_file(house.path())?);
+    let tip = owned.tip()?;
+    let how = ["--timeout", "10s"];
+    let moving = start(owned.moving(&file, from, &how)?, event::HELD)?;
+    let flux = Daemon::load(from.place(), flux::KUSTOMIZE)?;
+    flux.signal(Signal::STOP)?;
+    let ended = pgha_tests::finish(moving);
+    let primary = owned.pair.primary();
+    flux.signal(Signal::CONT)?;
+    let ended = ended?;
+    ensure!(ended.code == Some(5), "{ended:?}");
+    ensure!(primary? == from, "the primary has moved");
+    let aborted = owned.take_over("abort", &file, from)?;
+    ensure!(aborted.code == Some(0), "{aborted:?}");
+    owned.is_as_at(&tip, 2)?;
+    owned.are_held(false)?;
     owned.is_left_well(from)
 }
 
