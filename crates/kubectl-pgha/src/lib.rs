@@ -9,6 +9,7 @@ mod complete;
 mod consent;
 mod exit;
 mod failure;
+mod given;
 mod interrupt;
 mod private_file;
 mod service;
@@ -16,6 +17,7 @@ mod session;
 mod settings;
 mod ui;
 mod view;
+mod whole_file;
 
 use std::ffi::OsString;
 use std::panic;

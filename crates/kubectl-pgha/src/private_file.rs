@@ -5,15 +5,15 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
+use crate::whole_file;
+
 /// Replaces a file; after this it is on the disk, whole, or the old one is.
 ///
 /// # Errors
 /// It cannot be written.
 pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
     let folder = make_folder(path)?;
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.tmp", std::process::id()));
-    let unfinished = folder.join(name);
+    let unfinished = whole_file::beside(path);
     let mut file = options().truncate(true).open(&unfinished)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;

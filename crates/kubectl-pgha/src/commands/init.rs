@@ -1,7 +1,6 @@
 //! `kubectl pgha init`.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 
 use pgha_core::client::SiteClient;
@@ -20,6 +19,7 @@ use crate::session::Session;
 use crate::settings::Environment;
 use crate::ui::{self, Ui};
 use crate::view::init::{Draft, Found};
+use crate::whole_file;
 
 /// Runs the command.
 pub(crate) fn main(args: &InitArgs, environment: &Environment) -> Exit {
@@ -134,9 +134,9 @@ fn is_there(path: &Path) -> Failure {
 /// Writes the file whole, or leaves what was there.
 fn write(path: &Path, text: &str, replaces: bool) -> Result<(), Failure> {
     let written = if replaces {
-        replace(path, text)
+        whole_file::replace(path, text)
     } else {
-        File::create_new(path).and_then(|file| fill(file, path, text))
+        whole_file::create(path, text)
     };
     written.map_err(|error| {
         if error.kind() == io::ErrorKind::AlreadyExists {
@@ -145,20 +145,4 @@ fn write(path: &Path, text: &str, replaces: bool) -> Result<(), Failure> {
         let shown = sanitised(&path.display().to_string());
         Failure::refused(format!("{shown} cannot be written: {error}"))
     })
-}
-
-/// A file in which not everything could be written is removed again.
-fn fill(mut file: File, path: &Path, text: &str) -> io::Result<()> {
-    let filled = file
-        .write_all(text.as_bytes())
-        .and_then(|()| file.sync_all());
-    filled.inspect_err(|_| drop(fs::remove_file(path)))
-}
-
-fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.tmp", std::process::id()));
-    let unfinished = path.with_file_name(name);
-    File::create_new(&unfinished).and_then(|file| fill(file, &unfinished, text))?;
-    fs::rename(&unfinished, path).inspect_err(|_| drop(fs::remove_file(&unfinished)))
 }

@@ -1,8 +1,8 @@
 //! The report of a move, written to a file once the move has ended, whatever its end.
 
 use std::cell::RefCell;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use pgha_core::client::SiteClient;
@@ -18,6 +18,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::ui::{Ui, View as _};
 use crate::view::history::{HistoryView, Seen};
+use crate::whole_file;
 
 /// Where the report of a move goes, and whose records it is made of.
 #[derive(Default)]
@@ -145,7 +146,7 @@ impl Records {
             Form::Html => view.html(),
             Form::Markdown => view.markdown(),
         };
-        let written = file.replace(&text.unwrap_or_default());
+        let written = whole_file::replace(&file.path, &text.unwrap_or_default());
         let written = written.map_err(|error| Failure::refused(error.to_string()));
         written.map(Some)
     }
@@ -208,36 +209,9 @@ impl ReportFile {
         if self.path.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());
         }
-        let beside = self.beside();
-        OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(&beside)?;
+        let beside = whole_file::beside(&self.path);
+        File::create_new(&beside)?;
         fs::remove_file(beside)
-    }
-
-    /// After this it is there as a whole, or the old one is.
-    fn replace(&self, text: &str) -> io::Result<()> {
-        let beside = self.beside();
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(&beside)?;
-        let written = file
-            .write_all(text.as_bytes())
-            .and_then(|()| file.sync_all())
-            .and_then(|()| fs::rename(&beside, &self.path));
-        if written.is_err() {
-            // What stopped it is told; a part of a report is of no use.
-            drop(fs::remove_file(&beside));
-        }
-        written
-    }
-
-    fn beside(&self) -> PathBuf {
-        let mut name = self.path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}.tmp", std::process::id()));
-        self.path.with_file_name(name)
     }
 }
 
@@ -278,7 +252,7 @@ mod tests {
         fs::write(&path, "old").unwrap();
         let report = report(&path).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "old");
-        report.file.unwrap().replace("new").unwrap();
+        whole_file::replace(&report.file.unwrap().path, "new").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "new");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }

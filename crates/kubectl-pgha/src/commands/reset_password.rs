@@ -1,10 +1,9 @@
 //! `kubectl pgha reset-password`.
 
-use std::fs::File;
-use std::io::{self, IsTerminal as _, Read};
+use std::io::{self, IsTerminal as _};
 use std::path::Path;
 
-use pgha_core::diagnose::{chain_of, sanitised};
+use pgha_core::diagnose::chain_of;
 use pgha_core::engine::{PasswordSight, ResetRun, Side, Told};
 use pgha_core::secret::GivenPassword;
 use pgha_model::check::{ResetConsent, ResetFacts, ResetPeer};
@@ -17,6 +16,7 @@ use crate::args::ResetPasswordArgs;
 use crate::consent;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::given;
 use crate::interrupt::unless_interrupted;
 use crate::session::Session;
 use crate::settings::Environment;
@@ -139,37 +139,12 @@ async fn read_given(path: Option<&Path>) -> Result<Option<GivenPassword>, Failur
     let Some(path) = path else {
         return Ok(None);
     };
-    let is_stdin = path == Path::new("-");
-    if is_stdin && io::stdin().is_terminal() {
+    if path == Path::new("-") && io::stdin().is_terminal() {
         let text = "--password-file - reads standard input, and a terminal shows what is typed";
         return Err(Failure::usage(text).hinting("Give it by a pipe or by a file."));
     }
-    let shown = if is_stdin {
-        "standard input".to_owned()
-    } else {
-        sanitised(&path.display().to_string())
-    };
-    let path = path.to_owned();
-    // Whoever waits for a pipe can still be interrupted.
-    let read = tokio::task::spawn_blocking(move || {
-        if is_stdin {
-            read_bounded(io::stdin())
-        } else {
-            File::open(path).and_then(read_bounded)
-        }
-    });
-    let bytes = read
-        .await
-        .unwrap_or_else(|error| Err(io::Error::other(error)));
-    let bytes = bytes.map_err(|error| Failure::usage(format!("cannot read {shown}: {error}")))?;
-    let given = GivenPassword::read(&bytes);
-    given
+    let (bytes, shown) = given::read(path, LONGEST_FILE).await?;
+    GivenPassword::read(&bytes)
         .map(Some)
         .map_err(|error| Failure::usage(format!("there is no password in {shown}: {error}")))
-}
-
-fn read_bounded(source: impl Read) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    source.take(LONGEST_FILE).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }

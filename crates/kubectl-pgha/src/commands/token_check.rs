@@ -1,7 +1,7 @@
 //! `kubectl pgha token-check`.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write as _};
+use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -19,10 +19,14 @@ use super::login::Cache;
 use crate::args::{Age, Expected, TokenCheckArgs};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::given;
 use crate::session::Session;
 use crate::settings::{Environment, Settings};
 use crate::ui::Ui;
 use crate::view::token_check::{ApiServer, TokenCheckView, decoded};
+
+/// As much as a token may be, and a little more to see that it is too long.
+const LONGEST_FILE: u64 = 4 * LONGEST_TOKEN as u64;
 
 /// Runs the command.
 pub(crate) fn main(args: &TokenCheckArgs, environment: &Environment) -> Exit {
@@ -96,21 +100,7 @@ async fn read_token(args: &TokenCheckArgs, settings: &Settings) -> Result<Token,
         return from_cache(args, settings);
     }
     let path = args.token_file.as_deref().unwrap_or(Path::new("-"));
-    let is_stdin = path == Path::new("-");
-    let shown = if is_stdin {
-        "standard input".to_owned()
-    } else {
-        sanitised(&path.display().to_string())
-    };
-    let bytes = if is_stdin {
-        // Whoever waits for a pipe can still be interrupted.
-        let read = tokio::task::spawn_blocking(|| read_bounded(io::stdin()));
-        read.await
-            .unwrap_or_else(|error| Err(io::Error::other(error)))
-    } else {
-        File::open(path).and_then(read_bounded)
-    };
-    let bytes = bytes.map_err(|error| Failure::usage(format!("cannot read {shown}: {error}")))?;
+    let (bytes, shown) = given::read(path, LONGEST_FILE).await?;
     read_credential(&bytes)
         .map_err(|error| Failure::refused(format!("there is no token in {shown}: {error}")))
 }
@@ -124,14 +114,6 @@ fn from_cache(args: &TokenCheckArgs, settings: &Settings) -> Result<Token, Failu
             .hinting("Run `kubectl pgha login` first.")
     })?;
     Ok(kept.id_token)
-}
-
-/// As much as a token may be, and a little more to see that it is too long.
-fn read_bounded(source: impl Read) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let limit = u64::try_from(4 * LONGEST_TOKEN).unwrap_or(u64::MAX);
-    source.take(limit).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// Asks an issuer what it is.
@@ -176,7 +158,7 @@ pub(super) fn expectations(asking: &Asking<'_>) -> Expectations {
 
 fn read_baseline(path: &Path) -> Result<Baseline, Failure> {
     let shown = sanitised(&path.display().to_string());
-    let text = File::open(path).and_then(read_bounded);
+    let text = File::open(path).and_then(|file| given::read_bounded(file, LONGEST_FILE));
     let text = text.map_err(|error| {
         Failure::usage(format!("cannot read the baseline {shown}: {error}"))
             .hinting("Before a move, `--save-baseline FILE` writes it.")

@@ -29,17 +29,8 @@ pub async fn resume(
     object: &Value,
     limit: Duration,
 ) -> Result<Turn, HoldError> {
-    let written = write(site, named, Wish::Resumed { cluster }).await?;
-    if written.still_held {
-        return Ok(Turn::Failed("another cluster needs it held".to_owned()));
-    }
-    let mut failure = None;
-    await_answer(site, named, limit, |tool, found| {
-        let answered = written.is_answered_by(tool, found) && tool.is_idle(found);
-        failure = failure_of(tool, found, object);
-        answered.then_some(())
-    })
-    .await?;
+    let (answered, failure) = turn(site, named, (cluster, object), limit, |_, _| true).await?;
+    answered?;
     Ok(failure.map_or(Turn::Taken, Turn::Failed))
 }
 
@@ -48,27 +39,39 @@ pub async fn resume(
 pub async fn apply(
     site: &SiteClient,
     named: &Named,
-    (cluster, object): (&str, &Value),
+    asked: (&str, &Value),
     limit: Duration,
 ) -> Result<Turn, HoldError> {
     fetch(site, named, limit).await?;
-    let written = write(site, named, Wish::Resumed { cluster }).await?;
-    if written.still_held {
-        return Ok(Turn::Failed("another cluster needs it held".to_owned()));
-    }
-    let mut failure = None;
-    let ended = await_answer(site, named, limit, |tool, found| {
-        let answered = written.is_answered_by(tool, found) && tool.is_idle(found);
-        failure = failure_of(tool, found, object);
-        // Argo CD answers when it has compared, and applies after that.
-        let is_over = tool != Tool::Application || failure.is_none();
-        (answered && is_over).then_some(())
-    });
-    match (ended.await, failure) {
+    // Argo CD answers when it has compared, and applies after that.
+    let applied = |tool, has_failed: bool| tool != Tool::Application || !has_failed;
+    match turn(site, named, asked, limit, applied).await? {
         (Ok(()), None) => Ok(Turn::Taken),
         (Ok(()) | Err(HoldError::Silent { .. }), Some(failure)) => Ok(Turn::Failed(failure)),
         (Err(error), _) => Err(error),
     }
+}
+
+/// Whether an owner that was resumed answered and is over with its turn, and why that has not applied what its source says.
+async fn turn(
+    site: &SiteClient,
+    named: &Named,
+    (cluster, object): (&str, &Value),
+    limit: Duration,
+    is_over: impl Fn(Tool, bool) -> bool,
+) -> Result<(Result<(), HoldError>, Option<String>), HoldError> {
+    let written = write(site, named, Wish::Resumed { cluster }).await?;
+    if written.still_held {
+        return Ok((Ok(()), Some("another cluster needs it held".to_owned())));
+    }
+    let mut failure = None;
+    let answered = await_answer(site, named, limit, |tool, found| {
+        let answered = written.is_answered_by(tool, found) && tool.is_idle(found);
+        failure = failure_of(tool, found, object);
+        (answered && is_over(tool, failure.is_some())).then_some(())
+    })
+    .await;
+    Ok((answered, failure))
 }
 
 /// Why an owner's last turn has not applied what its source says of an object: then the object tells nothing.
