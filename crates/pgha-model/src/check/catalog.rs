@@ -268,7 +268,7 @@ pub const CHECKS: &[Check] = &[
     ),
     planned_only(fail(
         "other-walsenders",
-        "`pg_stat_replication` at the source, without its own members and the target's",
+        "`pg_stat_replication` at the source, without its own members, the target's, and who has asked for no log yet",
         "a clean stop waits for each of them to take everything, and none of them follows the new primary by itself",
         "Nobody else takes the log from the source.",
     )),

@@ -169,7 +169,10 @@ fn slots_reserved(source: &SideFacts) -> Seen {
 fn other_walsenders(source: &SideFacts, target: &SideFacts) -> Seen {
     let members = || source.survey.members.iter().chain(&target.survey.members);
     let senders = source.inspection.leader()?.server.walsenders.iter();
+    // One that was asked for no log yet is not waited for at a stop (PostgreSQL source, `walsender.c`, `WalSndWaitStopping` and
+    // `HandleWalSndInitStopping`); Patroni's followers look at a history by such a one.
     let others = senders
+        .filter(|sender| sender.state != "startup")
         .filter(|sender| members().all(|member| member.pod != sender.application_name))
         .map(|sender| format!("`{}` ({})", sender.application_name, sender.state));
     let others: Vec<_> = others.collect();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::catalog::CHECKS;
-use super::inspection::{Inspection, MemberFacts, SlotFacts};
+use super::inspection::{Inspection, MemberFacts, SlotFacts, WalsenderFacts};
 use super::samples::{Sample, worst};
 use crate::finding::Severity;
 use crate::member::MemberStatus;
@@ -403,6 +403,22 @@ fn an_owner_that_can_be_held_stops_no_move_that_holds_it() {
         .find(|one| one.severity == Severity::Fail);
     let seen = &seen.unwrap().seen;
     assert!(seen.contains("It is not held: "), "{seen}");
+}
+
+/// Patroni of a follower asks for the leader's history in this way (`rewind.py`, `get_replication_connection_cursor`).
+#[test]
+fn a_walsender_that_was_asked_for_no_log_is_in_nobodys_way() {
+    let mut sample = Sample::healthy();
+    let asking = |state: &str| WalsenderFacts {
+        application_name: String::new(),
+        state: state.to_owned(),
+    };
+    sample.server(Source, |m| m.server.walsenders.push(asking("startup")));
+    let validation = sample.validate();
+    assert_eq!(worst(&validation, "other-walsenders"), Severity::Pass);
+    sample.server(Source, |m| m.server.walsenders.push(asking("catchup")));
+    let validation = sample.validate();
+    assert_eq!(worst(&validation, "other-walsenders"), Severity::Fail);
 }
 
 #[test]
