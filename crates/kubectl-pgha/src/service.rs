@@ -12,7 +12,7 @@ mod source;
 
 pub(crate) use self::backends::{Routed, Traffic, build};
 pub(crate) use self::backup::BackupSettings;
-pub(crate) use self::change::Git;
+pub(crate) use self::change::{Git, Telling};
 use self::file::senseless;
 pub(crate) use self::file::{Service, Site};
 #[cfg(feature = "schema")]

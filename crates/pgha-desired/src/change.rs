@@ -2,9 +2,11 @@
 
 mod deliver;
 mod make;
+mod request;
 mod says;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use pgha_git::{Mark, Phase};
 use pgha_model::site::Part;
@@ -14,6 +16,8 @@ use crate::check::{Desired, Place};
 use crate::error::{DesiredError, Problem};
 use crate::plan::{Planned, PlannedCommit};
 use make::Made;
+
+pub use request::{Proposal, Request};
 
 /// A branch that moves on faster than this many tries is left to its people.
 const TRIES: usize = 5;
@@ -101,6 +105,12 @@ impl Desired {
     /// Whether changes are proposed by merge requests.
     pub const fn is_by_merge_request(&self) -> bool {
         self.request.is_some()
+    }
+
+    /// How long to wait for each merge request; none where there is no limit, or nothing is proposed.
+    pub fn merges_within(&self) -> Option<Duration> {
+        let seconds = self.request.as_ref()?.timeout_seconds;
+        (seconds > 0).then(|| Duration::from_secs(seconds))
     }
 
     /// Whether the clone is there and nobody is at work on the files in it.

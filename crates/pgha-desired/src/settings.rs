@@ -165,6 +165,9 @@ pub struct MergeRequest {
     /// What the server is told with the push: `merge_request.create`.
     #[serde(default)]
     pub push_options: Vec<String>,
+    /// How long a command waits for each to be merged; 0 is as long as it takes [default: 3600].
+    #[serde(default = "an_hour")]
+    pub timeout_seconds: u64,
 }
 
 impl Default for MergeRequest {
@@ -173,6 +176,7 @@ impl Default for MergeRequest {
             branch_prefix: prefix(),
             link: None,
             push_options: Vec::new(),
+            timeout_seconds: an_hour(),
         }
     }
 }
@@ -278,6 +282,10 @@ fn origin() -> Remote {
 
 fn main() -> BranchName {
     BranchName("main".to_owned())
+}
+
+const fn an_hour() -> u64 {
+    3600
 }
 
 fn prefix() -> Prefix {

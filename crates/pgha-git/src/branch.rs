@@ -170,15 +170,30 @@ impl Branch {
         reference: &str,
         within: Duration,
     ) -> Result<Option<String>, GitError> {
-        let arguments = ["ls-remote", "--refs", &self.remote, reference];
+        let there = self.references(reference, within).await?;
+        let first = there.into_iter().next();
+        Ok(first.map(|(commit, _)| commit))
+    }
+
+    /// The commits and names of the remote's references by a pattern of `git ls-remote`.
+    pub(crate) async fn references(
+        &self,
+        pattern: &str,
+        within: Duration,
+    ) -> Result<Vec<(String, String)>, GitError> {
+        let arguments = ["ls-remote", "--refs", &self.remote, pattern];
         let next = "See that the remote answers: run `git ls-remote` in the checkout.";
         let error = |problem| GitError::new("read the branch", self.at(), problem, next);
         match run(&mut git(&self.checkout, &arguments), within).await {
             Ended::NotInTime => Err(error(Problem::NoAnswer { within })),
             Ended::Badly(said) => Err(error(Problem::Unreachable).caused_by(said)),
             Ended::Well { output, .. } => {
-                let text = String::from_utf8_lossy(&output).into_owned();
-                Ok(text.split_whitespace().next().map(str::to_owned))
+                let text = String::from_utf8_lossy(&output);
+                let line = |line: &str| {
+                    let (commit, name) = line.split_once('\t')?;
+                    Some((commit.to_owned(), name.to_owned()))
+                };
+                Ok(text.lines().filter_map(line).collect())
             }
         }
     }

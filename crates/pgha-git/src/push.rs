@@ -116,6 +116,25 @@ impl Branch {
         Ok(Some(commit))
     }
 
+    /// The branches at the remote whose names begin so, without `refs/heads/`, with the commit that each is at.
+    ///
+    /// # Errors
+    /// The remote does not answer.
+    pub async fn published_as(
+        &self,
+        prefix: &str,
+        within: Duration,
+    ) -> Result<Vec<(String, String)>, GitError> {
+        let beginning = self.named(&format!("{prefix}x"))?;
+        let beginning = beginning.strip_suffix('x').unwrap_or_default();
+        let found = self.references(&format!("{beginning}*"), within).await?;
+        let named = found.into_iter().filter_map(|(commit, reference)| {
+            let name = reference.strip_prefix("refs/heads/")?;
+            Some((name.to_owned(), commit))
+        });
+        Ok(named.collect())
+    }
+
     /// Removes a published branch, if it is still at this commit, so that nobody merges it later. One that is gone is fine.
     ///
     /// # Errors

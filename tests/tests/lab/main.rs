@@ -9,6 +9,7 @@ mod backup;
 mod deadline;
 mod failover;
 mod faults;
+mod git_faults;
 mod gitops;
 mod harms;
 mod holds;

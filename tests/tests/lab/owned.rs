@@ -1,18 +1,21 @@
 //! A pair in the hands of Flux or Argo CD, and the moves of it.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
+use pgha_lab::gitops::git::WorkTree;
 use pgha_lab::gitops::platform::SITE_FILE;
 use pgha_lab::gitops::{Deployer, Platform, argo, flux};
 use pgha_lab::kubectl::Kubectl;
 use pgha_lab::paths;
 use pgha_lab::progress::Progress;
 use pgha_lab::site::Site;
-use pgha_tests::pair::{ARCHIVE, Pair};
+use pgha_tests::pair::{ARCHIVE, Pair, await_line};
 use pgha_tests::{Ended, Suite};
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::gitops::{Running, object};
 
@@ -126,14 +129,88 @@ impl Owned {
     }
 }
 
-impl Owned {
-    /// The service's file of a platform, in a folder.
-    pub(crate) fn service_file(&self, folder: &Path) -> Result<PathBuf> {
-        let file = folder.join("service.yaml");
-        std::fs::write(&file, self.platform.service().to_string())?;
-        Ok(file)
+/// Such a pair before a move by its service's file.
+pub(crate) struct House {
+    pub(crate) owned: Owned,
+    /// The service's file.
+    pub(crate) file: PathBuf,
+    /// Who is primary before.
+    pub(crate) from: Site,
+    /// What the branch is at before.
+    pub(crate) tip: String,
+    folder: TempDir,
+}
+
+impl House {
+    pub(crate) fn open(deployer: Deployer) -> Result<Option<Self>> {
+        let Some(owned) = Owned::open(deployer)? else {
+            return Ok(None);
+        };
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("service.yaml");
+        std::fs::write(&file, owned.platform.service().to_string())?;
+        Ok(Some(Self {
+            file,
+            from: owned.pair.primary()?,
+            tip: owned.tip()?,
+            owned,
+            folder,
+        }))
     }
 
+    /// Changes are proposed by merge requests from now on.
+    pub(crate) fn by_merge_request(self) -> Result<Self> {
+        let mut service = self.owned.platform.service();
+        service["spec"]["change"]["way"] = "mergeRequest".into();
+        std::fs::write(&self.file, service.to_string())?;
+        Ok(self)
+    }
+
+    /// Another person's copy of the repository.
+    pub(crate) fn colleague(&self) -> Result<WorkTree> {
+        let folder = self.folder.path().join("colleague");
+        if folder.exists() {
+            let tree = WorkTree::at(folder);
+            tree.git(&["fetch", "--quiet"])?;
+            tree.git(&["reset", "--quiet", "--hard", "origin/main"])?;
+            return Ok(tree);
+        }
+        WorkTree::clone_of(self.owned.pair.kind.cluster, folder)
+    }
+
+    /// A move by the service's file, under way, that has told this.
+    pub(crate) fn moving(&self, how: &[&str], told: &str) -> Result<Child> {
+        started(self.owned.moving(&self.file, self.from, how)?, told)
+    }
+
+    /// What the branch has more than before, the oldest first.
+    pub(crate) fn subjects(&self) -> Result<Vec<String>> {
+        self.owned.tip()?;
+        let range = format!("{}..origin/main", self.tip);
+        let log = ["log", "--reverse", "--format=%s", &range];
+        let subjects = self.owned.platform.tree().git(&log)?;
+        Ok(subjects.lines().map(str::to_owned).collect())
+    }
+}
+
+/// How a command ends.
+pub(crate) fn ended(mut command: Command) -> Result<Ended> {
+    let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    pgha_tests::finish(command.spawn()?)
+}
+
+/// A command under way that has told this.
+pub(crate) fn started(mut command: Command, told: &str) -> Result<Child> {
+    let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut running = command.spawn()?;
+    let mut lines = BufReader::new(running.stdout.take().context("no stdout")?).lines();
+    await_line(&mut lines, told)?;
+    // Whatever else it says is taken from it, or it would wait for a reader.
+    std::thread::spawn(move || lines.for_each(drop));
+    Ok(running)
+}
+
+impl Owned {
     /// The plugin, with the program that renders on its path.
     pub(crate) fn plugin(&self) -> Result<Command> {
         let bin = paths::program("cue");
@@ -166,17 +243,20 @@ impl Owned {
         over.args([verb, self.pair.kind.cluster]).args(sides);
         over.args(["--take-over", "--yes", "-o", "json", "-f"])
             .arg(file);
-        let over = over.stdout(Stdio::piped()).stderr(Stdio::piped());
-        pgha_tests::finish(over.spawn()?)
+        ended(over)
     }
 
     /// Whoever is held is let go by the service's file, which says what is committed.
     pub(crate) fn release_by(&self, file: &Path) -> Result<Ended> {
+        ended(self.releasing(file)?)
+    }
+
+    /// The same, as a command that is not run yet.
+    pub(crate) fn releasing(&self, file: &Path) -> Result<Command> {
         let mut release = self.plugin()?;
         release.args(["release", self.pair.kind.cluster, "--yes", "-o", "json"]);
         release.args(["--wait", "2m", "-f"]).arg(file);
-        let release = release.stdout(Stdio::piped()).stderr(Stdio::piped());
-        pgha_tests::finish(release.spawn()?)
+        Ok(release)
     }
 
     /// The branch has so many commits more, and says what it said.

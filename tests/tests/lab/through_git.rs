@@ -1,19 +1,16 @@
 //! A pair that the real Flux or the real Argo CD owns, moved through Git: what is committed before the move, and after it.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
-
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, bail, ensure};
 use pgha_judge::Ruling;
 use pgha_lab::daemon::Daemon;
 use pgha_lab::gitops::{Deployer, flux, git};
 use pgha_lab::paths::Cache;
 use pgha_lab::site::Site;
-use pgha_tests::pair::{DEADLINE, await_line, event};
+use pgha_tests::pair::{DEADLINE, event};
 use pgha_tests::{interrupt, kill};
 use rustix::process::Signal;
 
-use crate::owned::Owned;
+use crate::owned::{House, started};
 
 #[test]
 fn a_fast_move_of_flux_is_in_git_once_it_has_ended() -> Result<()> {
@@ -27,56 +24,44 @@ fn a_fast_move_of_argo_cd_is_in_git_once_it_has_ended() -> Result<()> {
 
 /// One line of CUE names the primary, and a render makes both sites' files of it.
 fn committed(deployer: Deployer) -> Result<()> {
-    let Some(owned) = Owned::open(deployer)? else {
+    let Some(house) = House::open(deployer)? else {
         return Ok(());
     };
-    let house = tempfile::tempdir()?;
-    let (from, file) = (owned.pair.primary()?, owned.service_file(house.path())?);
-    let tip = owned.tip()?;
+    let (owned, from, file) = (&house.owned, house.from, &house.file);
+    let tip = &house.tip;
     let writer = owned.pair.suite.writer(owned.pair.kind.cluster, 0)?;
-    let moved = owned.moving(&file, from, &["--fast"])?.output()?;
+    let moved = owned.moving(file, from, &["--fast"])?.output()?;
     let verdict = writer.judge_within(1, DEADLINE)?;
     ensure!(moved.status.code() == Some(0), "{moved:?}");
     ensure!(verdict.ruling == Ruling::Pass, "{verdict}");
-    owned.has_both_commits(from, &tip)?;
+    owned.has_both_commits(from, tip)?;
     owned.is_left_well(from.other())
 }
 
 /// Git is away from the hold on: the move goes through, the owners stay held, and whoever comes next commits and lets them go.
 #[test]
 fn a_fast_move_without_git_is_finished_by_a_release() -> Result<()> {
-    let Some(owned) = Owned::open(Deployer::Flux)? else {
+    let Some(house) = House::open(Deployer::Flux)? else {
         return Ok(());
     };
-    let house = tempfile::tempdir()?;
-    let (from, file) = (owned.pair.primary()?, owned.service_file(house.path())?);
-    let (tip, cache) = (owned.tip()?, Cache::in_use()?);
+    let (owned, from, file) = (&house.owned, house.from, &house.file);
+    let (tip, cache) = (&house.tip, Cache::in_use()?);
     git::answer_with(&cache, Some(503))?;
-    let refused = owned.moving(&file, from, &["--fast"])?.output()?;
+    let refused = owned.moving(file, from, &["--fast"])?.output()?;
     git::answer_with(&cache, None)?;
     ensure!(refused.status.code() == Some(3), "{refused:?}");
     owned.are_held(false)?;
-    let mut moving = owned.moving(&file, from, &["--fast"])?;
-    let mut moving = moving
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    let stdout = moving.stdout.take().context("no stdout")?;
-    let mut lines = BufReader::new(stdout).lines();
-    await_line(&mut lines, event::HELD)?;
+    let moving = house.moving(&["--fast"], event::HELD)?;
     git::answer_with(&cache, Some(503))?;
-    for line in lines {
-        line?;
-    }
     let ended = pgha_tests::finish(moving);
     git::answer_with(&cache, None)?;
     let ended = ended?;
     ensure!(ended.code == Some(4), "{ended:?}");
     owned.are_held(true)?;
-    ensure!(owned.tip()? == tip, "something was pushed");
-    let released = owned.release_by(&file)?;
+    ensure!(owned.tip()? == *tip, "something was pushed");
+    let released = owned.release_by(file)?;
     ensure!(released.code == Some(0), "{released:?}");
-    owned.has_both_commits(from, &tip)?;
+    owned.has_both_commits(from, tip)?;
     owned.is_left_well(from.other())
 }
 
@@ -92,14 +77,13 @@ fn a_move_of_argo_cd_follows_git() -> Result<()> {
 
 /// Git says first what each site is to be, and those who apply it write the objects.
 fn followed(deployer: Deployer) -> Result<()> {
-    let Some(owned) = Owned::open(deployer)? else {
+    let Some(house) = House::open(deployer)? else {
         return Ok(());
     };
-    let house = tempfile::tempdir()?;
-    let (from, file) = (owned.pair.primary()?, owned.service_file(house.path())?);
-    let tip = owned.tip()?;
+    let (owned, from, file) = (&house.owned, house.from, &house.file);
+    let tip = &house.tip;
     let writer = owned.pair.suite.writer(owned.pair.kind.cluster, 0)?;
-    let moved = owned.moving(&file, from, &[])?.output()?;
+    let moved = owned.moving(file, from, &[])?.output()?;
     let verdict = writer.judge_within(1, DEADLINE)?;
     ensure!(moved.status.code() == Some(0), "{moved:?}");
     ensure!(verdict.ruling == Ruling::Pass, "{verdict}");
@@ -118,7 +102,7 @@ fn followed(deployer: Deployer) -> Result<()> {
         at.iter().all(Option::is_some) && at.is_sorted(),
         "{at:?}: {told}"
     );
-    owned.has_both_commits(from, &tip)?;
+    owned.has_both_commits(from, tip)?;
     owned.is_left_well(from.other())
 }
 
@@ -130,14 +114,13 @@ fn says(site: Site) -> String {
 /// After the source's commit, and after the fence: the way back ends where Git says again what was before.
 #[test]
 fn a_move_that_is_interrupted_is_taken_back_in_git() -> Result<()> {
-    let Some(owned) = Owned::open(Deployer::Flux)? else {
+    let Some(house) = House::open(Deployer::Flux)? else {
         return Ok(());
     };
-    let house = tempfile::tempdir()?;
-    let (from, file) = (owned.pair.primary()?, owned.service_file(house.path())?);
+    let (owned, from) = (&house.owned, house.from);
     for (at, wanted) in [(says(from).as_str(), 130), (event::FENCED, 4)] {
         let tip = owned.tip()?;
-        let moving = start(owned.moving(&file, from, &[])?, at)?;
+        let moving = house.moving(&[], at)?;
         interrupt(&moving)?;
         let ended = pgha_tests::finish(moving)?;
         ensure!(ended.code == Some(wanted), "{at}: {ended:?}");
@@ -151,21 +134,20 @@ fn a_move_that_is_interrupted_is_taken_back_in_git() -> Result<()> {
 /// Whoever takes a killed move over ends it in Git too.
 #[test]
 fn a_killed_move_is_ended_in_git_by_whoever_takes_it_over() -> Result<()> {
-    let Some(owned) = Owned::open(Deployer::Flux)? else {
+    let Some(house) = House::open(Deployer::Flux)? else {
         return Ok(());
     };
-    let house = tempfile::tempdir()?;
-    let (from, file) = (owned.pair.primary()?, owned.service_file(house.path())?);
+    let (owned, from, file) = (&house.owned, house.from, &house.file);
     for (at, verb) in [
         ("has applied it to the object of the source", "abort"),
         (event::FENCED, "abort"),
         (says(from.other()).as_str(), "resume"),
     ] {
         let tip = owned.tip()?;
-        let mut moving = start(owned.moving(&file, from, &[])?, at)?;
+        let mut moving = house.moving(&[], at)?;
         kill(&moving)?;
         moving.wait()?;
-        let over = owned.take_over(verb, &file, from)?;
+        let over = owned.take_over(verb, file, from)?;
         ensure!(over.code == Some(0), "{verb} after {at}: {over:?}");
         if verb == "abort" {
             owned.is_as_at(&tip, 2)?;
@@ -180,14 +162,13 @@ fn a_killed_move_is_ended_in_git_by_whoever_takes_it_over() -> Result<()> {
 /// Git goes away once the source is fenced: the move goes back, the owners stay held until Git says so too.
 #[test]
 fn a_move_whose_git_goes_away_goes_back_and_stays_held() -> Result<()> {
-    let Some(owned) = Owned::open(Deployer::Flux)? else {
+    let Some(house) = House::open(Deployer::Flux)? else {
         return Ok(());
     };
-    let house = tempfile::tempdir()?;
-    let (from, file) = (owned.pair.primary()?, owned.service_file(house.path())?);
-    let (tip, cache) = (owned.tip()?, Cache::in_use()?);
+    let (owned, from, file) = (&house.owned, house.from, &house.file);
+    let (tip, cache) = (&house.tip, Cache::in_use()?);
     let writer = owned.pair.suite.writer(owned.pair.kind.cluster, 0)?;
-    let moving = start(owned.moving(&file, from, &[])?, event::FENCED)?;
+    let moving = house.moving(&[], event::FENCED)?;
     git::answer_with(&cache, Some(503))?;
     let ended = pgha_tests::finish(moving);
     let status = owned.pair.suite.status(owned.pair.kind.cluster);
@@ -200,23 +181,22 @@ fn a_move_whose_git_goes_away_goes_back_and_stays_held() -> Result<()> {
     ensure!(owned.pair.primary()? == from, "the primary has moved");
     owned.are_held(true)?;
     owned.take_turns()?;
-    let released = owned.release_by(&file)?;
+    let released = owned.release_by(file)?;
     ensure!(released.code == Some(0), "{released:?}");
-    owned.is_as_at(&tip, 2)?;
+    owned.is_as_at(tip, 2)?;
     owned.is_left_well(from)
 }
 
 /// Flux goes away at the target once the source is fenced: the target is promoted all the same, and a release sees to the rest.
 #[test]
 fn a_target_whose_flux_goes_away_is_promoted_all_the_same() -> Result<()> {
-    let Some(owned) = Owned::open(Deployer::Flux)? else {
+    let Some(house) = House::open(Deployer::Flux)? else {
         return Ok(());
     };
-    let house = tempfile::tempdir()?;
-    let (from, file) = (owned.pair.primary()?, owned.service_file(house.path())?);
-    let tip = owned.tip()?;
+    let (owned, from, file) = (&house.owned, house.from, &house.file);
+    let tip = &house.tip;
     let writer = owned.pair.suite.writer(owned.pair.kind.cluster, 0)?;
-    let moving = start(owned.moving(&file, from, &[])?, event::FENCED)?;
+    let moving = house.moving(&[], event::FENCED)?;
     let flux = Daemon::load(from.other().place(), flux::KUSTOMIZE)?;
     flux.signal(Signal::STOP)?;
     let ended = pgha_tests::finish(moving);
@@ -229,23 +209,22 @@ fn a_target_whose_flux_goes_away_is_promoted_all_the_same() -> Result<()> {
         owned.pair.primary()? == from.other(),
         "the primary has not moved"
     );
-    let released = owned.release_by(&file)?;
+    let released = owned.release_by(file)?;
     ensure!(released.code == Some(0), "{released:?}");
-    owned.has_both_commits(from, &tip)?;
+    owned.has_both_commits(from, tip)?;
     owned.is_left_well(from.other())
 }
 
 /// Flux goes away at the source before it has applied the commit there: nothing is fenced, nobody is let go unseen, and `abort` ends it.
 #[test]
 fn a_source_whose_flux_goes_away_is_not_fenced() -> Result<()> {
-    let Some(owned) = Owned::open(Deployer::Flux)? else {
+    let Some(house) = House::open(Deployer::Flux)? else {
         return Ok(());
     };
-    let house = tempfile::tempdir()?;
-    let (from, file) = (owned.pair.primary()?, owned.service_file(house.path())?);
-    let tip = owned.tip()?;
+    let (owned, from, file) = (&house.owned, house.from, &house.file);
+    let tip = &house.tip;
     let how = ["--timeout", "10s"];
-    let moving = start(owned.moving(&file, from, &how)?, event::HELD)?;
+    let moving = house.moving(&how, event::HELD)?;
     let flux = Daemon::load(from.place(), flux::KUSTOMIZE)?;
     flux.signal(Signal::STOP)?;
     let ended = pgha_tests::finish(moving);
@@ -254,20 +233,54 @@ fn a_source_whose_flux_goes_away_is_not_fenced() -> Result<()> {
     let ended = ended?;
     ensure!(ended.code == Some(5), "{ended:?}");
     ensure!(primary? == from, "the primary has moved");
-    let aborted = owned.take_over("abort", &file, from)?;
+    let aborted = owned.take_over("abort", file, from)?;
     ensure!(aborted.code == Some(0), "{aborted:?}");
-    owned.is_as_at(&tip, 2)?;
+    owned.is_as_at(tip, 2)?;
     owned.are_held(false)?;
     owned.is_left_well(from)
 }
 
-/// A move under way that has told this.
-fn start(mut moving: Command, told: &str) -> Result<Child> {
-    let moving = moving.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut moving = moving.spawn()?;
-    let mut lines = BufReader::new(moving.stdout.take().context("no stdout")?).lines();
-    await_line(&mut lines, told)?;
-    // Whatever else it says is taken from it, or it would wait for a reader.
-    std::thread::spawn(move || lines.for_each(drop));
-    Ok(moving)
+/// Both changes are merged by a colleague, who sees the target's only once the source's is merged. Who waits may give up meanwhile.
+#[test]
+fn a_fast_move_is_followed_by_merge_requests() -> Result<()> {
+    let Some(house) = House::open(Deployer::Flux)? else {
+        return Ok(());
+    };
+    let house = house.by_merge_request()?;
+    let (owned, from, file) = (&house.owned, house.from, &house.file);
+    let refused = owned.moving(file, from, &[])?.output()?;
+    ensure!(refused.status.code() == Some(2), "{refused:?}");
+    let writer = owned.pair.suite.writer(owned.pair.kind.cluster, 0)?;
+    let moving = house.moving(&["--fast"], PROPOSED)?;
+    interrupt(&moving)?;
+    let ended = pgha_tests::finish(moving)?;
+    ensure!(ended.code == Some(4), "{ended:?}");
+    let verdict = writer.judge_within(1, DEADLINE)?;
+    ensure!(verdict.ruling == Ruling::Pass, "{verdict}");
+    owned.are_held(true)?;
+    ensure!(house.subjects()?.is_empty(), "{:?}", house.subjects()?);
+    merge(&house, "source")?;
+    let releasing = started(owned.releasing(file)?, PROPOSED)?;
+    owned.are_held(true)?;
+    merge(&house, "target")?;
+    let ended = pgha_tests::finish(releasing)?;
+    ensure!(ended.code == Some(0), "{ended:?}");
+    owned.has_both_commits(from, &house.tip)?;
+    owned.is_left_well(from.other())
+}
+
+/// What is told of a branch that waits to be merged.
+const PROPOSED: &str = "proposes to origin refs/heads/main";
+
+/// A colleague merges the one branch of a move's part that is there.
+fn merge(house: &House, part: &str) -> Result<()> {
+    let tree = house.colleague()?;
+    let ours = ["branch", "--remotes", "--format=%(refname:short)", "--list"];
+    let listed = tree.git(&[&ours[..], &[&format!("origin/pgha/*-{part}")]].concat())?;
+    let mut branches = listed.lines();
+    let (Some(branch), None) = (branches.next(), branches.next()) else {
+        bail!("there is not one branch of the {part}: {listed}");
+    };
+    tree.git(&["merge", "--quiet", "--ff-only", branch])?;
+    tree.push()
 }

@@ -32,7 +32,8 @@ Examples:
   # A file with `way: git`: Git says first what each side is to be, by two commits with the fence between them
   kubectl pgha switchover zitadel -f zitadel.yaml --to core2
 
-  # The same, and Git says it right after the move, which takes nothing from its speed (docs/change.md)
+  # The same, and Git says it right after the move, which takes nothing from its speed; with `way: mergeRequest` both changes are
+  # proposed then, and each is waited for until somebody merges it (docs/change.md)
   kubectl pgha switchover zitadel -f zitadel.yaml --to core2 --fast
 
 Ctrl-C while the backup before is made has it go on by itself, and ends with 5; nothing of the move has begun.
@@ -245,7 +246,7 @@ pub(crate) struct SwitchoverArgs {
     #[arg(long, value_name = "DURATION", default_value = "1m")]
     pub(crate) timeout: RequestTimeout,
 
-    /// Move at once with the owners held, then commit what spec.change of the service's file says, and let them go
+    /// Move at once with the owners held, then commit or propose what spec.change of the service's file says, and let them go
     #[arg(long, conflicts_with = "allow_managed")]
     pub(crate) fast: bool,
 

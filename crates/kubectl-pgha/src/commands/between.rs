@@ -11,11 +11,12 @@ use pgha_nlb::SiteName;
 
 use super::application::{NamedSite, Toward, leave};
 use super::by_file::{self, FileAt};
+use super::desired::Names;
 use super::following::{Followers, Following, ServiceFile};
 use super::{desired, moving, one_side};
 use crate::args::{BetweenArgs, OwnersArgs};
 use crate::failure::Failure;
-use crate::service::{Git, Service};
+use crate::service::{Git, Service, Telling};
 use crate::session::{Reach, Session};
 use crate::ui::Ui;
 
@@ -59,19 +60,18 @@ impl Between {
         }
     }
 
-    /// The same for a command that moves the primary, and has Git say so where the service's file names a repository: beforehand,
-    /// or, with `fast`, afterwards.
+    /// The same for a command that moves the primary, and has Git say so where the service's file names a repository.
     ///
     /// # Errors
-    /// As above; or `fast` is asked for and the file has no repository, or its changes wait for people.
+    /// As above; or Git cannot be told in the way that is asked for.
     pub(crate) async fn read_moving(
         args: &BetweenArgs,
-        fast: bool,
+        telling: Telling,
         session: &Session<'_>,
         ui: &Ui,
     ) -> Result<Self, Failure> {
         let Some(service) = service(args, true, session, ui).await? else {
-            if !fast {
+            if telling != Telling::Afterwards {
                 return Self::of_contexts(args);
             }
             return Err(Failure::usage(
@@ -79,14 +79,18 @@ impl Between {
             )
             .hinting("Name it with --file; its spec.change says what is committed where."));
         };
-        if fast {
-            service.refuse_unless_committed()?;
-        } else {
-            service.refuse_merge_requests()?;
+        match telling {
+            Telling::Beforehand => service.refuse_merge_requests()?,
+            Telling::Afterwards => service.refuse_direct()?,
+            Telling::AsBegun => {}
         }
-        let git = service
-            .desired()?
-            .map(|_| if fast { Git::Follows } else { Git::Leads });
+        let git = service.desired()?.map(|desired| {
+            if telling == Telling::Afterwards || desired.is_by_merge_request() {
+                Git::Follows
+            } else {
+                Git::Leads
+            }
+        });
         let between = Self::of_service(service, args, &Reach::of(session.settings()))?;
         Ok(Self { git, ..between })
     }
@@ -97,10 +101,11 @@ impl Between {
     }
 
     /// What has Git say first what each side is to be; `None` where it is said afterwards, or nowhere.
-    pub(crate) fn declare(&self) -> Option<Declare<'_>> {
+    pub(crate) fn declare(&self, source: &Side) -> Option<Declare<'_>> {
         let leads = self.git == Some(Git::Leads);
         let service = self.service().filter(|_| leads)?;
-        desired::declare(service, (&self.names.0, &self.names.1))
+        let names = Names::of(service, source);
+        desired::declare(service, names, (&self.names.0, &self.names.1))
     }
 
     /// Both sides, whose owners are held where that was asked for, or where Git is changed with the move.

@@ -1,6 +1,10 @@
 //! Git beside a move: what is committed before and after it, and what is taken back with it.
 
-use pgha_core::engine::{Declare, GitFailure, LettingGo, Limits};
+mod request;
+
+use std::time::Duration;
+
+use pgha_core::engine::{Declare, GitFailure, LettingGo, Limits, Side};
 use pgha_desired::{Change, Desired, DesiredError, Done, How};
 use pgha_model::event::Event;
 use pgha_model::member::Role;
@@ -17,20 +21,62 @@ use crate::service::Service;
 use crate::session::Session;
 use crate::ui::Ui;
 
-/// By what both commits of a move are found again.
-fn operation(service: &str, epoch: Epoch) -> String {
-    format!("{service}-{epoch}")
+/// How the changes of one service are called in a repository, which may have services of the same name, of other stages.
+#[derive(Clone, Debug)]
+pub(super) struct Names {
+    service: String,
+    /// What no other service has: the end of the system identifier.
+    system: String,
+}
+
+impl Names {
+    pub(super) fn of(service: &Service, side: &Side) -> Self {
+        let system = side.facts.survey.system_identifier().unwrap_or_default();
+        let from = system.len().saturating_sub(LAST);
+        Self {
+            service: word(&service.name),
+            system: word(system.get(from..).unwrap_or(system)),
+        }
+    }
+
+    /// By what both commits of a move are found again.
+    fn operation(&self, epoch: Epoch) -> String {
+        format!("{}-{epoch}-{}", self.service, self.system)
+    }
+
+    /// Whether that is the name of a move of this service.
+    fn is_one(&self, operation: &str) -> bool {
+        let operation = operation.strip_suffix(BACK).unwrap_or(operation);
+        let epoch = operation
+            .strip_prefix(&self.service)
+            .and_then(|rest| rest.strip_suffix(&self.system))
+            .and_then(|rest| rest.strip_prefix('-')?.strip_suffix('-'));
+        epoch.is_some_and(|epoch| epoch.bytes().all(|byte| byte.is_ascii_digit()))
+    }
+}
+
+/// So many digits of a system identifier tell services of one name apart: it is made of a time and of a process's number.
+const LAST: usize = 8;
+
+/// What the changes are called besides that lead back to what was before a move.
+const BACK: &str = "-back";
+
+/// What a branch and a trailer can both have of a name.
+fn word(text: &str) -> String {
+    let allowed = |c: &char| c.is_ascii_alphanumeric() || *c == '-';
+    text.chars().filter(allowed).collect()
 }
 
 /// Has Git say first what each side is to be, in the order of a move between these sites; `None` where no repository may be changed.
 pub(super) fn declare<'a>(
     service: &'a Service,
+    names: Names,
     (source, target): (&'a SiteName, &'a SiteName),
 ) -> Option<Declare<'a>> {
     let desired = service.desired().ok()??;
     let change = desired.change(&service.name, source, target)?;
     Some(Box::new(move |part, epoch| {
-        let (change, operation) = (change.clone(), operation(&service.name, epoch));
+        let (change, operation) = (change.clone(), names.operation(epoch));
         let site = match part {
             Part::Source => source,
             Part::Target => target,
@@ -43,21 +89,25 @@ pub(super) fn declare<'a>(
     }))
 }
 
-/// What Git says now, as a full sentence.
-fn said(desired: &Desired, done: &Done, site: &SiteName, part: Part) -> String {
-    let how = match done.how {
-        How::Already => "says already",
-        How::Pushed | How::Proposed { .. } => "says now",
-    };
-    let role = match part {
+const fn role(part: Part) -> &'static str {
+    match part {
         Part::Source => "a standby",
         Part::Target => "the primary",
-    };
-    format!(
-        "{} {how} that {site} is {role}: {}.",
-        desired.at(),
-        done.commit
-    )
+    }
+}
+
+/// What Git says now, as a full sentence.
+fn said(desired: &Desired, done: &Done, site: &SiteName, part: Part) -> String {
+    let (at, role, commit) = (desired.at(), role(part), &done.commit);
+    match &done.how {
+        How::Already => format!("{at} says already that {site} is {role}: {commit}."),
+        How::Pushed => format!("{at} says now that {site} is {role}: {commit}."),
+        How::Proposed { branch, link } => {
+            let link = link.as_ref();
+            let link = link.map_or_else(String::new, |link| format!(", to be merged at {link}"));
+            format!("The branch {branch} proposes to {at} that {site} is {role}: {commit}{link}.")
+        }
+    }
 }
 
 /// Sees to it that Git says what has come of a move, and lets the owners go that it has held. Whatever comes of this, the move
@@ -72,8 +122,12 @@ pub(super) async fn settle(
     let followed = async {
         let looked_at = LookedAt::of(service, session).await?;
         let cluster = looked_at.cluster.as_deref().unwrap_or_default();
-        let found = release::find(&looked_at.sites, cluster, limits).await?;
-        commit(service, &found, ui).await?;
+        let mut found = release::find(&looked_at.sites, cluster, limits).await?;
+        let within = service.desired()?.and_then(Desired::merges_within);
+        let within = within.unwrap_or(moving::LONGEST_STEP);
+        if commit(service, &found, within, ui).await? == Committed::Awaited {
+            found = release::find(&looked_at.sites, cluster, limits).await?;
+        }
         release::let_all_go(found, limits.patience(), ui).await
     };
     let ended = match &moved {
@@ -96,49 +150,75 @@ pub(super) async fn settle(
     }
 }
 
-/// Commits what the service's file says of both sides, the standby's first, where it says that Git is changed by commits. What was
+/// How Git came to say what it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Committed {
+    /// Without a person.
+    AtOnce,
+    /// A person has merged something, which may have taken long.
+    Awaited,
+}
+
+/// Commits what the service's file says of both sides, or proposes it and waits until it is merged, the standby's first. What was
 /// committed for a move that was taken back is taken back before. Nothing where nobody is held: then Git is not contradicted.
 ///
 /// # Errors
-/// There is not exactly one primary, or Git does not take it.
-pub(super) async fn commit(service: &Service, found: &[LettingGo], ui: &Ui) -> Result<(), Failure> {
+/// There is not exactly one primary, or Git does not take it, or nobody merges it in that time.
+pub(super) async fn commit(
+    service: &Service,
+    found: &[LettingGo],
+    within: Duration,
+    ui: &Ui,
+) -> Result<Committed, Failure> {
     let (Some(desired), Some(epoch)) = (
         service.desired()?,
         found.iter().filter_map(LettingGo::epoch).max(),
     ) else {
-        return Ok(());
+        return Ok(Committed::AtOnce);
     };
-    if desired.is_by_merge_request() {
-        return Ok(());
-    }
     let (standby, primary) = (
         only(service, found, &Role::StandbyLeader)?,
         only(service, found, &Role::Primary)?,
     );
-    let mut operation = operation(&service.name, epoch);
+    let names = Names::of(service, primary.1);
+    let (standby, primary) = (standby.0, primary.0);
+    let mut operation = names.operation(epoch);
     if found.iter().all(LettingGo::is_as_before) {
         if let Some(change) = desired.change(&service.name, primary, standby) {
             take_back(&change, &operation)
                 .await
                 .map_err(|error| Failure::from(&error))?;
         }
-        operation.push_str("-back");
+        operation.push_str(BACK);
     }
+    request::withdraw_earlier(desired, &names, &operation, ui).await?;
     let Some(change) = desired.change(&service.name, standby, primary) else {
-        return Ok(());
+        return Ok(Committed::AtOnce);
     };
+    let mut committed = Committed::AtOnce;
     for (part, site) in [(Part::Source, standby), (Part::Target, primary)] {
         let done = change.commit(part, &operation).await;
         let done = done.map_err(|error| Failure::from(&error))?;
-        let text = said(desired, &done, site, part);
-        let step = Step::Release;
-        moving::tell("ReleaseEvent", &Event::noted(step, text), ui);
+        note(said(desired, &done, site, part), ui);
+        if let How::Proposed { branch, .. } = &done.how {
+            let commit = request::merged(&change, (part, &operation), branch, within, ui).await?;
+            let how = How::Pushed;
+            note(said(desired, &Done { commit, how }, site, part), ui);
+            committed = Committed::Awaited;
+        }
     }
-    Ok(())
+    Ok(committed)
 }
 
-/// Takes back what was committed for a move, the target's part first.
+fn note(text: String, ui: &Ui) {
+    moving::tell("ReleaseEvent", &Event::noted(Step::Release, text), ui);
+}
+
+/// Takes back what was committed for a move, the target's part first. What was proposed is another change, the way back.
 async fn take_back(change: &Change<'_>, operation: &str) -> Result<(), DesiredError> {
+    if change.is_by_merge_request() {
+        return Ok(());
+    }
     for part in [Part::Target, Part::Source] {
         change.revert(part, operation).await?;
     }
@@ -148,9 +228,9 @@ async fn take_back(change: &Change<'_>, operation: &str) -> Result<(), DesiredEr
 /// The one site whose Postgres and whose object both say this.
 fn only<'s>(
     service: &'s Service,
-    found: &[LettingGo],
+    found: &'s [LettingGo],
     role: &Role,
-) -> Result<&'s SiteName, Failure> {
+) -> Result<(&'s SiteName, &'s Side), Failure> {
     let is_it = |letting: &&LettingGo| {
         let is_standby = letting.side().facts.survey.object.standby;
         one_side::leader_is(letting.side(), role) && is_standby == (*role == Role::StandbyLeader)
@@ -166,7 +246,7 @@ fn only<'s>(
     };
     let context = &it.side().facts.survey.place.context;
     let site = service.sites.iter().find(|site| site.context == *context);
-    site.map(|site| &site.name).ok_or_else(|| {
+    site.map(|site| (&site.name, it.side())).ok_or_else(|| {
         Failure::refused(format!(
             "{} has no site of the context {context}",
             service.name

@@ -13,14 +13,14 @@ use pgha_model::event::Event;
 use pgha_model::record::{Action, MoveRecord};
 use pgha_model::site::{Part, Place};
 
+use super::desired::{self, Committed};
 use super::looked_at::{Asked, LookedAt};
-use super::{desired, moving, one_side};
+use super::{moving, one_side};
 use crate::args::ReleaseArgs;
 use crate::consent;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt::unless_interrupted;
-use crate::service::Service;
 use crate::session::Session;
 use crate::settings::Environment;
 use crate::ui::Ui;
@@ -39,7 +39,7 @@ pub(crate) fn main(args: &ReleaseArgs, environment: &Environment) -> Exit {
 async fn run(args: &ReleaseArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit, Failure> {
     let limits = moving::limits(args.timeout);
     let looking = look(args, limits, session, ui);
-    let (found, service) = unless_interrupted(Box::pin(looking)).await?;
+    let (mut found, looked_at) = unless_interrupted(Box::pin(looking)).await?;
     let view = ReleaseView::new(found.iter().map(shown).collect());
     if args.dry_run || found.iter().all(LettingGo::is_nothing_to_do) {
         ui.show(&view)?;
@@ -49,14 +49,19 @@ async fn run(args: &ReleaseArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit,
         let question = "Let them go as soon as Git says the same?";
         unless_interrupted(consent::ask_unplanned(&view.summary(), question, ui)).await?;
     }
-    if let Some(service) = &service {
-        desired::commit(service, &found, ui).await?;
-    }
     let wait = if args.wait.0.is_zero() {
         moving::LONGEST_STEP
     } else {
         args.wait.0
     };
+    if let Some(service) = &looked_at.service {
+        let committed = desired::commit(service, &found, wait, ui).await?;
+        if committed == Committed::Awaited {
+            let cluster = looked_at.cluster.as_deref().unwrap_or(&args.cluster);
+            let again = find(&looked_at.sites, cluster, limits);
+            found = unless_interrupted(Box::pin(again)).await?;
+        }
+    }
     let_all_go(found, wait, ui).await
 }
 
@@ -72,7 +77,7 @@ async fn look(
     limits: Limits,
     session: &Session<'_>,
     ui: &Ui,
-) -> Result<(Vec<LettingGo>, Option<Service>), Failure> {
+) -> Result<(Vec<LettingGo>, LookedAt), Failure> {
     if args.file.is_none() && !args.dry_run {
         super::refuse_unnamed(args.contexts.first().map(String::as_str))?;
     }
@@ -86,7 +91,7 @@ async fn look(
     let looked_at = LookedAt::open(asked, session, ui).await?;
     let cluster = looked_at.cluster.as_deref().unwrap_or(&args.cluster);
     let found = find(&looked_at.sites, cluster, limits).await?;
-    Ok((found, looked_at.service))
+    Ok((found, looked_at))
 }
 
 /// Who is held at each of these sites for the cluster.

@@ -23,6 +23,7 @@ use crate::consent;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt::unless_interrupted;
+use crate::service::Telling;
 use crate::session::Session;
 use crate::settings::Environment;
 use crate::ui::Ui;
@@ -33,7 +34,12 @@ pub(crate) fn main(args: &SwitchoverArgs, environment: &Environment) -> Exit {
     super::change(&args.common, environment, async |session, ui| {
         let report = Report::asked(&args.report)?;
         let ended = async {
-            let read = Between::read_moving(&args.between, args.fast, session, ui);
+            let telling = if args.fast {
+                Telling::Afterwards
+            } else {
+                Telling::Beforehand
+            };
+            let read = Between::read_moving(&args.between, telling, session, ui);
             let between = unless_interrupted(Box::pin(read)).await?;
             Box::pin(run(args, &between, None, &report, session, ui)).await
         };
@@ -165,10 +171,9 @@ pub(super) async fn carry_out(
     let aside = users.map(Followers::aside).cloned().unwrap_or_default();
     let aside = aside.after(made);
     let work = async |interrupt, report: &mut Reporter<'_>| {
+        let declare = between.declare(&source);
         let moving = Switchover::new(plan, source, target, limits, interrupt, report);
-        let moving = moving
-            .with_application(application)
-            .declaring(between.declare());
+        let moving = moving.with_application(application).declaring(declare);
         let moving = moving.with_gate(users.and_then(Followers::gate));
         let moving = moving.with_aside(&aside);
         Box::pin(moving.with_deadline(deadline).run()).await

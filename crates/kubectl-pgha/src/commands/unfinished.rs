@@ -30,6 +30,7 @@ use crate::consent;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt::unless_interrupted;
+use crate::service::Telling;
 use crate::session::Session;
 use crate::settings::Environment;
 use crate::ui::Ui;
@@ -75,7 +76,7 @@ async fn run(
 ) -> Result<Exit, Failure> {
     let between = unless_interrupted(Box::pin(Between::read_moving(
         &args.between,
-        false,
+        Telling::AsBegun,
         session,
         ui,
     )))

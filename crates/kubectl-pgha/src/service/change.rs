@@ -20,6 +20,17 @@ pub(crate) enum Git {
     Follows,
 }
 
+/// When a command is to tell Git.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Telling {
+    /// Before the clusters are changed.
+    Beforehand,
+    /// After the move.
+    Afterwards,
+    /// As the file would have it for a move that has begun, in whichever way.
+    AsBegun,
+}
+
 /// How desired state is changed.
 #[derive(Clone, Debug)]
 pub(crate) struct Change {
@@ -91,31 +102,32 @@ impl Service {
         ))
     }
 
-    /// Refuses what people have to merge.
+    /// Refuses changes that people have to merge, for a move that waits for them: nobody is primary meanwhile.
     ///
     /// # Errors
     /// The file says so.
     pub(crate) fn refuse_merge_requests(&self) -> Result<(), Failure> {
-        if self.change.way == Way::MergeRequest {
-            return self.refuse_repository();
-        }
-        Ok(())
-    }
-
-    /// Refuses what is not committed to a branch by this command alone.
-    ///
-    /// # Errors
-    /// The file says that clusters are changed directly, or by merge requests.
-    pub(crate) fn refuse_unless_committed(&self) -> Result<(), Failure> {
-        let way = self.change.way;
-        if way == Way::Git {
+        if self.change.way != Way::MergeRequest {
             return Ok(());
         }
-        let because = format!(
-            "--fast commits to a branch, which `way: {}` does not",
-            way.word()
-        );
-        let refused = self.mistaken(self.change.said_at, &because);
+        let because =
+            "a move does not wait for a merge request between the fence and the promotion";
+        let refused = self.mistaken(self.change.said_at, because);
+        Err(refused.hinting(
+            "Move with --fast: both are proposed once the move is proved, and the owners are let go once they are merged.",
+        ))
+    }
+
+    /// Refuses what no repository is changed by.
+    ///
+    /// # Errors
+    /// The file says that clusters are changed directly.
+    pub(crate) fn refuse_direct(&self) -> Result<(), Failure> {
+        if self.change.way != Way::Direct {
+            return Ok(());
+        }
+        let because = "--fast commits to a branch, which `way: direct` does not";
+        let refused = self.mistaken(self.change.said_at, because);
         Err(refused.hinting(
             "Move with --hold-owners; `kubectl pgha release` lets the owners go once Git says the same.",
         ))

@@ -137,7 +137,9 @@ impl<'a> PlanView<'a> {
                 Some(Git::Leads) => {
                     "The first is pushed and applied before the source is fenced, the second once the source is proved fenced."
                 }
-                Some(Git::Follows) | None => "Both are pushed once the move is proved.",
+                Some(Git::Follows) | None => {
+                    "Both are pushed once the move is proved, the standby's first."
+                }
             };
             page.line([Span::plain(when)]);
         }

@@ -94,6 +94,11 @@ mod proxy;
 mod refusal;
 mod release;
 mod report;
+#[expect(
+    clippy::unwrap_used,
+    reason = "a repository that cannot be made fails the test"
+)]
+mod request;
 #[expect(clippy::unwrap_used, reason = "what a fake site lacks fails the test")]
 mod reset_password;
 #[cfg(all(feature = "aws", feature = "schema"))]

@@ -10,7 +10,7 @@ const GROUP: &str = "kustomize.toolkit.fluxcd.io";
 const SOURCES: &str = "source.toolkit.fluxcd.io";
 
 /// A site whose object Flux owns.
-fn owned(site: PgoSite, spec: &Value) -> FakeCluster {
+pub(crate) fn owned(site: PgoSite, spec: &Value) -> FakeCluster {
     let cluster = cluster(&site.managed_by_flux());
     cluster.install(GROUP, "v1", "Kustomization", "kustomizations");
     cluster.install(SOURCES, "v1", "GitRepository", "gitrepositories");
@@ -34,8 +34,13 @@ fn owned(site: PgoSite, spec: &Value) -> FakeCluster {
 /// The primary of a pair, whose owner was held when it was a standby.
 fn held() -> FakeCluster {
     let (primary, _) = pair(Kind::ArchiveStandby, "zitadel", NAMESPACE, now());
-    let cluster = owned(primary, &json!({"suspend": true}));
-    let by = json!([{"cluster": format!("{NAMESPACE}/zitadel"), "epoch": 7, "standby": true}]);
+    held_as(primary, true)
+}
+
+/// A site whose owner was held by move 7, when the object asked for a standby, or did not.
+pub(crate) fn held_as(site: PgoSite, standby: bool) -> FakeCluster {
+    let cluster = owned(site, &json!({"suspend": true}));
+    let by = json!([{"cluster": format!("{NAMESPACE}/zitadel"), "epoch": 7, "standby": standby}]);
     let mark = json!({"before": null, "by": by}).to_string();
     cluster.change("kustomizations", "flux-system", "databases", |object| {
         object["metadata"]["annotations"] = json!({"pgha.dev/hold": mark});

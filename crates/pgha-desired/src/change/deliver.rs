@@ -43,32 +43,6 @@ impl Change<'_> {
         }
     }
 
-    /// Removes the branch of a merge request that is not to be merged any more. Where there is none, nothing is done.
-    ///
-    /// # Errors
-    /// Somebody has pushed to it, or the remote says no.
-    pub async fn withdraw(&self, part: Part, operation: &str) -> Result<(), DesiredError> {
-        let within = self.desired.patience.git;
-        let Some(name) = self.request_branch(part, operation, false) else {
-            return Ok(());
-        };
-        let branch = &self.desired.branch;
-        if let Some(commit) = branch.published(&name, within).await? {
-            branch.unpublish(&name, &commit, within).await?;
-        }
-        Ok(())
-    }
-
-    /// The branch of a part's merge request.
-    fn request_branch(&self, part: Part, operation: &str, is_undo: bool) -> Option<String> {
-        let request = self.desired.request.as_ref()?;
-        let (prefix, word) = (&request.branch_prefix.0, phase(part).word());
-        let undo = if is_undo { "-undo" } else { "" };
-        let allowed = |c: &char| c.is_ascii_alphanumeric() || *c == '-';
-        let id: String = operation.chars().filter(allowed).collect();
-        Some(format!("{prefix}{id}-{word}{undo}"))
-    }
-
     async fn try_commit(&self, part: Part, operation: &str) -> Result<Done, DesiredError> {
         self.desired.refuse_clone(&[]).await?;
         let tip = self.desired.tip().await?;
@@ -180,33 +154,6 @@ impl Change<'_> {
             problem,
             next,
         )
-    }
-
-    /// What an earlier run has proposed for a part.
-    async fn proposed(
-        &self,
-        part: Part,
-        operation: &str,
-        is_undo: bool,
-    ) -> Result<Option<Done>, DesiredError> {
-        let Some(branch) = self.request_branch(part, operation, is_undo) else {
-            return Ok(None);
-        };
-        let within = self.desired.patience.git;
-        let published = self.desired.branch.published(&branch, within).await?;
-        Ok(published.map(|commit| Done {
-            commit,
-            how: How::Proposed {
-                link: self.link(&branch),
-                branch,
-            },
-        }))
-    }
-
-    fn link(&self, branch: &str) -> Option<String> {
-        let link = self.desired.request.as_ref()?.link.as_ref()?;
-        // A branch's name has no character that means something in an address but this one.
-        Some(link.0.replace("{branch}", &branch.replace('/', "%2F")))
     }
 
     async fn deliver(

@@ -1,6 +1,6 @@
 //! Merge requests.
 
-use pgha_desired::{How, PartState, Problem};
+use pgha_desired::{How, PartState, Problem, Request};
 use pgha_model::site::Part;
 
 use crate::git::git;
@@ -61,8 +61,9 @@ async fn a_squashed_merge_is_known_by_what_the_files_say() {
     let error = change.commit(Part::Target, OPERATION).await.unwrap_err();
     assert!(matches!(error.problem, Problem::NoSource { .. }), "{error}");
     squash(&house, &branch);
-    let merged = change.is_merged(Part::Source, OPERATION).await.unwrap();
-    assert_eq!(merged, Some(house.tip()));
+    let merged = change.request(Part::Source, OPERATION).await.unwrap();
+    let commit = house.tip();
+    assert_eq!(merged, Request::Merged { commit });
     assert_eq!(
         change.find(OPERATION).await.unwrap().0,
         PartState::None,
@@ -91,11 +92,22 @@ async fn a_request_that_nobody_may_merge_any_more_is_withdrawn() {
     let house = House::new();
     let desired = house.desired(&settings());
     let change = change(&desired);
-    change.withdraw(Part::Source, OPERATION).await.unwrap();
+    assert_eq!(desired.proposals().await.unwrap(), []);
     change.commit(Part::Source, OPERATION).await.unwrap();
-    change.withdraw(Part::Source, OPERATION).await.unwrap();
+    git(&house.server(), &["branch", "pgha/of-a-person", "main"]);
+    let state = change.request(Part::Source, OPERATION).await.unwrap();
+    assert_eq!(state, Request::Open);
+    let proposals = desired.proposals().await.unwrap();
+    let [proposal] = &proposals[..] else {
+        panic!("{proposals:?}");
+    };
+    assert_eq!(proposal.operation, OPERATION);
+    desired.withdraw(proposal).await.unwrap();
+    desired.withdraw(proposal).await.unwrap();
+    let state = change.request(Part::Source, OPERATION).await.unwrap();
+    assert_eq!(state, Request::Closed);
     let branches = git(&house.server(), &["branch", "--format=%(refname:short)"]);
-    assert_eq!(branches, "main");
+    assert_eq!(branches, "main\npgha/of-a-person");
 }
 
 #[tokio::test]
@@ -104,9 +116,10 @@ async fn a_request_that_somebody_changed_is_not_withdrawn_unseen() {
     let desired = house.desired(&settings());
     let change = change(&desired);
     change.commit(Part::Source, OPERATION).await.unwrap();
+    let proposals = desired.proposals().await.unwrap();
     let refuse = "echo 'branches are kept' >&2; exit 1";
     house.hook(&house.server(), "pre-receive", refuse);
-    let error = change.withdraw(Part::Source, OPERATION).await.unwrap_err();
+    let error = desired.withdraw(&proposals[0]).await.unwrap_err();
     assert!(error.to_string().contains("branches are kept"), "{error}");
     assert!(error.next.contains("by hand"), "{}", error.next);
 }

@@ -255,3 +255,24 @@ async fn a_published_branch_is_found_and_removed_where_it_is_as_it_was() {
     branch.unpublish(name, &theirs, WITHIN).await.unwrap();
     assert_eq!(branch.published(name, WITHIN).await.unwrap(), None);
 }
+
+#[tokio::test]
+async fn published_branches_are_listed_by_how_their_names_begin() {
+    let repository = Repository::new();
+    let branch = repository.branch();
+    let (commit, _) = demoted(&branch).await.unwrap();
+    for name in ["pgha/7-source", "pgha/8-source", "pghax/7-source"] {
+        branch.publish(&commit, name, &[], WITHIN).await.unwrap();
+    }
+    let published = branch.published_as("pgha/", WITHIN).await.unwrap();
+    let names: Vec<_> = published
+        .iter()
+        .map(|(name, at)| (name.as_str(), at))
+        .collect();
+    assert_eq!(
+        names,
+        [("pgha/7-source", &commit), ("pgha/8-source", &commit)]
+    );
+    assert_eq!(branch.published_as("none/", WITHIN).await.unwrap(), []);
+    assert!(branch.published_as("--bad", WITHIN).await.is_err());
+}

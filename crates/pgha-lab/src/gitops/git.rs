@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -59,6 +60,20 @@ pub fn answer_with(cache: &Cache, status: Option<u16>) -> Result<()> {
         None => remove_if_there(fs::remove_file(&file)),
     };
     done.with_context(|| format!("cannot change {}", file.display()))
+}
+
+/// Has the host run this program of the shell before it takes a push, with the repository as its folder; or nothing any more.
+///
+/// # Errors
+/// There is no such repository.
+pub fn before_a_push(cache: &Cache, repository: &str, shell: Option<&str>) -> Result<()> {
+    let file = bare(cache, repository).join("hooks/pre-receive");
+    let Some(shell) = shell else {
+        return remove_if_there(fs::remove_file(&file));
+    };
+    fs::write(&file, format!("#!/bin/sh\n{shell}\n"))
+        .and_then(|()| fs::set_permissions(&file, fs::Permissions::from_mode(0o755)))
+        .with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// The URL of a repository, for both sites and for this machine.
