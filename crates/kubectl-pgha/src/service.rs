@@ -5,6 +5,7 @@ mod backup;
 mod change;
 mod document;
 mod file;
+mod login;
 mod mistake;
 #[cfg(feature = "schema")]
 mod schema;
@@ -15,6 +16,7 @@ pub(crate) use self::backup::BackupSettings;
 pub(crate) use self::change::{Git, Telling};
 use self::file::senseless;
 pub(crate) use self::file::{Service, Site};
+pub(crate) use self::login::LoginSettings;
 #[cfg(feature = "schema")]
 pub use self::schema::service_schema;
 pub(crate) use self::source::{
@@ -66,6 +68,21 @@ mod tests {
         let backup = read(file.path()).backup.unwrap();
         assert_eq!(backup.repo.as_deref(), Some("repo2"));
         assert_eq!((backup.limit().as_secs(), backup.verify), (7200, true));
+    }
+
+    #[test]
+    fn the_file_of_the_login_is_one() {
+        let page = include_str!("../../../docs/login.md");
+        let text = page.split("```yaml\n").nth(1).unwrap_or_default();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text.split("```").next().unwrap_or_default()).unwrap();
+        let service = read(file.path());
+        let login = service.login().unwrap().unwrap();
+        assert_eq!(
+            (login.client_id.as_str(), login.timeout_seconds),
+            ("2551@prod", 180)
+        );
+        assert_eq!(login.expect["groups"], "prod-admin");
     }
 
     #[test]

@@ -67,6 +67,8 @@ pub enum Follower {
     Application,
     /// Those who come in from outside.
     Users,
+    /// Somebody who logs in at the application, last of all.
+    Login,
 }
 
 impl Follower {
@@ -76,6 +78,7 @@ impl Follower {
             Self::Poolers => "poolers",
             Self::Application => "application",
             Self::Users => "users",
+            Self::Login => "login",
         }
     }
 }

@@ -107,6 +107,7 @@ fn meets(kind: Kind, fault: Fault, at: &str) -> Result<()> {
     let writer = pair.suite.writer(kind.cluster, 0)?;
     let ended = move_into(&pair, from, fault, at);
     heal(fault, from)?;
+    await_lab()?;
     let ended = ended?;
     // Whatever it says, it does not claim what is not so, and the command that it names brings an end.
     ensure!(
@@ -208,6 +209,15 @@ fn heal(fault: Fault, from: Site) -> Result<()> {
         Fault::ArchiveSilent => archive::heal(from),
         Fault::SourceLeaderGone | Fault::TargetLeaderDies => Ok(()),
     }
+}
+
+/// A control plane that has been away elects anew and counts its nodes again; the next move is not about that.
+fn await_lab() -> Result<()> {
+    wait::until("the lab to be well again", SETTLES, || {
+        let is_well = pgha_lab::status::read().is_well();
+        ensure!(is_well, "the lab does not answer");
+        Ok(())
+    })
 }
 
 /// What was left is gone on with, as soon as both sites answer again.

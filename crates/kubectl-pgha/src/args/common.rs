@@ -43,7 +43,7 @@ pub(crate) struct ConfigMapArgs {
     pub(crate) context: Option<String>,
 }
 
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Output options")]
 pub(crate) struct OutputArgs {
     /// What to print
@@ -59,9 +59,10 @@ pub(crate) struct OutputArgs {
     pub(crate) verbose: u8,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// For people
+    #[default]
     Table,
     /// For people, with more columns
     Wide,

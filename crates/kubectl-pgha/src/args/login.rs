@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use serde::{Deserialize, Serialize};
 
 use super::token::{Age, Expected};
 use super::{CommonArgs, OutputArgs, SiteArgs};
@@ -92,9 +93,12 @@ pub(crate) struct LoginArgs {
 }
 
 /// A way to log in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ValueEnum)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
 pub(crate) enum GrantKind {
     /// A browser of this machine brings a code
+    #[default]
     Authcode,
     /// The person types a code at another device
     Device,

@@ -10,6 +10,7 @@ use pgha_nlb::SiteName;
 use tokio::sync::oneshot::Receiver;
 
 use super::application::{AppMove, NamedSite, Toward};
+use super::login::TestLogin;
 use super::poolers::Poolers;
 use super::traffic::{Arrived, Cutover, Patience, Prepared};
 use crate::consent;
@@ -110,10 +111,17 @@ impl ServiceFile {
                 Some(Poolers::look(poolers, (from, entered), leaves, within).await)
             }
         };
+        let login = match self.service.login()? {
+            Some(login) if toward == Toward::Target => {
+                Some(TestLogin::look(login, session.settings()).await)
+            }
+            Some(_) | None => None,
+        };
         let asked = [
             (Follower::Poolers, poolers.is_some()),
             (Follower::Application, application.is_some()),
             (Follower::Users, traffic.is_some()),
+            (Follower::Login, login.is_some()),
         ];
         let asked = asked.into_iter().filter(|(_, is_asked)| *is_asked);
         let asked: Vec<Follower> = asked.map(|(who, _)| who).collect();
@@ -121,6 +129,7 @@ impl ServiceFile {
             application,
             poolers,
             traffic,
+            login,
             from,
             entered,
             toward,
@@ -166,6 +175,7 @@ pub(crate) struct Followers<'a> {
     /// Likewise.
     poolers: Option<Result<Poolers<'a>, Failure>>,
     traffic: Option<Users<'a>>,
+    login: Option<TestLogin>,
     /// The site that the command goes from.
     from: &'a SiteName,
     /// The site that is entered.
@@ -229,7 +239,8 @@ impl Followers<'_> {
             .traffic
             .iter()
             .filter_map(|users| users.prepared.as_ref().err());
-        application.chain(poolers).chain(users)
+        let login = self.login.iter().filter_map(TestLogin::doubt);
+        application.chain(poolers).chain(users).chain(login)
     }
 
     /// Tells of those who could not follow as everything is now.
@@ -250,6 +261,7 @@ impl Followers<'_> {
             poolers: self.seen_poolers().map(Poolers::view).unwrap_or_default(),
             application: application.map(|one| one.view(self.toward, self.leaves)),
             users: users.and_then(|users| Some(users.cutover.view(users.prepared.as_ref().ok()?))),
+            login: self.login.as_ref().map(TestLogin::view),
         }
     }
 
@@ -344,7 +356,12 @@ impl Followers<'_> {
     /// They were not seen to follow, which is noted.
     async fn behind(&self, toward: Toward, began: Instant, behind: &Behind) -> Followed {
         let Behind(who, because) = behind;
-        let failure = self.left_behind(toward, because);
+        let failure = match who {
+            Follower::Login => self.without_login(because),
+            Follower::Poolers | Follower::Application | Follower::Users => {
+                self.left_behind(toward, because)
+            }
+        };
         let followed = Noted {
             arrived: false,
             ..arrived(*who, began)
@@ -399,7 +416,7 @@ impl Followers<'_> {
             return self.behind(self.toward, began, &behind).await;
         }
         let Some(users) = &self.traffic else {
-            return Followed::Arrived;
+            return self.somebody_logs_in(ui).await;
         };
         began = clock::monotonic();
         let prepared = users.prepared.as_ref().ok();
@@ -410,13 +427,31 @@ impl Followers<'_> {
                 let text = format!("Users have arrived at {}, in {took}.", self.entered);
                 let followed = arrived_in(Follower::Users, arrived.took());
                 self.aside.note(text, Some(followed)).await;
-                Followed::Arrived
+                self.somebody_logs_in(ui).await
             }
             Err(because) => {
                 let behind = Behind(Follower::Users, because);
                 self.behind(self.toward, began, &behind).await
             }
         }
+    }
+
+    /// Last of all: whether somebody can use the service.
+    async fn somebody_logs_in(&self, ui: &Ui) -> Followed {
+        let began = clock::monotonic();
+        let Some(login) = &self.login else {
+            return Followed::Arrived;
+        };
+        let ended = match Box::pin(login.log_in(ui)).await {
+            Ok(evidence) => {
+                let view = FollowedView::login(self.entered, &evidence);
+                let told = ("login at", arrived(Follower::Login, began));
+                self.tell(told, &view, ui).await;
+                Ok(())
+            }
+            Err(because) => Err(Behind(Follower::Login, because)),
+        };
+        self.concluded(self.toward, began, ended).await
     }
 
     /// The application is to run at the source as before: the move that had stopped it there was taken back.
@@ -466,6 +501,13 @@ impl Followers<'_> {
         let mut arrived = users.map(|users| users.prepared.as_ref().is_ok_and(Prepared::is_there));
         // Poolers are let go on, which harms nobody; but they may have to be pointed elsewhere first.
         self.poolers.is_none() && runs.all(|it| it) && arrived.all(|it| it)
+    }
+
+    fn without_login(&self, because: &Failure) -> Failure {
+        let text = "the database has moved, and nobody has been seen to log in";
+        let failure = Failure::stopped(Exit::Held, text, because.effect()).because(because.chain());
+        let next = self.login.as_ref().map(TestLogin::command);
+        failure.hinting(format!("Run `{}`.", next.unwrap_or_default()))
     }
 
     /// What is to be told of those who did not follow.

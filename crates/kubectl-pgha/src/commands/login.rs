@@ -2,6 +2,7 @@
 
 mod cache;
 mod loopback;
+mod test;
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use pgha_core::settle::pause;
 
 pub(super) use self::cache::{Cache, Kept};
 use self::loopback::Loopback;
+pub(super) use self::test::TestLogin;
 use super::moving::LONGEST_STEP;
 use super::token_check::{self, Asking};
 use crate::args::{GrantKind, LoginArgs};

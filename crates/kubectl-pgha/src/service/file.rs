@@ -15,6 +15,7 @@ use super::change::Change;
 #[cfg(feature = "schema")]
 use super::document::KIND;
 use super::document::{mistake, mistake_of_head};
+use super::login::{self, LoginSettings};
 use super::mistake::{at, said};
 use super::source::Origin;
 use crate::failure::Failure;
@@ -78,6 +79,10 @@ struct Spec {
     #[serde(default = "nothing")]
     #[cfg_attr(feature = "schema", schemars(with = "Vec<Entry>", extend("default" = [])))]
     traffic: Spanned<Vec<Spanned<Entry>>>,
+    /// The login that shows, once users have arrived, that people can use the service [default: none].
+    #[cfg_attr(feature = "schema", schemars(with = "Option<LoginSettings>"))]
+    #[serde(default)]
+    login: Option<Spanned<LoginSettings>>,
 }
 
 /// What is not there is nowhere.
@@ -118,6 +123,8 @@ pub(crate) struct Service {
     pub(crate) poolers: Vec<Pooler>,
     /// How its users come in.
     pub(crate) traffic: Vec<Spanned<Entry>>,
+    /// The login after a move.
+    pub(super) login: Option<Spanned<LoginSettings>>,
     /// Where it was found.
     pub(crate) origin: Origin,
     /// Where its name is.
@@ -158,6 +165,7 @@ impl Service {
             app,
             poolers,
             traffic,
+            login,
         } = document.spec.value;
         let is_there = traffic.referenced != Location::UNKNOWN;
         let folder = &origin.folder;
@@ -172,6 +180,7 @@ impl Service {
             sites_at,
             sites,
             poolers: read_poolers(poolers, folder)?,
+            login: login::read(login, folder)?,
             traffic_at: if is_there {
                 traffic.referenced
             } else {

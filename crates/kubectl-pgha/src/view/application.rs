@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::API_VERSION;
 use super::poolers::PoolerView;
 use super::traffic::PlansView;
+use crate::args::GrantKind;
 use crate::ui::{Detail, Page, Span, Style, View};
 
 /// What becomes of those who use the database.
@@ -23,6 +24,43 @@ pub(crate) struct UsersView<'a> {
     /// The users' way in; `None` likewise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) users: Option<PlansView<'a>>,
+    /// Who logs in afterwards; `None` likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) login: Option<LoginView>,
+}
+
+/// A login that is made once users have arrived.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct LoginView {
+    issuer: String,
+    client_id: String,
+    grant: GrantKind,
+}
+
+impl LoginView {
+    pub(crate) fn new(issuer: &str, client_id: &str, grant: GrantKind) -> Self {
+        Self {
+            issuer: issuer.to_owned(),
+            client_id: client_id.to_owned(),
+            grant,
+        }
+    }
+
+    fn add_to(&self, page: &mut Page) {
+        let (issuer, client) = (&self.issuer, &self.client_id);
+        page.line([Span::plain(match self.grant {
+            GrantKind::Authcode => {
+                format!("At last a person logs in at {issuer} as a user of {client}, in a browser of this machine.")
+            }
+            GrantKind::Device => {
+                format!("At last a person logs in at {issuer} as a user of {client}, by a code on another device.")
+            }
+            GrantKind::ClientCredentials => {
+                format!("At last {client} logs in at {issuer}, without a person.")
+            }
+        })]);
+    }
 }
 
 impl UsersView<'_> {
@@ -39,6 +77,9 @@ impl UsersView<'_> {
         }
         if let Some(users) = &self.users {
             users.add_to(page);
+        }
+        if let Some(login) = &self.login {
+            login.add_to(page);
         }
     }
 }
@@ -62,6 +103,11 @@ impl<'a> FollowedView<'a> {
     /// Clients of poolers who go on there; with what was seen, as a full sentence.
     pub(crate) const fn clients(site: &'a SiteName, evidence: &'a str) -> Self {
         Self::new("PoolersOutcome", site, evidence)
+    }
+
+    /// A login there; with what it shows, as a full sentence.
+    pub(crate) const fn login(site: &'a SiteName, evidence: &'a str) -> Self {
+        Self::new("LoginOutcome", site, evidence)
     }
 
     const fn new(kind: &'static str, site: &'a SiteName, evidence: &'a str) -> Self {

@@ -111,6 +111,7 @@ mod status;
 mod switchover;
 #[expect(clippy::unwrap_used, reason = "what a fake site lacks fails the test")]
 mod sync_secrets;
+mod test_login;
 #[expect(
     clippy::unwrap_used,
     reason = "a place for tests that cannot be made fails the test"

@@ -6,9 +6,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use pgha_testkit::pgo::{Kind, pair};
 use serde_json::Value;
 
-use crate::bench::{Bench, Ran};
+use crate::bench::{Bench, NAMESPACE, Ran, cluster, now};
+use crate::house::House;
 
 /// The provider with a person at it, until it is dropped.
 struct Provider {
@@ -83,7 +85,14 @@ impl Provider {
     fn log_in(&mut self, bench: &Bench, verb: &str, more: &[&str]) -> Ran {
         let arguments: Vec<String> = self.login(more).iter().map(ToString::to_string).collect();
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let mut child = bench.command(&arguments).spawn().unwrap();
+        self.see_through(bench, verb, &arguments)
+    }
+
+    /// Runs a command that has a person log in.
+    fn see_through(&mut self, bench: &Bench, verb: &str, arguments: &[&str]) -> Ran {
+        let mut command = bench.command(arguments);
+        // Where the program of a service's file finds its interpreter.
+        let mut child = command.env("PATH", env!("PATH")).spawn().unwrap();
         let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
         let word = if verb == "device" {
             " and type "
@@ -98,7 +107,7 @@ impl Provider {
         let rest: Vec<String> = said.map(Result::unwrap).collect();
         let mut output = child.wait_with_output().unwrap();
         output.stderr = rest.join("\n").into_bytes();
-        bench.ran(&arguments, &output)
+        bench.ran(arguments, &output)
     }
 
     fn text(&self, name: &str) -> &str {
@@ -292,4 +301,42 @@ fn who_gives_up_is_not_logged_in() {
                 .extension()
                 .is_some_and(|it| it == "lock"))
     );
+}
+
+/// Once users have followed, a person logs in at a real provider, in a browser or by a code.
+#[test]
+fn a_person_logs_in_once_users_have_followed() {
+    let Some(mut provider) = Provider::start() else {
+        return;
+    };
+    for (grant, verb) in [("authcode", "browser"), ("device", "device")] {
+        let (primary, standby) = pair(Kind::StreamingStandby, "zitadel", NAMESPACE, now());
+        let house = House::new(&cluster(&primary), &cluster(&standby));
+        house.edit("namespace: prod, ", "");
+        let login = format!(
+            "  login: {{ issuer: \"{}\", clientId: kubectl, grant: {grant}, scopes: [email, groups], expect: {{ groups: prod-admin }} }}\n  \
+             traffic:\n",
+            provider.text("issuer")
+        );
+        house.edit("  traffic:\n", &login);
+        let file = house.file();
+        let resume = [
+            "resume",
+            "zitadel",
+            "--to",
+            "core1",
+            "--yes",
+            "-f",
+            file.to_str().unwrap(),
+        ];
+        let ran = provider.see_through(&house.bench, verb, &resume);
+        assert_eq!(ran.code, Some(0), "{ran}");
+        let told = "as a user of kubectl, and the token is proved; ";
+        assert!(ran.stderr.contains(told), "{ran}");
+        assert_eq!(house.table("b"), "https core1-pool\n");
+        house.edit("groups: prod-admin", "groups: other");
+        let ran = provider.see_through(&house.bench, verb, &resume);
+        assert_eq!(ran.code, Some(5), "{ran}");
+        assert!(ran.stderr.contains("the token is not proved"), "{ran}");
+    }
 }

@@ -105,8 +105,9 @@ pub const TASKS: &[Task] = &[
     Task {
         section: Some("Test Login"),
         what: "Log in as a person, and check what the token proves",
-        by: &[],
-        otherwise: "A move logs no person in. `kubectl pgha login --fresh` does, and checks the token.",
+        by: &[Doer::Follower(Follower::Login)],
+        otherwise: "The service's file names no login, or there was no file. `kubectl pgha login --fresh` logs a person in, and checks \
+                    the token.",
     },
     Task {
         section: None,

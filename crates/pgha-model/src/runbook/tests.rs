@@ -68,7 +68,12 @@ fn every_step_of_a_move_takes_the_place_of_a_task_once() {
         let count = doers.filter(|doer| **doer == Doer::Step(step)).count();
         assert_eq!(count, 1, "{}", step.name());
     }
-    for who in [Follower::Poolers, Follower::Application, Follower::Users] {
+    for who in [
+        Follower::Poolers,
+        Follower::Application,
+        Follower::Users,
+        Follower::Login,
+    ] {
         let mut doers = TASKS.iter().flat_map(|task| task.by);
         assert!(doers.any(|doer| *doer == Doer::Follower(who)));
     }
@@ -100,9 +105,10 @@ fn a_move_that_went_as_planned_proves_each_task_that_was_part_of_it() {
 #[test]
 fn who_followed_and_the_backup_before_are_proofs() {
     let mut events = all();
-    events.extend([Follower::Application, Follower::Users].map(|who| followed(who, true)));
+    let all = [Follower::Application, Follower::Users, Follower::Login];
+    events.extend(all.map(|who| followed(who, true)));
     let mut record = moved(events, None);
-    record.followers = Some(vec![Follower::Application, Follower::Users]);
+    record.followers = Some(all.to_vec());
     record.backup = Some(BackupBefore {
         id: "pgha-1".to_owned(),
         repo: "repo2".to_owned(),
@@ -111,7 +117,12 @@ fn who_followed_and_the_backup_before_are_proofs() {
         took: Duration::from_mins(5),
         evidence: "It is there.".to_owned(),
     });
-    for section in ["Full Backup", "Reconcile the application", "Cut over NLB"] {
+    for section in [
+        "Full Backup",
+        "Reconcile the application",
+        "Cut over NLB",
+        "Test Login",
+    ] {
         assert_eq!(answer(&record, section), Answer::Proved, "{section}");
     }
 }
