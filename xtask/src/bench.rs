@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: figures side by side, in one run.
 
 mod cli;
+mod gitops;
 mod moves;
 mod traffic;
 
@@ -28,6 +29,18 @@ pub(crate) enum Command {
     Cli {
         /// How many runs of each
         #[arg(long, default_value_t = 10)]
+        runs: u32,
+        /// Where to write the runs
+        #[arg(long, value_name = "FILE")]
+        json: PathBuf,
+    },
+    /// Measure the write gap of a pair that Flux or Argo CD owns: directly, with Git afterwards, and with Git first
+    ///
+    /// The three ways take turns on one pair in the hands of Flux; Argo CD has it after that. Beside each move stands how long those
+    /// who apply the repository took for a commit right before it.
+    Gitops {
+        /// How many moves in each way
+        #[arg(long, default_value_t = 3)]
         runs: u32,
         /// Where to write the runs
         #[arg(long, value_name = "FILE")]
@@ -76,6 +89,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
             moves::run(&asked, json)
         }
         Command::Cli { runs, json } => cli::run(*runs, json),
+        Command::Gitops { runs, json } => gitops::run(*runs, json),
         Command::Traffic { runs, moves, json } => traffic::run(*runs, *moves, json),
     }
 }

@@ -25,6 +25,9 @@ use crate::part::say;
 /// The cluster that the demo moves.
 const CLUSTER: &str = "zitadel";
 
+/// What is said of the move for each task of a run book.
+const REPORT: &str = "target/demo/report.html";
+
 /// `status` of both sites.
 const STATUS: [&str; 7] = [
     "pgha",
@@ -150,7 +153,9 @@ fn move_with_users(kubectl: &Kubectl, house: House, from: Site, to: Site) -> Res
     let since = person::now()?;
     let users = app.users();
     let by_file = ["-f", app::FILE, "--to", to.name()];
-    let moved = kubectl.run(&[&["pgha", "switchover", CLUSTER][..], &by_file, &["--yes"]].concat());
+    let switchover = ["pgha", "switchover", CLUSTER];
+    let how = ["--yes", "--report", REPORT];
+    let moved = person.accompany(kubectl, &[&switchover[..], &by_file, &how].concat());
     let seen = users.end();
     moved?;
     say(&app::report(&seen, from, to));

@@ -159,6 +159,41 @@ pub struct TrafficFile {
     pub runs: Vec<TrafficRun>,
 }
 
+/// One move of a pair that Flux or Argo CD owns.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GitopsRun {
+    /// How it was made.
+    pub mode: Mode,
+    /// The write gap, in seconds.
+    pub gap_s: f64,
+    /// Acknowledged rows that the new primary lacks.
+    pub missing: u64,
+    /// How long those who apply the repository took for a commit at the target, right before the move, in seconds: from the push until
+    /// the object's owner says that it has it.
+    pub reconcile_s: f64,
+}
+
+/// In what order clusters and Git are changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// The clusters alone, with the owners held.
+    Direct,
+    /// The clusters, then Git.
+    Fast,
+    /// Git first, applied by Flux.
+    GitFlux,
+    /// Git first, applied by Argo CD.
+    GitArgo,
+}
+
+/// The file of `bench gitops`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct GitopsFile {
+    /// The runs, in the order in which they were made.
+    pub runs: Vec<GitopsRun>,
+}
+
 /// Why a verdict is no measurement of a move.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotMeasured {
@@ -291,6 +326,20 @@ mod tests {
         };
         let json = serde_json::to_string(&TrafficFile { runs: vec![run] }).unwrap();
         let expected = r#"{"runs":[{"what":"pooler-move","by":"pgha","ms":950.5,"errors":0,"ratio_to_gap":1.1}]}"#;
+        assert_eq!(json, expected);
+    }
+
+    #[test]
+    fn the_file_of_gitops_names_its_modes() {
+        let run = GitopsRun {
+            mode: Mode::GitFlux,
+            gap_s: 1.5,
+            missing: 0,
+            reconcile_s: 0.5,
+        };
+        let json = serde_json::to_string(&GitopsFile { runs: vec![run] }).unwrap();
+        let expected =
+            r#"{"runs":[{"mode":"git-flux","gap_s":1.5,"missing":0,"reconcile_s":0.5}]}"#;
         assert_eq!(json, expected);
     }
 

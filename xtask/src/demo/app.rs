@@ -14,6 +14,7 @@ use pgha_lab::wait;
 use serde_json::{Value, json};
 
 use super::kubectl;
+use super::person::CLIENT;
 use super::program::Program;
 use crate::part::say;
 use crate::users::haproxy::{Front, Haproxy, free_address};
@@ -74,7 +75,11 @@ impl App {
             backend: &backend,
         };
         let haproxy = Haproxy::start(&peers, &folder("haproxy")?, front)?;
-        let service = service_file(cluster, &haproxy.traffic());
+        let login = format!(
+            "  login: {{ issuer: {}, clientId: {CLIENT}, scopes: [email, groups] }}\n",
+            issuer(at)
+        );
+        let service = service_file(cluster, &(haproxy.traffic() + &login));
         fs::write(kubectl::folder().join("pgha.yaml"), service)?;
         let app = Self {
             haproxy,

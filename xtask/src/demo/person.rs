@@ -12,7 +12,7 @@ use super::program::Program;
 use crate::part::say;
 
 /// The client that the providers know.
-const CLIENT: &str = "kubectl";
+pub(super) const CLIENT: &str = "kubectl";
 
 /// Issuer, keys and subject from before the move.
 const BASELINE: &str = "target/demo/baseline.json";
@@ -66,10 +66,19 @@ impl Person {
     }
 
     fn log_in(&mut self, kubectl: &Kubectl, more: &[&str]) -> Result<()> {
-        let client = ["--issuer", &self.issuer, "--client-id", CLIENT];
+        let issuer = self.issuer.clone();
+        let client = ["--issuer", issuer.as_str(), "--client-id", CLIENT];
         let login = ["pgha", "login", "--no-browser"];
         let scopes = ["--scope", "email", "--scope", "groups"];
-        let mut command = kubectl.command(&[&login[..], &client, &scopes, more].concat());
+        self.accompany(kubectl, &[&login[..], &client, &scopes, more].concat())
+    }
+
+    /// Runs a command, and logs in when it sends a person to an address.
+    ///
+    /// # Errors
+    /// It fails, or the person could not log in.
+    pub(super) fn accompany(&mut self, kubectl: &Kubectl, args: &[&str]) -> Result<()> {
+        let mut command = kubectl.command(args);
         let child = command.stderr(Stdio::piped()).spawn();
         let mut child = child.context("kubectl does not start")?;
         let led = self.follow(&mut child);
@@ -79,13 +88,13 @@ impl Person {
         }
         let status = child.wait()?;
         led?;
-        ensure!(status.success(), "kubectl pgha login failed");
+        ensure!(status.success(), "kubectl {} failed", args.join(" "));
         Ok(())
     }
 
     /// Shows what the command says, and goes where it sends a person.
-    fn follow(&mut self, login: &mut Child) -> Result<()> {
-        let stderr = login.stderr.take().context("its stderr is not there")?;
+    fn follow(&mut self, command: &mut Child) -> Result<()> {
+        let stderr = command.stderr.take().context("its stderr is not there")?;
         for line in BufReader::new(stderr).lines() {
             let line = line?;
             say(&line);

@@ -72,9 +72,12 @@ impl Change<'_> {
         let mut tree = self.desired.branch.worktree(&tip, within).await?;
         let commit = self.committed(&mut tree, part, operation).await;
         drop(tree.remove(within).await);
-        match commit? {
-            Some(commit) => self.deliver(&commit, &tip, (part, operation, false)).await,
-            None => Ok(already(tip)),
+        match commit {
+            Ok(Some(commit)) => self.deliver(&commit, &tip, (part, operation, false)).await,
+            Ok(None) => Ok(already(tip)),
+            // Whatever is wrong with the render, nothing is needed of it.
+            Err(_) if matches!(self.says(&tip, part, true).await, Ok(true)) => Ok(already(tip)),
+            Err(error) => Err(error),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use pgha_desired::{DesiredError, Problem};
+use pgha_desired::{DesiredError, How, Problem};
 use pgha_model::effect::Effect;
 use pgha_model::site::Part;
 
@@ -110,6 +110,20 @@ async fn a_render_that_fails_is_told_in_its_words() {
         "{said}"
     );
     assert!(error.next.contains("Nothing was pushed"), "{}", error.next);
+}
+
+/// What leads back after a move that has pushed nothing needs no commit, whatever somebody has made of the render meanwhile.
+#[tokio::test]
+async fn what_the_branch_says_already_needs_no_render() {
+    let house = House::new();
+    house.render_with("exit 1");
+    let desired = house.desired(HOLOS);
+    let back = desired.change("zitadel", &"core1".into(), &"core2".into());
+    let (back, tip) = (back.unwrap(), house.tip());
+    for part in [Part::Source, Part::Target] {
+        let done = back.commit(part, OPERATION).await.unwrap();
+        assert_eq!((done.commit, done.how), (tip.clone(), How::Already));
+    }
 }
 
 #[tokio::test]
