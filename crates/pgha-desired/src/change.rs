@@ -17,6 +17,7 @@ use crate::error::{DesiredError, Problem};
 use crate::plan::{Planned, PlannedCommit};
 use make::Made;
 
+pub use deliver::Prepared;
 pub use request::{Proposal, Request};
 
 /// A branch that moves on faster than this many tries is left to its people.

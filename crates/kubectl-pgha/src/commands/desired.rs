@@ -2,16 +2,18 @@
 
 mod request;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use pgha_core::engine::{Declare, GitFailure, LettingGo, Limits, Side};
-use pgha_desired::{Change, Desired, DesiredError, Done, How};
+use pgha_desired::{Change, Desired, DesiredError, Done, How, Prepared};
 use pgha_model::event::Event;
 use pgha_model::member::Role;
 use pgha_model::plan::Step;
 use pgha_model::record::Epoch;
 use pgha_model::site::Part;
 use pgha_nlb::SiteName;
+use tokio::sync::Mutex;
 
 use super::looked_at::LookedAt;
 use super::{moving, one_side, release};
@@ -75,18 +77,43 @@ pub(super) fn declare<'a>(
 ) -> Option<Declare<'a>> {
     let desired = service.desired().ok()??;
     let change = desired.change(&service.name, source, target)?;
+    let targets = Arc::new(Mutex::new(None));
     Some(Box::new(move |part, epoch| {
         let (change, operation) = (change.clone(), names.operation(epoch));
+        let targets = Arc::clone(&targets);
         let site = match part {
             Part::Source => source,
             Part::Target => target,
         };
         Box::pin(async move {
-            let done = change.commit(part, &operation).await;
+            let done = declared(&change, part, &operation, &targets).await;
             let done = done.map_err(|error| Box::new(error) as GitFailure)?;
             Ok(said(desired, &done, site, part))
         })
     }))
+}
+
+/// The target's commit, once the source's is pushed.
+type Targets = Mutex<Option<Prepared>>;
+
+/// Commits a part. With the source's the target's is made as well and kept back: nothing is rendered while nobody takes writes, and a
+/// render that fails does so before the fence.
+async fn declared(
+    change: &Change<'_>,
+    part: Part,
+    operation: &str,
+    targets: &Targets,
+) -> Result<Done, DesiredError> {
+    let mut targets = targets.lock().await;
+    match (part, targets.take()) {
+        (Part::Target, Some(prepared)) => change.deliver(&prepared, part, operation).await,
+        (Part::Target, None) => change.commit(part, operation).await,
+        (Part::Source, _) => {
+            let done = change.commit(part, operation).await?;
+            *targets = change.prepare(Part::Target, operation).await?;
+            Ok(done)
+        }
+    }
 }
 
 const fn role(part: Part) -> &'static str {

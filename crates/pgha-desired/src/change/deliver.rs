@@ -29,6 +29,39 @@ impl Change<'_> {
         }
     }
 
+    /// Makes a part's commit and does not push it, so that nothing is left to be rendered when it is to be: the render, the hooks and
+    /// the signing have said what they have to say by then. None where nothing is to be pushed.
+    ///
+    /// # Errors
+    /// As for [`commit`](Self::commit); nothing was pushed.
+    pub async fn prepare(
+        &self,
+        part: Part,
+        operation: &str,
+    ) -> Result<Option<Prepared>, DesiredError> {
+        Ok(match self.next(part, operation).await? {
+            Next::Done(_) => None,
+            Next::Push(prepared) => Some(prepared),
+        })
+    }
+
+    /// Pushes a commit that was made before, while the branch is as it was then. Once somebody has pushed, another one is made.
+    ///
+    /// # Errors
+    /// As for [`commit`](Self::commit).
+    pub async fn deliver(
+        &self,
+        prepared: &Prepared,
+        part: Part,
+        operation: &str,
+    ) -> Result<Done, DesiredError> {
+        let delivered = self.push(prepared, (part, operation, false)).await;
+        match delivered {
+            Err(error) if error.is_moved() => self.commit(part, operation).await,
+            ended => ended,
+        }
+    }
+
     /// Takes a part's commit back by another commit. The source's stays while the target's stands: both would be primary.
     ///
     /// # Errors
@@ -44,11 +77,19 @@ impl Change<'_> {
     }
 
     async fn try_commit(&self, part: Part, operation: &str) -> Result<Done, DesiredError> {
+        match self.next(part, operation).await? {
+            Next::Done(done) => Ok(done),
+            Next::Push(prepared) => self.push(&prepared, (part, operation, false)).await,
+        }
+    }
+
+    /// What is left to be done for a part, on what the branch is at now.
+    async fn next(&self, part: Part, operation: &str) -> Result<Next, DesiredError> {
         self.desired.refuse_clone(&[]).await?;
         let tip = self.desired.tip().await?;
         let marks = self.marks(&tip, operation).await?;
         match state(&marks, part) {
-            PartState::Made { commit } => return Ok(already(commit)),
+            PartState::Made { commit } => return Ok(Next::Done(already(commit))),
             PartState::TakenBack { by } => return Err(self.taken_back(by)),
             PartState::None => {}
         }
@@ -66,17 +107,19 @@ impl Change<'_> {
             }
         }
         if let Some(done) = self.proposed(part, operation, false).await? {
-            return Ok(done);
+            return Ok(Next::Done(done));
         }
         let within = self.desired.patience.git;
         let mut tree = self.desired.branch.worktree(&tip, within).await?;
         let commit = self.committed(&mut tree, part, operation).await;
         drop(tree.remove(within).await);
         match commit {
-            Ok(Some(commit)) => self.deliver(&commit, &tip, (part, operation, false)).await,
-            Ok(None) => Ok(already(tip)),
+            Ok(Some(commit)) => Ok(Next::Push(Prepared { commit, base: tip })),
+            Ok(None) => Ok(Next::Done(already(tip))),
             // Whatever is wrong with the render, nothing is needed of it.
-            Err(_) if matches!(self.says(&tip, part, true).await, Ok(true)) => Ok(already(tip)),
+            Err(_) if matches!(self.says(&tip, part, true).await, Ok(true)) => {
+                Ok(Next::Done(already(tip)))
+            }
             Err(error) => Err(error),
         }
     }
@@ -144,8 +187,11 @@ impl Change<'_> {
         let mut tree = self.desired.branch.worktree(&tip, within).await?;
         let taken_back = tree.revert(&commit, &message, within).await;
         drop(tree.remove(within).await);
-        self.deliver(&taken_back?, &tip, (part, operation, true))
-            .await
+        let prepared = Prepared {
+            commit: taken_back?,
+            base: tip,
+        };
+        self.push(&prepared, (part, operation, true)).await
     }
 
     fn taken_back(&self, commit: String) -> DesiredError {
@@ -159,10 +205,9 @@ impl Change<'_> {
         )
     }
 
-    async fn deliver(
+    async fn push(
         &self,
-        commit: &str,
-        base: &str,
+        Prepared { commit, base }: &Prepared,
         (part, operation, is_undo): (Part, &str, bool),
     ) -> Result<Done, DesiredError> {
         let within = self.desired.patience.git;
@@ -182,6 +227,22 @@ impl Change<'_> {
         let how = How::Proposed { branch: name, link };
         Ok(Done { commit, how })
     }
+}
+
+/// A commit that is not pushed yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prepared {
+    commit: String,
+    /// What the branch was at.
+    base: String,
+}
+
+/// What is left to be done for a part.
+enum Next {
+    /// Nothing.
+    Done(Done),
+    /// A commit is to be pushed.
+    Push(Prepared),
 }
 
 const fn already(commit: String) -> Done {

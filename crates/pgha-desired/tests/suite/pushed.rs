@@ -326,3 +326,45 @@ async fn what_git_says_already_is_no_commit() {
         assert_eq!((done.how, &done.commit), (How::Already, &before));
     }
 }
+
+/// Nothing is left to be rendered when the target is to be told.
+#[tokio::test]
+async fn a_commit_that_was_made_before_is_only_pushed() {
+    let house = House::new();
+    let desired = house.desired(HOLOS);
+    let change = change(&desired);
+    let early = change.prepare(Part::Target, OPERATION).await.unwrap_err();
+    assert!(matches!(early.problem, Problem::NoSource { .. }), "{early}");
+    change.commit(Part::Source, OPERATION).await.unwrap();
+    let tip = house.tip();
+    let prepared = change.prepare(Part::Target, OPERATION).await.unwrap();
+    let prepared = prepared.unwrap();
+    assert_eq!(house.tip(), tip, "nothing is pushed yet");
+    let done = change.deliver(&prepared, Part::Target, OPERATION).await;
+    let done = done.unwrap();
+    assert_eq!((done.how, &done.commit), (How::Pushed, &house.tip()));
+    assert!(
+        house
+            .log("1")
+            .starts_with("zitadel: make core1 the primary")
+    );
+    let again = change.prepare(Part::Target, OPERATION).await.unwrap();
+    assert_eq!(again, None, "it is there");
+}
+
+#[tokio::test]
+async fn a_commit_that_was_made_before_somebody_pushed_is_made_anew() {
+    let house = House::new();
+    let desired = house.desired(HOLOS);
+    let change = change(&desired);
+    change.commit(Part::Source, OPERATION).await.unwrap();
+    let prepared = change.prepare(Part::Target, OPERATION).await.unwrap();
+    let theirs = house.push_by_another("notes.txt", "b\n");
+    let done = change
+        .deliver(&prepared.unwrap(), Part::Target, OPERATION)
+        .await
+        .unwrap();
+    assert_eq!(done.commit, house.tip());
+    let parent = git(&house.server(), &["rev-parse", "main^"]);
+    assert_eq!(parent, theirs);
+}
