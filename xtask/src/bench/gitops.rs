@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use pgha_judge::bench::{GitopsFile, GitopsRun, Method, Mode, Spread, Standby, spread};
 use pgha_lab::cluster::{self, Pair, Patroni, primary_site};
 use pgha_lab::gitops::{self, Deployer, Platform};
-use pgha_lab::paths;
+use pgha_lab::paths::{self, Cache};
 use pgha_lab::progress::Progress;
 use pgha_lab::site::Site;
 use pgha_lab::writer::{self, Load};
@@ -32,6 +32,8 @@ pub(super) fn run(runs: u32, file: &Path) -> Result<()> {
     let plugin = progress.part("kubectl pgha", |_| crate::demo::build_plugin())?;
     lab::up_with_standin(&progress)?;
     let writer = lab::build_program("pgha-writer")?;
+    // Whoever applied its objects in an earlier run is named in them still.
+    cluster::remove(CLUSTER, &Cache::in_use()?, &progress)?;
     cluster::ensure(
         &Pair {
             name: CLUSTER.to_owned(),
