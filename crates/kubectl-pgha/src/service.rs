@@ -25,24 +25,35 @@ pub(crate) use self::source::{
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use pgha_model::application::AppStep;
+    use tempfile::TempDir;
 
     use super::{Service, build, read_path};
     use crate::session::Reach;
 
-    fn read(path: &Path) -> Service {
-        read_path(path).unwrap().choose(None).unwrap()
+    /// What a file of this text says, in a folder of its own.
+    fn read(text: &str) -> (TempDir, Service) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pgha.yaml");
+        std::fs::write(&path, text).unwrap();
+        let service = read_path(&path).unwrap().choose(None).unwrap();
+        (folder, service)
+    }
+
+    /// The files in a document's page.
+    fn files_of(page: &str) -> impl Iterator<Item = &str> {
+        let blocks = page.split("```yaml\n").skip(1);
+        blocks.map(|block| block.split("```").next().unwrap_or_default())
+    }
+
+    fn first_of(page: &str) -> (TempDir, Service) {
+        read(files_of(page).next().unwrap())
     }
 
     #[test]
     fn the_file_of_the_application_is_one() {
         let page = include_str!("../../../docs/application.md");
-        let text = page.split("```yaml\n").nth(1).unwrap_or_default();
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), text.split("```").next().unwrap_or_default()).unwrap();
-        let service = read(file.path());
+        let (_folder, service) = first_of(page);
         let objects = service.app.iter().filter_map(AppStep::object);
         let objects: Vec<_> = objects.map(|at| at.to_string()).collect();
         assert_eq!(
@@ -62,10 +73,7 @@ mod tests {
     #[test]
     fn the_file_of_the_backup_is_one() {
         let page = include_str!("../../../docs/report.md");
-        let text = page.split("```yaml\n").nth(1).unwrap_or_default();
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), text.split("```").next().unwrap_or_default()).unwrap();
-        let backup = read(file.path()).backup.unwrap();
+        let backup = first_of(page).1.backup.unwrap();
         assert_eq!(backup.repo.as_deref(), Some("repo2"));
         assert_eq!((backup.limit().as_secs(), backup.verify), (7200, true));
     }
@@ -73,10 +81,7 @@ mod tests {
     #[test]
     fn the_file_of_the_login_is_one() {
         let page = include_str!("../../../docs/login.md");
-        let text = page.split("```yaml\n").nth(1).unwrap_or_default();
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), text.split("```").next().unwrap_or_default()).unwrap();
-        let service = read(file.path());
+        let (_folder, service) = first_of(page);
         let login = service.login().unwrap().unwrap();
         assert_eq!(
             (login.client_id.as_str(), login.timeout_seconds),
@@ -88,11 +93,7 @@ mod tests {
     #[test]
     fn the_file_of_the_poolers_is_one() {
         let page = include_str!("../../../docs/poolers.md");
-        let text = page.split("```yaml\n").nth(1).unwrap_or_default();
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("pgha.yaml");
-        std::fs::write(&path, text.split("```").next().unwrap_or_default()).unwrap();
-        let service = read(&path);
+        let (folder, service) = first_of(page);
         let settings = service.poolers[0].settings();
         assert_eq!(
             settings.password_file,
@@ -105,11 +106,8 @@ mod tests {
     fn every_file_of_desired_state_is_one() {
         let page = include_str!("../../../docs/change.md");
         let mut branches = Vec::new();
-        for block in page.split("```yaml\n").skip(1) {
-            let text = block.split("```").next().unwrap_or_default();
-            let file = tempfile::NamedTempFile::new().unwrap();
-            std::fs::write(file.path(), text).unwrap();
-            let service = read(file.path());
+        for text in files_of(page) {
+            let (_folder, service) = read(text);
             let desired = service.desired().unwrap().unwrap();
             branches.push((desired.at(), desired.is_by_merge_request()));
         }
@@ -122,11 +120,8 @@ mod tests {
     fn every_file_of_the_documents_is_one() {
         let page = include_str!("../../../docs/traffic.md");
         let mut files = 0;
-        for block in page.split("```yaml\n").skip(1) {
-            let text = block.split("```").next().unwrap_or_default();
-            let file = tempfile::NamedTempFile::new().unwrap();
-            std::fs::write(file.path(), text).unwrap();
-            let service = read(file.path());
+        for text in files_of(page) {
+            let (_folder, service) = read(text);
             files += 1;
             let made = build(&service, &Reach::none());
             if cfg!(not(feature = "aws")) && text.contains("- aws:") {

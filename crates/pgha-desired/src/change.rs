@@ -81,6 +81,14 @@ const fn phase(part: Part) -> Phase {
     }
 }
 
+/// What a move makes of the site of a part.
+pub const fn role(part: Part) -> &'static str {
+    match part {
+        Part::Source => "a standby",
+        Part::Target => "the primary",
+    }
+}
+
 impl Desired {
     /// A move of a service between two of its sites; `None` where one is not a site of it.
     pub fn change<'a>(

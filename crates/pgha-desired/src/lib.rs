@@ -18,7 +18,7 @@ mod gate;
 mod plan;
 mod settings;
 
-pub use change::{Change, Done, How, PartState, Prepared, Proposal, Request};
+pub use change::{Change, Done, How, PartState, Prepared, Proposal, Request, role};
 pub use check::{Desired, Mistake, Patience, Place};
 pub use error::{DesiredError, Problem};
 pub use plan::{Changed, Planned, PlannedCommit};

@@ -2,13 +2,13 @@
 //! refused or goes back, and whoever is held because Git does not answer is let go by `release`. On the real Flux.
 
 use anyhow::{Context as _, Result, ensure};
-use pgha_lab::gitops::git::{self, WorkTree};
+use pgha_lab::gitops::git;
 use pgha_lab::gitops::{Deployer, Platform};
 use pgha_lab::paths::Cache;
 use pgha_tests::pair::event;
 use pgha_tests::say;
 
-use crate::owned::House;
+use crate::owned::{House, ended};
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +65,7 @@ fn meets(house: &House, fault: Fault, when: When, code: i32, held: bool) -> Resu
         When::Before => {
             fault.begin(house)?;
             let moved = owned.moving(&house.file, house.from, &[])?;
-            crate::owned::ended(moved)
+            ended(moved)
         }
         When::At(event) => {
             let moving = house.moving(&[], event)?;
@@ -130,7 +130,7 @@ const RENDER: &str = "render.sh";
 
 /// A colleague pushes a render that does this at its end.
 fn render(house: &House, shell: &str) -> Result<()> {
-    let tree: WorkTree = house.colleague()?;
+    let tree = house.colleague()?;
     let file = tree.folder().join(RENDER);
     let text = std::fs::read_to_string(&file)?;
     std::fs::write(&file, format!("{text}{shell}\n"))?;
@@ -150,7 +150,7 @@ fn a_move_that_loses_every_first_push_comes_through() -> Result<()> {
 export GIT_AUTHOR_NAME=c GIT_AUTHOR_EMAIL=c@example.org GIT_COMMITTER_NAME=c GIT_COMMITTER_EMAIL=c@example.org
 git update-ref refs/heads/main \"$(git commit-tree -p main -m 'Be faster' 'main^{tree}')\"";
     git::before_a_push(&cache, owned.pair.kind.cluster, Some(faster))?;
-    let moved = crate::owned::ended(owned.moving(&house.file, house.from, &[])?);
+    let moved = ended(owned.moving(&house.file, house.from, &[])?);
     git::before_a_push(&cache, owned.pair.kind.cluster, None)?;
     let moved = moved?;
     ensure!(moved.code == Some(0), "{moved:?}");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pgha_core::engine::{Declare, GitFailure, LettingGo, Limits, Side};
-use pgha_desired::{Change, Desired, DesiredError, Done, How, Prepared};
+use pgha_desired::{Change, Desired, DesiredError, Done, How, Prepared, role};
 use pgha_model::event::Event;
 use pgha_model::member::Role;
 use pgha_model::plan::Step;
@@ -34,10 +34,10 @@ pub(super) struct Names {
 impl Names {
     pub(super) fn of(service: &Service, side: &Side) -> Self {
         let system = side.facts.survey.system_identifier().unwrap_or_default();
-        let from = system.len().saturating_sub(LAST);
+        let digits: String = system.chars().filter(char::is_ascii_digit).collect();
         Self {
-            service: word(&service.name),
-            system: word(system.get(from..).unwrap_or(system)),
+            service: service.name.clone(),
+            system: digits[digits.len().saturating_sub(LAST)..].to_owned(),
         }
     }
 
@@ -62,12 +62,6 @@ const LAST: usize = 8;
 
 /// What the changes are called besides that lead back to what was before a move.
 const BACK: &str = "-back";
-
-/// What a branch and a trailer can both have of a name.
-fn word(text: &str) -> String {
-    let allowed = |c: &char| c.is_ascii_alphanumeric() || *c == '-';
-    text.chars().filter(allowed).collect()
-}
 
 /// Has Git say first what each side is to be, in the order of a move between these sites; `None` where no repository may be changed.
 pub(super) fn declare<'a>(
@@ -113,13 +107,6 @@ async fn declared(
             *targets = change.prepare(Part::Target, operation).await?;
             Ok(done)
         }
-    }
-}
-
-const fn role(part: Part) -> &'static str {
-    match part {
-        Part::Source => "a standby",
-        Part::Target => "the primary",
     }
 }
 
@@ -211,7 +198,9 @@ pub(super) async fn commit(
     let (standby, primary) = (standby.0, primary.0);
     let mut operation = names.operation(epoch);
     if found.iter().all(LettingGo::is_as_before) {
-        if let Some(change) = desired.change(&service.name, primary, standby) {
+        // What was proposed is withdrawn, and the way back is another change.
+        let change = desired.change(&service.name, primary, standby);
+        if let Some(change) = change.filter(|_| !desired.is_by_merge_request()) {
             take_back(&change, &operation)
                 .await
                 .map_err(|error| Failure::from(&error))?;
@@ -241,11 +230,8 @@ fn note(text: String, ui: &Ui) {
     moving::tell("ReleaseEvent", &Event::noted(Step::Release, text), ui);
 }
 
-/// Takes back what was committed for a move, the target's part first. What was proposed is another change, the way back.
+/// Takes back what was committed for a move, the target's part first.
 async fn take_back(change: &Change<'_>, operation: &str) -> Result<(), DesiredError> {
-    if change.is_by_merge_request() {
-        return Ok(());
-    }
     for part in [Part::Target, Part::Source] {
         change.revert(part, operation).await?;
     }

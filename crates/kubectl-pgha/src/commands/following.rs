@@ -356,12 +356,7 @@ impl Followers<'_> {
     /// They were not seen to follow, which is noted.
     async fn behind(&self, toward: Toward, began: Instant, behind: &Behind) -> Followed {
         let Behind(who, because) = behind;
-        let failure = match who {
-            Follower::Login => self.without_login(because),
-            Follower::Poolers | Follower::Application | Follower::Users => {
-                self.left_behind(toward, because)
-            }
-        };
+        let failure = self.left_behind(*who, toward, because);
         let followed = Noted {
             arrived: false,
             ..arrived(*who, began)
@@ -503,23 +498,23 @@ impl Followers<'_> {
         self.poolers.is_none() && runs.all(|it| it) && arrived.all(|it| it)
     }
 
-    fn without_login(&self, because: &Failure) -> Failure {
-        let text = "the database has moved, and nobody has been seen to log in";
-        let failure = Failure::stopped(Exit::Held, text, because.effect()).because(because.chain());
-        let next = self.login.as_ref().map(TestLogin::command);
-        failure.hinting(format!("Run `{}`.", next.unwrap_or_default()))
-    }
-
     /// What is to be told of those who did not follow.
-    fn left_behind(&self, toward: Toward, because: &Failure) -> Failure {
-        let text = match toward {
-            Toward::Target => "the database has moved, and its users have not been seen to follow",
-            Toward::Source => {
+    fn left_behind(&self, who: Follower, toward: Toward, because: &Failure) -> Failure {
+        let login = self.login.as_ref().filter(|_| who == Follower::Login);
+        let text = match (toward, login) {
+            (Toward::Target, Some(_)) => {
+                "the database has moved, and nobody has been seen to log in"
+            }
+            (Toward::Target, None) => {
+                "the database has moved, and its users have not been seen to follow"
+            }
+            (Toward::Source, _) => {
                 "the database is where it was, and its application has not been seen to run"
             }
         };
         let failure = Failure::stopped(Exit::Held, text, because.effect());
-        let hint = format!("Run `{}`.", self.command());
+        let command = login.map_or_else(|| self.command(), TestLogin::command);
+        let hint = format!("Run `{command}`.");
         failure.because(because.chain()).hinting(hint)
     }
 }

@@ -17,7 +17,6 @@ const CHANGE: &str = "  change:
     edits:
       - { site: core1, file: core1.yaml, object: { name: zitadel } }
       - { site: core2, file: core2.yaml, object: { name: zitadel } }
-  traffic:
 ";
 
 const VALIDATE: [&str; 4] = ["validate", "zitadel", "--to", "core2"];
@@ -31,9 +30,7 @@ fn house() -> (House, PathBuf) {
 
 /// A service of these sites, and a repository that names the primary.
 pub(crate) fn house_of(clusters: (&FakeCluster, &FakeCluster), primary: &str) -> (House, PathBuf) {
-    let house = House::new(clusters.0, clusters.1);
-    house.edit("namespace: prod, ", "");
-    house.edit("  traffic:\n", CHANGE);
+    let house = House::with(clusters.0, clusters.1, CHANGE);
     let home = house.bench.home();
     let (server, clone) = (home.join("server.git"), home.join("platform"));
     for folder in [&server, &clone] {

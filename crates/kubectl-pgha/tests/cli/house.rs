@@ -51,6 +51,14 @@ impl House {
         house
     }
 
+    /// The same in the contexts' own namespace, with these lines of its `spec` before its traffic.
+    pub(crate) fn with(core1: &FakeCluster, core2: &FakeCluster, spec: &str) -> Self {
+        let house = Self::new(core1, core2);
+        house.edit("namespace: prod, ", "");
+        house.edit("  traffic:\n", &format!("{spec}  traffic:\n"));
+        house
+    }
+
     /// The service's file.
     pub(crate) fn file(&self) -> PathBuf {
         self.folder.join("pgha.yaml")

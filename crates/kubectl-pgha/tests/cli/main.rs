@@ -39,8 +39,7 @@ mod desired;
 mod failover;
 #[expect(
     clippy::unwrap_used,
-    dead_code,
-    reason = "a repository that cannot be made fails the test, and it needs no hooks here"
+    reason = "a repository that cannot be made fails the test"
 )]
 #[path = "../../../pgha-git/tests/suite/git.rs"]
 mod git;
@@ -94,10 +93,6 @@ mod proxy;
 mod refusal;
 mod release;
 mod report;
-#[expect(
-    clippy::unwrap_used,
-    reason = "a repository that cannot be made fails the test"
-)]
 mod request;
 #[expect(clippy::unwrap_used, reason = "what a fake site lacks fails the test")]
 mod reset_password;

@@ -311,14 +311,11 @@ fn a_person_logs_in_once_users_have_followed() {
     };
     for (grant, verb) in [("authcode", "browser"), ("device", "device")] {
         let (primary, standby) = pair(Kind::StreamingStandby, "zitadel", NAMESPACE, now());
-        let house = House::new(&cluster(&primary), &cluster(&standby));
-        house.edit("namespace: prod, ", "");
         let login = format!(
-            "  login: {{ issuer: \"{}\", clientId: kubectl, grant: {grant}, scopes: [email, groups], expect: {{ groups: prod-admin }} }}\n  \
-             traffic:\n",
+            "  login: {{ issuer: \"{}\", clientId: kubectl, grant: {grant}, scopes: [email, groups], expect: {{ groups: prod-admin }} }}\n",
             provider.text("issuer")
         );
-        house.edit("  traffic:\n", &login);
+        let house = House::with(&cluster(&primary), &cluster(&standby), &login);
         let file = house.file();
         let resume = [
             "resume",

@@ -7,7 +7,7 @@ use pgha_testkit::pgo::{Kind, pair};
 
 use crate::bench::{NAMESPACE, Ran, now};
 use crate::desired::house_of;
-use crate::git::git;
+use crate::git::{git, hook};
 use crate::house::House;
 use crate::release::held_as;
 
@@ -27,12 +27,9 @@ fn moved() -> (House, PathBuf) {
     (house, server)
 }
 
-fn hook(server: &Path, text: &str) {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    let file = server.join("hooks/post-receive");
-    fs::write(&file, format!("#!/bin/sh\n{text}\n")).unwrap();
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+/// Whatever is proposed from now on is merged at once.
+fn merge_at_once(server: &Path) {
+    hook(server, server, "post-receive", MERGES);
 }
 
 fn release(house: &House) -> Ran {
@@ -65,7 +62,7 @@ fn branches(server: &Path) -> Vec<String> {
 #[test]
 fn both_are_proposed_the_standby_first_and_each_is_waited_for() {
     let (house, server) = moved();
-    hook(&server, MERGES);
+    merge_at_once(&server);
     let ran = release(&house);
     let told = format!(
         "The branch pgha/zitadel-7-{SYSTEM}-source proposes to origin refs/heads/main that core2 is a standby"
@@ -108,7 +105,7 @@ fn what_nobody_merges_is_found_again() {
     assert_eq!(ran.code, Some(4), "{ran}");
     assert_eq!(git(&server, &["rev-parse", &source]), proposed);
     git(&server, &["update-ref", "refs/heads/main", &source]);
-    hook(&server, MERGES);
+    merge_at_once(&server);
     let ran = release(&house);
     assert_eq!(ran.code, Some(3), "{ran}");
     assert_eq!(says(&server, "core1"), "enabled: false # of core1");
@@ -124,7 +121,7 @@ fn what_an_earlier_move_proposed_is_withdrawn_and_nothing_else() {
     for branch in [earlier.as_str(), other, "pgha/of-a-person"] {
         git(&server, &["branch", branch, "main"]);
     }
-    hook(&server, MERGES);
+    merge_at_once(&server);
     let ran = release(&house);
     let told = format!("The branch {earlier} of an earlier move is withdrawn");
     assert!(ran.stderr.contains(&told), "{ran}");

@@ -7,7 +7,7 @@ use pgha_model::effect::Effect;
 use pgha_model::site::Part;
 
 use super::make::Made;
-use super::{Change, Done, How, PartState, TRIES, phase, state};
+use super::{Change, Done, How, PartState, TRIES, phase, role, state};
 use crate::error::{DesiredError, Problem};
 
 impl Change<'_> {
@@ -147,10 +147,7 @@ impl Change<'_> {
 
     fn message(&self, part: Part, made: &Made) -> String {
         let (service, site) = (self.service, &self.place(part).site);
-        let role = match part {
-            Part::Source => "a standby",
-            Part::Target => "the primary",
-        };
+        let role = role(part);
         let lines: Vec<_> = made.changes.iter().map(ToString::to_string).collect();
         format!("{service}: make {site} {role}\n\n{}", lines.join("\n"))
     }

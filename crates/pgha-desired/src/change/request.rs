@@ -77,11 +77,6 @@ impl Desired {
 const UNDO: &str = "-undo";
 
 impl Change<'_> {
-    /// Whether its parts are proposed by merge requests.
-    pub const fn is_by_merge_request(&self) -> bool {
-        self.desired.is_by_merge_request()
-    }
-
     /// What has become of a part's merge request.
     ///
     /// # Errors

@@ -7,8 +7,8 @@ use pgha_git::Tree;
 use pgha_model::site::Part;
 use serde_json::Value;
 
-use super::Change;
 use super::make::text;
+use super::{Change, role};
 use crate::edit::{Spot, Switch};
 use crate::error::{DesiredError, Problem};
 use crate::gate::{cluster, is_standby, recovery_target};
@@ -30,11 +30,7 @@ impl Change<'_> {
         };
         for part in parts {
             if !self.says_in(tree, *part, true).await? {
-                let site = &self.place(*part).site;
-                let role = match part {
-                    Part::Source => "a standby",
-                    Part::Target => "the primary",
-                };
+                let (site, role) = (&self.place(*part).site, role(*part));
                 let seen = format!("its files would not say that {site} is {role}");
                 let next = "Nothing was pushed. Look at spec.change: the edits, and where the render writes the site's files.";
                 return Err(self.refused(tried, Problem::NotAsMeant { seen }, next));

@@ -1,6 +1,5 @@
 //! Waiting for a person who merges.
 
-use std::convert::Infallible;
 use std::time::Duration;
 
 use pgha_core::clock;
@@ -67,7 +66,7 @@ pub(super) async fn merged(
     let waited = await_until(clock::monotonic() + within, LOOK, async || {
         let because = match change.request(part, operation).await {
             Ok(Request::Merged { commit }) => {
-                return Ok::<_, Infallible>(Look::Settled(Some(commit)));
+                return Ok::<_, Failure>(Look::Settled(Some(commit)));
             }
             Ok(Request::Closed) if gone + 1 >= GONE => return Ok(Look::Settled(None)),
             Ok(Request::Closed) => {
@@ -86,21 +85,20 @@ pub(super) async fn merged(
         }
         Ok(Look::NotYet(because))
     });
-    let waited = unless_interrupted(async { Ok(waited.await) }).await;
     let given_up = |text: String| {
         let hint = "Its owners stay held. Merge it, and run the same `kubectl pgha release` or this command again: it is found by \
                     its name. A branch that is gone is proposed anew.";
         Failure::stopped(Exit::Stopped, text, Effect::Applied).hinting(hint)
     };
-    match waited {
+    match unless_interrupted(waited).await {
         Err(_interrupted) => Err(given_up(format!(
             "interrupted while the branch {branch} waited to be merged"
         ))),
-        Ok(Ok(Settlement::Settled(Some(commit)))) => Ok(commit),
-        Ok(Ok(Settlement::Settled(None))) => Err(given_up(format!(
+        Ok(Settlement::Settled(Some(commit))) => Ok(commit),
+        Ok(Settlement::Settled(None)) => Err(given_up(format!(
             "the branch {branch} is gone, and nobody has merged it"
         ))),
-        Ok(Ok(Settlement::TimedOut { last_seen })) => {
+        Ok(Settlement::TimedOut { last_seen }) => {
             let text = format!(
                 "the branch {branch} was not merged in {} s",
                 within.as_secs()
