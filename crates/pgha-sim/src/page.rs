@@ -23,8 +23,6 @@ struct OnLab {
     at: &'static str,
     ends: &'static str,
     test: Test,
-    /// Whether only `--full` has it.
-    is_full: bool,
 }
 
 const KILLED: &str = "tests/tests/lab/killed.rs";
@@ -38,7 +36,6 @@ const LAB: &[OnLab] = &[
         at: "fence, settled; archive-only",
         ends: "the target is primary",
         test: test(KILLED, "a_move_killed_at_the_fence_is_finished"),
-        is_full: false,
     },
     OnLab {
         faults: "F1, F2",
@@ -46,7 +43,6 @@ const LAB: &[OnLab] = &[
         at: "fence, begun; archive-only",
         ends: "the source is primary",
         test: test(KILLED, "a_move_killed_at_the_fence_is_taken_back"),
-        is_full: false,
     },
     OnLab {
         faults: "F1, F2",
@@ -57,7 +53,6 @@ const LAB: &[OnLab] = &[
             KILLED,
             "a_streaming_move_killed_at_the_promotion_is_finished",
         ),
-        is_full: false,
     },
     OnLab {
         faults: "F1, F31",
@@ -68,7 +63,6 @@ const LAB: &[OnLab] = &[
             KILLED,
             "a_move_of_an_old_patroni_killed_at_the_fence_is_finished",
         ),
-        is_full: false,
     },
     OnLab {
         faults: "F1, F2",
@@ -79,15 +73,26 @@ const LAB: &[OnLab] = &[
             KILLED,
             "a_move_killed_anywhere_else_is_finished_or_taken_back",
         ),
-        is_full: true,
     },
     OnLab {
         faults: "F1, F2",
         what: "dies right after a write, then `resume`",
-        at: "every write, one after the other",
+        at: "every write, one after the other; streaming",
         ends: "the target is primary",
-        test: test(KILLED, "a_move_that_dies_at_any_of_its_writes_is_finished"),
-        is_full: true,
+        test: test(
+            KILLED,
+            "a_streaming_move_that_dies_at_any_of_its_writes_is_finished",
+        ),
+    },
+    OnLab {
+        faults: "F1, F2",
+        what: "the same",
+        at: "every write, one after the other; archive-only",
+        ends: "the target is primary",
+        test: test(
+            KILLED,
+            "an_archive_only_move_that_dies_at_any_of_its_writes_is_finished",
+        ),
     },
     OnLab {
         faults: "F1",
@@ -98,7 +103,6 @@ const LAB: &[OnLab] = &[
             "tests/tests/lab/deadline.rs",
             "a_source_whose_tool_is_dead_is_primary_again_at_the_deadline",
         ),
-        is_full: false,
     },
     OnLab {
         faults: "F1, F31",
@@ -109,7 +113,6 @@ const LAB: &[OnLab] = &[
             "tests/tests/lab/deadline.rs",
             "a_source_of_an_old_patroni_is_primary_again_at_the_deadline",
         ),
-        is_full: true,
     },
     OnLab {
         faults: "F3, F11",
@@ -117,7 +120,6 @@ const LAB: &[OnLab] = &[
         at: "fence, settled",
         ends: "the target is primary, the late tool ends with 5",
         test: test(KILLED, "a_tool_that_wakes_up_too_late_changes_nothing"),
-        is_full: false,
     },
     OnLab {
         faults: "F11",
@@ -125,7 +127,6 @@ const LAB: &[OnLab] = &[
         at: "prepare",
         ends: "the second is refused, the first goes on",
         test: test(KILLED, "a_second_operator_is_refused"),
-        is_full: false,
     },
     OnLab {
         faults: "F12",
@@ -136,7 +137,6 @@ const LAB: &[OnLab] = &[
             KILLED,
             "an_object_put_back_in_the_middle_makes_no_second_primary",
         ),
-        is_full: false,
     },
     OnLab {
         faults: "F15",
@@ -147,15 +147,34 @@ const LAB: &[OnLab] = &[
             FAULTS,
             "the_leader_of_the_target_dies_between_proof_and_promotion",
         ),
-        is_full: false,
     },
     OnLab {
         faults: "F4, F5, F9, F14, F15, F18",
         what: "API server of either side away, link cut, archive silent, leader of either side lost",
-        at: "prepare, fence begun, fence settled, promote settled",
+        at: "prepare, settled",
         ends: "one primary, whichever the command it names brings",
-        test: test(FAULTS, "every_other_fault_at_every_step_that_differs"),
-        is_full: true,
+        test: test(FAULTS, "every_fault_before_the_fence"),
+    },
+    OnLab {
+        faults: "F4, F5, F9, F14, F15, F18",
+        what: "the same six",
+        at: "fence, begun",
+        ends: "one primary, whichever the command it names brings",
+        test: test(FAULTS, "every_fault_as_the_source_is_told_to_stop"),
+    },
+    OnLab {
+        faults: "F4, F5, F9, F14, F15, F18",
+        what: "the same six",
+        at: "fence, settled",
+        ends: "one primary, whichever the command it names brings",
+        test: test(FAULTS, "every_fault_after_the_fence"),
+    },
+    OnLab {
+        faults: "F4, F5, F9, F14, F15, F18",
+        what: "the same six",
+        at: "promote, settled",
+        ends: "one primary, whichever the command it names brings",
+        test: test(FAULTS, "every_fault_after_the_promotion"),
     },
     OnLab {
         faults: "F20, F30",
@@ -166,7 +185,6 @@ const LAB: &[OnLab] = &[
             FAILOVER,
             "a_half_dead_site_is_fenced_and_comes_back_without_a_second_primary",
         ),
-        is_full: false,
     },
     OnLab {
         faults: "F4, F20, F30",
@@ -177,7 +195,6 @@ const LAB: &[OnLab] = &[
             FAILOVER,
             "a_dead_site_needs_a_word_and_is_kept_down_when_it_comes_back",
         ),
-        is_full: true,
     },
     OnLab {
         faults: "F19",
@@ -188,7 +205,6 @@ const LAB: &[OnLab] = &[
             "tests/tests/lab/interrupt.rs",
             "after_the_fence_the_source_is_primary_again_and_archives",
         ),
-        is_full: false,
     },
     OnLab {
         faults: "F10",
@@ -199,7 +215,6 @@ const LAB: &[OnLab] = &[
             "tests/tests/lab/window.rs",
             "a_lost_watch_does_not_lose_the_move",
         ),
-        is_full: false,
     },
 ];
 
@@ -364,7 +379,11 @@ pub(crate) fn make() -> (String, Vec<String>) {
         "\n## Faults on the lab\n\n| fault | what | at | ends in | test |\n|---|---|---|---|---|\n",
     );
     for row in LAB {
-        let only = if row.is_full { " (`--full`)" } else { "" };
+        let only = if is_full(&row.test) {
+            " (`--full`)"
+        } else {
+            ""
+        };
         let _ = writeln!(
             text,
             "| {} | {} | {} | {} | `{}`{only} |",
@@ -390,7 +409,31 @@ pub(crate) fn make() -> (String, Vec<String>) {
 }
 
 fn is_there(test: &Test) -> bool {
+    body(&source(test), test.name).is_some()
+}
+
+/// Whether only `--full` has it: it asks for that itself, or what it calls in its file does.
+fn is_full(test: &Test) -> bool {
+    let source = source(test);
+    let asks = |name: &str| body(&source, name).is_some_and(|body| body.contains("open_for_full"));
+    let called = body(&source, test.name)
+        .unwrap_or_default()
+        .split('(')
+        .filter_map(|before| {
+            before
+                .split(|c: char| !c.is_alphanumeric() && c != '_')
+                .next_back()
+        });
+    asks(test.name) || called.into_iter().any(asks)
+}
+
+fn source(test: &Test) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let source = fs::read_to_string(root.join(test.file)).unwrap_or_default();
-    source.contains(&format!("fn {}(", test.name))
+    fs::read_to_string(root.join(test.file)).unwrap_or_default()
+}
+
+/// What a function of this file says between its name and the brace that ends it.
+fn body<'a>(source: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = source.split_once(&format!("fn {name}("))?;
+    rest.split("\n}").next()
 }

@@ -48,29 +48,23 @@ fn the_leader_of_the_target_dies_between_proof_and_promotion() -> Result<()> {
 }
 
 #[test]
-fn every_other_fault_at_every_step_that_differs() -> Result<()> {
-    if Suite::open_for_full()?.is_none() {
-        return Ok(());
-    }
-    let steps = [
-        event::PROMOTED,
-        event::FENCED,
-        event::FENCING,
-        event::PREPARING,
-    ];
-    for at in steps {
-        for fault in [
-            Fault::SourceApiAway,
-            Fault::TargetApiAway,
-            Fault::LinkCut,
-            Fault::SourceLeaderGone,
-            Fault::TargetLeaderDies,
-        ] {
-            meets(STREAMING, fault, at)?;
-        }
-        meets(ARCHIVE, Fault::ArchiveSilent, at)?;
-    }
-    Ok(())
+fn every_fault_before_the_fence() -> Result<()> {
+    every_fault_at(event::PREPARING)
+}
+
+#[test]
+fn every_fault_as_the_source_is_told_to_stop() -> Result<()> {
+    every_fault_at(event::FENCING)
+}
+
+#[test]
+fn every_fault_after_the_fence() -> Result<()> {
+    every_fault_at(event::FENCED)
+}
+
+#[test]
+fn every_fault_after_the_promotion() -> Result<()> {
+    every_fault_at(event::PROMOTED)
 }
 
 /// Fifty moves there and back without a hand on them.
@@ -93,6 +87,22 @@ fn cnpg_9273_fifty_moves_there_and_back() -> Result<()> {
     let verdict = writer.judge_within(50, SETTLES)?;
     ensure!(verdict.ruling == Ruling::Pass, "{verdict}");
     Ok(())
+}
+
+fn every_fault_at(step: &str) -> Result<()> {
+    if Suite::open_for_full()?.is_none() {
+        return Ok(());
+    }
+    for fault in [
+        Fault::SourceApiAway,
+        Fault::TargetApiAway,
+        Fault::LinkCut,
+        Fault::SourceLeaderGone,
+        Fault::TargetLeaderDies,
+    ] {
+        meets(STREAMING, fault, step)?;
+    }
+    meets(ARCHIVE, Fault::ArchiveSilent, step)
 }
 
 fn meets(kind: Kind, fault: Fault, at: &str) -> Result<()> {

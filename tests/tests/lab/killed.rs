@@ -53,30 +53,14 @@ fn a_move_killed_anywhere_else_is_finished_or_taken_back() -> Result<()> {
     Ok(())
 }
 
-/// Dies right after each write, one after the other, until a move comes through: right after one write is right before the
-/// next. `PGHA_KILL_POINTS=20-30` does only those.
 #[test]
-fn a_move_that_dies_at_any_of_its_writes_is_finished() -> Result<()> {
-    if Suite::open_for_full()?.is_none() {
-        return Ok(());
-    }
-    let Some(pair) = Pair::open(STREAMING)? else {
-        return Ok(());
-    };
-    let (first, last) = Suite::kill_points()?.unwrap_or((1, 200));
-    if first == 1 {
-        pair.dies_at("1:before")?;
-    }
-    for write in first..=last {
-        let point = format!("{write}:after");
-        let came_through = pair.dies_at(&point)?;
-        say(&format!("{point} ended well"));
-        if came_through {
-            ensure!(write > 40, "a move has only {write} writes");
-            break;
-        }
-    }
-    Ok(())
+fn a_streaming_move_that_dies_at_any_of_its_writes_is_finished() -> Result<()> {
+    dies_at_each_write(STREAMING)
+}
+
+#[test]
+fn an_archive_only_move_that_dies_at_any_of_its_writes_is_finished() -> Result<()> {
+    dies_at_each_write(ARCHIVE)
 }
 
 /// A tool that was stopped wakes up after another has gone on: it can write nothing any more.
@@ -171,6 +155,31 @@ fn a_second_operator_is_refused() -> Result<()> {
         "the first ended with {first:?} {rest:?}"
     );
     pair.is_well(from.other())
+}
+
+/// Dies right after each write, one after the other, until a move comes through: right after one write is right before the
+/// next. `PGHA_KILL_POINTS=20-30` does only those.
+fn dies_at_each_write(kind: Kind) -> Result<()> {
+    if Suite::open_for_full()?.is_none() {
+        return Ok(());
+    }
+    let Some(pair) = Pair::open(kind)? else {
+        return Ok(());
+    };
+    let (first, last) = Suite::kill_points()?.unwrap_or((1, 200));
+    if first == 1 {
+        pair.dies_at("1:before")?;
+    }
+    for write in first..=last {
+        let point = format!("{write}:after");
+        let came_through = pair.dies_at(&point)?;
+        say(&format!("{point} ended well"));
+        if came_through {
+            ensure!(write > 40, "a move has only {write} writes");
+            break;
+        }
+    }
+    Ok(())
 }
 
 fn killed_then(kind: Kind, at: &str, verb: &str) -> Result<()> {
