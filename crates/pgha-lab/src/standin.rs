@@ -24,6 +24,7 @@ mod patroni;
 mod patroni_file;
 mod psql;
 mod reconcile;
+mod rollout;
 mod schedule;
 mod scram;
 mod service;

@@ -62,6 +62,7 @@ impl Turn<'_> {
             }
         }
         self.remove_surplus_members().await?;
+        self.roll_out().await?;
         self.report_instance_sets();
         Ok(())
     }

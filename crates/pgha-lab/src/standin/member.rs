@@ -42,6 +42,19 @@ impl Member {
         })
     }
 
+    pub(crate) fn is_terminating(&self) -> bool {
+        let pod = self.pod.as_ref();
+        pod.is_none_or(|pod| pod.metadata.deletion_timestamp.is_some())
+    }
+
+    /// Whether the status of the `StatefulSet` is of its newest template.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.stateful_set.as_ref().is_some_and(|set| {
+            let status = set.status.as_ref();
+            status.and_then(|status| status.observed_generation) == set.metadata.generation
+        })
+    }
+
     /// Whether the pod carries Patroni's leader label: the lock holder, be it a primary or a standby leader.
     pub(crate) fn is_labelled_leader(&self) -> bool {
         self.pod.as_ref().is_some_and(|pod| {

@@ -65,7 +65,8 @@ impl Turn<'_> {
         leader_timeline(&output.stdout)?.context("error getting and parsing current timeline")
     }
 
-    async fn switch_over(
+    /// Has another member lead: any, or the named one.
+    pub(crate) async fn switch_over(
         &self,
         pod: &str,
         asked: &SwitchoverSpec,
