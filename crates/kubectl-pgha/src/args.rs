@@ -14,6 +14,7 @@ mod report;
 mod reset;
 mod token;
 mod traffic;
+mod upgrade;
 mod upkeep;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -40,6 +41,7 @@ pub(crate) use self::traffic::{
     MoveArgs, PlanArgs, PrepareArgs, RollbackArgs, ServiceArgs, ShowArgs, TrafficArgs,
     TrafficCommand, VerifyArgs,
 };
+pub(crate) use self::upgrade::UpgradeArgs;
 pub(crate) use self::upkeep::{PairArgs, RestartArgs, ShutdownArgs, StartupArgs, UpkeepArgs};
 
 const EXIT_CODES: &str = "\
@@ -107,6 +109,7 @@ pub(crate) enum Command {
     Shutdown(ShutdownArgs),
     Startup(StartupArgs),
     Restart(RestartArgs),
+    Upgrade(UpgradeArgs),
     ResetPassword(ResetPasswordArgs),
     SyncSecrets(SyncSecretsArgs),
     Traffic(TrafficArgs),

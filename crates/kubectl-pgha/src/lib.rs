@@ -86,6 +86,7 @@ fn dispatch(cli: Cli, environment: &Environment) -> Exit {
         Command::Shutdown(args) => commands::shutdown::main(&args, environment),
         Command::Startup(args) => commands::startup::main(&args, environment),
         Command::Restart(args) => commands::restart::main(&args, environment),
+        Command::Upgrade(args) => commands::upgrade::main(&args, environment),
         Command::ResetPassword(args) => commands::reset_password::main(&args, environment),
         Command::SyncSecrets(args) => commands::sync_secrets::main(&args, environment),
         Command::Login(args) => commands::login::main(&args, environment),

@@ -24,6 +24,7 @@ pub(crate) mod sync_secrets;
 pub(crate) mod token_check;
 pub(crate) mod traffic;
 pub(crate) mod unfinished;
+pub(crate) mod upgrade;
 mod upkeep;
 pub(crate) mod validate;
 

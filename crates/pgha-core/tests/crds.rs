@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use pgha_core::operator::pgo_v5::{backup, render};
 use pgha_core::patch::ObjectPatch;
 use pgha_model::backup::BackupPlan;
+use pgha_model::survey::Images;
 use serde_json::{Map, Value, json};
 
 #[test]
@@ -94,6 +95,10 @@ fn patches() -> Vec<(&'static str, ObjectPatch)> {
     held["spec"]["paused"] = json!(true);
     let section = |json: Value| -> Map<String, Value> { json.as_object().unwrap().clone() };
     let streaming = section(json!({"host": "10.0.0.1", "port": 5432, "repoName": "repo1"}));
+    let images = Images {
+        postgres: Some("registry.example/postgres:15.15".to_owned()),
+        pgbackrest: Some("registry.example/pgbackrest:2.57".to_owned()),
+    };
     let plan = BackupPlan {
         repo: "repo1".to_owned(),
         options: vec!["--type=full".to_owned()],
@@ -122,6 +127,12 @@ fn patches() -> Vec<(&'static str, ObjectPatch)> {
             "primary",
             render::standby(&object, "zitadel", &streaming, false),
         ),
+        ("shutdown", render::shutdown(&object, "zitadel", true, None)),
+        (
+            "startup as a standby",
+            render::shutdown(&object, "zitadel", false, Some(&streaming)),
+        ),
+        ("images", render::images(&object, "zitadel", &images)),
         (
             "backup",
             backup::request(&object, "zitadel", "2026-11-21T00:00:00Z", &plan),

@@ -24,6 +24,7 @@ mod shutdown;
 mod startup;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 mod validation;
 mod work;
 
@@ -38,6 +39,7 @@ pub use self::reset::{Readers, ResetConsent, ResetFacts, ResetPeer, ResetSide, j
 pub use self::restart::judge_restart;
 pub use self::shutdown::judge_shutdown;
 pub use self::startup::{StartAs, StartFacts, StartPeer, judge_startup};
+pub use self::upgrade::{PeerSight, judge_upgrade};
 pub use self::validation::{Readiness, Validation, validate};
 use crate::finding::Findings;
 use crate::leader::judge_leader;

@@ -45,3 +45,4 @@ pub mod survey;
 pub mod text;
 pub mod timeline;
 pub mod unfinished;
+pub mod upgrade;

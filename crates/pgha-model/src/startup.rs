@@ -1,5 +1,7 @@
 //! A cluster that is started: as what, the plan, and what it came to.
 
+use std::fmt;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -75,6 +77,24 @@ impl Replay {
             at(self.replayed),
             at(self.written)
         ))
+    }
+}
+
+impl fmt::Display for Replay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let how = if self.streams {
+            "streams"
+        } else {
+            "does not stream"
+        };
+        write!(
+            f,
+            "every member is in recovery; the leader {how}, and has replayed up to "
+        )?;
+        match self.replayed {
+            Some(at) => write!(f, "{at}"),
+            None => f.write_str("an unknown position"),
+        }
     }
 }
 

@@ -72,6 +72,42 @@ pub struct ClusterObject {
     pub conditions: Vec<Condition>,
     /// The system identifier as the object's status has it.
     pub system_identifier: Option<String>,
+    /// The images that it names; those that it leaves to the operator are `None`.
+    pub images: Images,
+}
+
+/// The images of a cluster's containers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Images {
+    /// Of Postgres and Patroni.
+    pub postgres: Option<String>,
+    /// Of pgBackRest's containers and Jobs.
+    pub pgbackrest: Option<String>,
+}
+
+impl Images {
+    /// Whether these are those that are asked for; what is not asked for may be anything.
+    pub fn have(&self, asked: &Self) -> bool {
+        let is = |here: &Option<String>, asked: &Option<String>| asked.is_none() || here == asked;
+        is(&self.postgres, &asked.postgres) && is(&self.pgbackrest, &asked.pgbackrest)
+    }
+
+    /// The same without regard to the registry and the path there, which may differ between sites.
+    pub fn have_names_of(&self, asked: &Self) -> bool {
+        self.without_paths().have(&asked.without_paths())
+    }
+
+    fn without_paths(&self) -> Self {
+        let name = |image: &Option<String>| {
+            let last = image.as_deref()?.rsplit('/').next()?;
+            Some(last.to_owned())
+        };
+        Self {
+            postgres: name(&self.postgres),
+            pgbackrest: name(&self.pgbackrest),
+        }
+    }
 }
 
 /// A manual backup, as the operator reports it.
@@ -187,6 +223,10 @@ pub struct Member {
     pub terminating: bool,
     /// The operator's role label: a hint where to look, never evidence.
     pub role_label: Option<String>,
+    /// The images that its pod was made with.
+    pub images: Images,
+    /// What keeps a container of it from starting, as a clause; `None` where Kubernetes names nothing, or still tries.
+    pub stuck: Option<String>,
     /// Patroni's own status on the pod, up to `loop_wait` old.
     pub status: Observed<MemberStatus>,
     /// The member's own answer, read live; `Unseen` also when nobody asked.

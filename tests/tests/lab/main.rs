@@ -27,6 +27,7 @@ mod refusals;
 mod roles;
 mod status;
 mod through_git;
+mod upgrade;
 mod upkeep;
 mod users;
 mod validate;

@@ -112,6 +112,9 @@ fn as_operator(suite: &Suite) -> Result<()> {
     operator.run(suite, &["restart", CLUSTER, "--context", from, "--yes"])?;
     operator.run(suite, &["shutdown", CLUSTER, "--context", to, "--yes"])?;
     operator.run(suite, &["startup", CLUSTER, "--context", to, "--yes"])?;
+    let image = ["--postgres-image", Patroni::V4_1.image()];
+    let upgrade = ["upgrade", CLUSTER, "--context", to, "--yes"];
+    operator.run(suite, &[&upgrade[..], &image].concat())?;
     for command in ["resume", "abort"] {
         let ended = operator.plugin(suite, &[&[command, CLUSTER, "--yes"][..], &there].concat())?;
         // There is nothing to go on with.

@@ -19,13 +19,25 @@ const TIMEOUT: [&str; 4] = ["--timeout", "5m", "-o", "json"];
 /// How long both sides may take to follow again.
 const DEADLINE: Duration = Duration::from_mins(3);
 
-fn run(suite: &Suite, verb: &str, cluster: &str, at: Site, more: &[&str]) -> Result<Ended> {
+pub(crate) fn run(
+    suite: &Suite,
+    verb: &str,
+    cluster: &str,
+    at: Site,
+    more: &[&str],
+) -> Result<Ended> {
     let here = [verb, cluster, "--context", at.name(), "--yes"];
     suite.run(&[&here[..], &TIMEOUT, more].concat())
 }
 
 /// Runs it to an end that must be good, and returns what it says.
-fn done(suite: &Suite, verb: &str, cluster: &str, at: Site, more: &[&str]) -> Result<Value> {
+pub(crate) fn done(
+    suite: &Suite,
+    verb: &str,
+    cluster: &str,
+    at: Site,
+    more: &[&str],
+) -> Result<Value> {
     let ended = run(suite, verb, cluster, at, more)?;
     ensure!(ended.code == Some(0), "{verb} at {at} ended with {ended:?}");
     ended.json()
@@ -37,7 +49,7 @@ fn timeline(site: Site, cluster: &str) -> Result<u32> {
     said.trim().parse().context("no timeline")
 }
 
-fn refused(ended: &Ended, check: &str) -> Result<()> {
+pub(crate) fn refused(ended: &Ended, check: &str) -> Result<()> {
     ensure!(ended.code == Some(3), "it was not refused: {ended:?}");
     ensure!(ended.failing()?.contains(&check.to_owned()), "{ended:?}");
     Ok(())

@@ -83,6 +83,11 @@ fn failure(error: &UpkeepError, next: String) -> Failure {
     }
     let mut because = vec![error.source.to_string()];
     because.extend(causes(&*error.source));
+    if error.is_taken_back {
+        return Failure::stopped(Exit::Stopped, error.to_string(), error.effect)
+            .because(because)
+            .hinting(one_side::again());
+    }
     let (exit, next) = match error.effect {
         Effect::None => (
             Exit::Refused,

@@ -292,7 +292,7 @@ pub(super) fn patroni(status: &MemberStatus) -> Option<String> {
 }
 
 /// `150018` is 15.18 (PostgreSQL documentation, `server_version_num`).
-fn postgres_version(number: u32) -> String {
+pub(super) fn postgres_version(number: u32) -> String {
     format!("{}.{}", number / 10_000, number % 10_000)
 }
 

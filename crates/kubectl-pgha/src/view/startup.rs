@@ -82,20 +82,7 @@ impl View for StartupView<'_> {
             rows.push(("proof", format!("a transaction was committed at {at}")));
         }
         if let Some(replay) = &outcome.replay {
-            let how = if replay.streams {
-                "streams"
-            } else {
-                "does not stream"
-            };
-            let at = replay
-                .replayed
-                .map_or("an unknown position".to_owned(), |at| at.to_string());
-            rows.push((
-                "proof",
-                format!(
-                    "every member is in recovery; the leader {how}, and has replayed up to {at}"
-                ),
-            ));
+            rows.push(("proof", replay.to_string()));
         }
         add_results(&mut page, rows);
         add_unproved(&mut page, &outcome.unproved);

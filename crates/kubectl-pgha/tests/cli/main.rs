@@ -115,6 +115,7 @@ mod token_check;
 mod token_input;
 mod traffic;
 mod unfinished;
+mod upgrade;
 mod upkeep;
 mod validate;
 mod web;

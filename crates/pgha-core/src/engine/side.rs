@@ -17,6 +17,7 @@ use pgha_model::record::{Epoch, Journal};
 use pgha_model::site::Part;
 use serde_json::{Map, Value};
 
+pub(super) use self::recovery::doubt;
 use self::stamp::Stamped;
 use super::StepError;
 use crate::client::{CallError, SiteClient};

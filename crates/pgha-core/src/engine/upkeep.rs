@@ -21,6 +21,8 @@ pub struct UpkeepError {
     pub what: String,
     /// What it has left behind.
     pub effect: Effect,
+    /// What was changed has been put back.
+    pub is_taken_back: bool,
     /// What stopped it.
     #[source]
     pub source: Box<StepError>,
@@ -33,6 +35,7 @@ impl UpkeepError {
         Self {
             what: what.into(),
             effect,
+            is_taken_back: false,
             source: Box::new(source),
         }
     }
@@ -43,6 +46,7 @@ impl UpkeepError {
         Self {
             what: what.into(),
             effect,
+            is_taken_back: false,
             source: Box::new(source),
         }
     }

@@ -22,6 +22,9 @@ pub const PREFIX: &str = "postgres-operator.crunchydata.com";
 /// The container of an instance's pod in which Postgres and Patroni run.
 pub const DATABASE_CONTAINER: &str = "database";
 
+/// The container of an instance's pod with pgBackRest's server.
+pub const BACKREST_CONTAINER: &str = "pgbackrest";
+
 /// The label on which Patroni writes the role of a member.
 pub const ROLE_LABEL: &str = "postgres-operator.crunchydata.com/role";
 

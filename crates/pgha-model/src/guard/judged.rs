@@ -49,6 +49,10 @@ pub(super) const SINGLE: &[(&str, &str)] = &[
         "a primary is stopped that a standby elsewhere waits for, and nobody says so",
     ),
     (
+        "standby-first",
+        "a primary writes a log that its standby's older Postgres cannot read",
+    ),
+    (
         "members-gone",
         "a configuration that is put there for a start is written over by an operator that still stops",
     ),
@@ -115,6 +119,7 @@ fn test(id: &str) -> &'static str {
         }
         "record-seen" => "check::shutdown::tests::a_record_that_was_not_seen_forbids_it",
         "leader-labelled" => "check::shutdown::tests::without_a_labelled_leader_nothing_is_stopped",
+        "standby-first" => "check::upgrade::tests::a_primary_waits_for_its_standby",
         "members-gone" => "check::startup::tests::nothing_is_started_that_still_stops",
         "starts-read-only" => {
             "check::startup::tests::a_standby_is_not_started_without_patronis_configuration_or_a_source_of_log"

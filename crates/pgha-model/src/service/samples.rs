@@ -6,7 +6,7 @@ use crate::member::MemberStatus;
 use crate::observed::Observed;
 use crate::owner::{Owner, OwnerKind, OwnerState, Reverts};
 use crate::site::Place;
-use crate::survey::{ClusterObject, LeaderLock, Member, PatroniStore, SiteSurvey};
+use crate::survey::{ClusterObject, Images, LeaderLock, Member, PatroniStore, SiteSurvey};
 use crate::timeline::History;
 
 /// What the primary's leader says; it sees the standby of [`standby`]`("core2")`.
@@ -138,6 +138,7 @@ fn survey(context: &str, status: &str, standby: bool) -> SiteSurvey {
             repos: Vec::new(),
             conditions: Vec::new(),
             system_identifier: Some("7".to_owned()),
+            images: Images::default(),
         },
         lock: Observed::Seen(LeaderLock {
             holder: Some(pod.clone()),
@@ -161,6 +162,8 @@ fn survey(context: &str, status: &str, standby: bool) -> SiteSurvey {
             ready: true,
             terminating: false,
             role_label: Some("master".to_owned()),
+            images: Images::default(),
+            stuck: None,
             status: Observed::Seen(status.clone()),
             live: Observed::Seen(status),
         }],

@@ -8,7 +8,7 @@ use pgha_model::application::AppStep;
 use pgha_model::observed::Observed;
 use pgha_model::owner::{Owner, OwnerKind};
 use pgha_model::site::Place;
-use pgha_model::survey::ClusterObject;
+use pgha_model::survey::{ClusterObject, Images};
 
 use super::*;
 use crate::service::{Service, build, read_text};
@@ -44,6 +44,7 @@ fn survey(context: &str) -> SiteSurvey {
             repos: Vec::new(),
             conditions: Vec::new(),
             system_identifier: Some("7".to_owned()),
+            images: Images::default(),
         },
         lock: Observed::unseen("not asked"),
         store: Observed::unseen("not asked"),

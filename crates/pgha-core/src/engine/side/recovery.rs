@@ -149,7 +149,7 @@ impl Side {
 }
 
 /// What a survey says against a quiet side.
-fn doubt(survey: &SiteSurvey) -> Option<String> {
+pub(in crate::engine) fn doubt(survey: &SiteSurvey) -> Option<String> {
     let disagreements = judge_leader(survey, clock::now()).disagreements;
     if !disagreements.is_empty() {
         return Some(disagreements.join(" "));

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use kube::ResourceExt as _;
-use pgha_model::survey::{BackupRepo, ClusterObject, Condition, ManualBackup};
+use pgha_model::survey::{BackupRepo, ClusterObject, Condition, Images, ManualBackup};
 use serde_json::Value;
 
 use super::{BACKUP_ANNOTATION, OPERATOR, SWITCHOVER_ANNOTATION};
@@ -44,6 +44,10 @@ pub fn read_object(object: &DynamicObject) -> ClusterObject {
             .filter_map(condition)
             .collect(),
         system_identifier: text(data, "/status/patroni/systemIdentifier"),
+        images: Images {
+            postgres: text(data, "/spec/image"),
+            pgbackrest: text(data, "/spec/backups/pgbackrest/image"),
+        },
     }
 }
 

@@ -4,12 +4,19 @@
 //! `internal/pgbackrest/postgres.go`. PGO replaces Patroni's whole configuration with its own rendering at its next
 //! reconcile; whatever is written here is either that same content or temporary.
 
+use pgha_model::survey::Images;
 use serde_json::{Map, Value, json};
 
 use super::store_name;
 use crate::patch::{ObjectPatch, PatchBuilder};
 
 const KIND: &str = "postgrescluster";
+
+/// Where the object names its images: Postgres' and pgBackRest's.
+const IMAGES: [&[&str]; 2] = [
+    &["spec", "image"],
+    &["spec", "backups", "pgbackrest", "image"],
+];
 
 /// Postgres' settings that a move changes in Patroni's configuration, until the operator renders its own again.
 pub const MOVED_SETTINGS: [&str; 3] = [
@@ -94,6 +101,41 @@ pub fn shutdown(
     patch
         .set(&["spec", "shutdown"], seen, json!(shutdown))
         .of(KIND, name)
+}
+
+/// Asks the operator for other images; what is `None` in `wanted` stays. Rests on those that are there, on the standby section and
+/// on the hold as seen.
+pub fn images(object: &Value, name: &str, wanted: &Images) -> ObjectPatch {
+    let mut patch = PatchBuilder::default();
+    for path in [&["spec", "standby"][..], &["spec", "paused"]] {
+        if let Some(seen) = object.pointer(&format!("/{}", path.join("/"))) {
+            patch = patch.test(path, seen.clone());
+        }
+    }
+    let images = IMAGES.iter().zip([&wanted.postgres, &wanted.pgbackrest]);
+    for (path, image) in images {
+        if let Some(image) = image {
+            let seen = object.pointer(&format!("/{}", path.join("/")));
+            patch = patch.set(path, seen, json!(image));
+        }
+    }
+    patch.of(KIND, name)
+}
+
+/// Takes other images back: what was there before, or nothing. Rests on those that were asked for.
+pub fn images_back(name: &str, asked: &Images, before: &Images) -> ObjectPatch {
+    let mut patch = PatchBuilder::default();
+    let asked = [&asked.postgres, &asked.pgbackrest];
+    let before = [&before.postgres, &before.pgbackrest];
+    for (path, (asked, before)) in IMAGES.iter().zip(asked.into_iter().zip(before)) {
+        let Some(asked) = asked else { continue };
+        let seen = json!(asked);
+        patch = match before {
+            Some(before) => patch.set(path, Some(&seen), json!(before)),
+            None => patch.remove(path, Some(&seen)),
+        };
+    }
+    patch.of(KIND, name)
 }
 
 /// Replaces Patroni's configuration; rests on the text as seen.
@@ -322,6 +364,32 @@ mod tests {
     fn there_and_back_is_the_same() {
         let standby = config_as_standby(&primary(), &section(&json!({"repoName": "repo1"})));
         assert_eq!(config_as_primary(&standby), primary());
+    }
+
+    #[test]
+    fn other_images_rest_on_those_that_are_there_and_are_taken_back_as_they_were() {
+        let before = json!({"spec": {"paused": false, "standby": {"enabled": true},
+            "backups": {"pgbackrest": {"image": "pgbackrest:1"}}}});
+        let wanted = Images {
+            postgres: Some("postgres:2".to_owned()),
+            pgbackrest: Some("pgbackrest:2".to_owned()),
+        };
+        let there = Images {
+            postgres: None,
+            pgbackrest: Some("pgbackrest:1".to_owned()),
+        };
+        let patch = images(&before, "zitadel", &wanted);
+        let mut after = before.clone();
+        json_patch::patch(&mut after, &patch.operations).unwrap();
+        assert_eq!(after["spec"]["image"], "postgres:2");
+        let mut another = before.clone();
+        another["spec"]["backups"]["pgbackrest"]["image"] = json!("pgbackrest:0");
+        assert!(json_patch::patch(&mut another, &patch.operations).is_err());
+        let back = images_back("zitadel", &wanted, &there);
+        json_patch::patch(&mut after, &back.operations).unwrap();
+        assert_eq!(after, before);
+        let mut changed = json!({"spec": {"image": "postgres:3"}});
+        assert!(json_patch::patch(&mut changed, &back.operations).is_err());
     }
 
     #[test]
