@@ -178,17 +178,22 @@ fn judge_store(survey: &SiteSurvey, notices: &mut Notices<'_>) {
 /// A member that failed in Patroni's own words. Without a leader, or as the leader, it is why the side is down.
 fn judge_members(survey: &SiteSurvey, leader: &LeaderVerdict<'_>, notices: &mut Notices<'_>) {
     for member in &survey.members {
-        let Ok(status) = member.freshest() else {
-            continue;
-        };
-        if !status.has_failed() {
-            continue;
-        }
         let others_lead = leader.member.is_some_and(|leader| leader.pod != member.pod);
         let severity = if others_lead {
             Severity::Warn
         } else {
             Severity::Fail
+        };
+        if let Some(because) = &member.stuck {
+            notices.note(
+                severity,
+                "member-stuck",
+                format!("{} does not start: {because}.", member.pod),
+                "Give the object an image that is there, or what the container lacks (`kubectl describe pod`).",
+            );
+        }
+        let Some(status) = member.freshest().ok().filter(|status| status.has_failed()) else {
+            continue;
         };
         notices.note(
             severity,
@@ -366,6 +371,26 @@ mod tests {
             lock.holder = None;
         }
         assert_eq!(told(&survey), [(Severity::Fail, seen)]);
+    }
+
+    #[test]
+    fn a_member_that_does_not_start_is_told_with_kubernetes_reason() {
+        let mut survey = samples::primary("core1");
+        let mut replica = survey.members[0].clone();
+        "core1-1".clone_into(&mut replica.pod);
+        replica.stuck = Some("database of it is in ImagePullBackOff: no such image".to_owned());
+        replica.live = Observed::unseen("it was not asked");
+        replica.status = Observed::unseen("the pod has no status annotation");
+        survey.members.push(replica);
+        let leader = judge_leader(&survey, samples::now());
+        let notices = judge_side(&survey, &leader);
+        let stuck = notices.iter().find(|one| one.check == "member-stuck");
+        let stuck = stuck.unwrap();
+        assert_eq!(stuck.severity, Severity::Warn);
+        assert_eq!(
+            stuck.seen,
+            "core1-1 does not start: database of it is in ImagePullBackOff: no such image."
+        );
     }
 
     #[test]

@@ -29,6 +29,7 @@ mod status;
 mod through_git;
 mod upgrade;
 mod upkeep;
+mod upkeep_by_git;
 mod users;
 mod validate;
 /// The web server of the process tests, whose source is the same file.

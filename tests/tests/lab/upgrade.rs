@@ -8,7 +8,7 @@ use pgha_lab::site::Site;
 use pgha_tests::Suite;
 use pgha_tests::pair::DEADLINE;
 
-use super::upkeep::{done, refused, run};
+use crate::upkeep::{done, refused, run};
 
 const CLUSTER: &str = "upgraded";
 

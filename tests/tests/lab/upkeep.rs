@@ -56,7 +56,7 @@ pub(crate) fn refused(ended: &Ended, check: &str) -> Result<()> {
 }
 
 /// Nothing of the cluster is there, but pods of Jobs.
-fn ensure_nothing_runs(site: Site, cluster: &str) -> Result<()> {
+pub(crate) fn ensure_nothing_runs(site: Site, cluster: &str) -> Result<()> {
     let selector = format!(
         "postgres-operator.crunchydata.com/cluster={cluster},postgres-operator.crunchydata.com/instance"
     );
