@@ -53,6 +53,10 @@ pub(crate) struct Git {
 
 /// The faults of one schedule: at which write of the first tool, what.
 #[derive(Clone, Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts of a schedule, each with its own name"
+)]
 pub(crate) struct Faults {
     pub(crate) at: Vec<(u64, Trouble)>,
     /// Whether whoever looks after it runs `abort`.
@@ -64,6 +68,8 @@ pub(crate) struct Faults {
     pub(crate) git: Option<Git>,
     /// The repository holds the history of a timeline that nobody is on.
     pub(crate) orphan_history: bool,
+    /// So little is written that no segment of the log is ever full: one ends only where somebody ends it.
+    pub(crate) is_quiet: bool,
     /// The fence of epochs is taken out of the world: a control that shows that the search finds something.
     pub(crate) ignores_tests: bool,
 }
@@ -81,6 +87,7 @@ impl Faults {
             job_after: None,
             git: None,
             orphan_history: false,
+            is_quiet: rng.percent(25),
             ignores_tests: false,
         }
     }

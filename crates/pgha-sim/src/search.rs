@@ -208,6 +208,24 @@ mod tests {
         }
     }
 
+    /// Nobody fills a segment of the log there: whoever takes over ends one, or a side that is fed by the archive follows at
+    /// `archive_timeout`, or never.
+    #[test]
+    fn whoever_takes_a_move_of_a_quiet_database_over_comes_to_its_end() {
+        for pair in Pair::ALL {
+            for write in 9..=54 {
+                let faults = Faults {
+                    is_quiet: true,
+                    ..with(write, Trouble::KillAfter)
+                };
+                let verdict = schedule::run_with(pair, 1, faults);
+                let pair = pair.name();
+                assert_eq!(verdict.violations, [""; 0], "{pair}, write {write}");
+                assert!(verdict.moved, "{pair}, write {write}");
+            }
+        }
+    }
+
     fn with(write: u64, trouble: Trouble) -> Faults {
         Faults {
             at: vec![(write, trouble)],

@@ -388,6 +388,7 @@ impl World {
         for index in 0..2 {
             if self.sites[index].leader().state == State::Primary {
                 let bytes = self.rng.between(0x80, 400_000);
+                let bytes = if self.faults.is_quiet { 0x80 } else { bytes };
                 let at = self.append(index, bytes);
                 self.rows.push(at);
             }

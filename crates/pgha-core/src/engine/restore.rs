@@ -20,7 +20,7 @@ use super::push::push_recovered;
 use super::side::settled;
 use super::steps::{Steps, standing_of};
 use super::switchover::pause::resume_as_standby;
-use super::switchover::wait::{await_members, await_replay, emit_canary};
+use super::switchover::wait::{await_members, await_replay, emit_canary, switch_segment};
 use super::{Aside, Interrupt, Limits, MoveError, Reporter, Side, StepError};
 use crate::clock;
 use crate::diagnose::chain_of;
@@ -226,6 +226,9 @@ impl Restoration {
         let limit = self.limits.step;
         self.target.await_primary(limit).await?;
         let mark = emit_canary(self.target.psql()?).await?;
+        // A side that is fed by the archive gets the mark with the end of its segment, which on a quiet database comes at
+        // `archive_timeout`, or never.
+        switch_segment(self.target.psql()?).await?;
         self.source.reconnect(limit).await?;
         let source = await_replay(&mut self.source, mark, limit, Feed::Archive).await?;
         self.target.reconnect(limit).await?;
