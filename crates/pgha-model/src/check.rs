@@ -35,13 +35,13 @@ pub use self::failover::{FailoverConsent, FailoverFacts, judge_failover};
 use self::inspection::Inspection;
 pub use self::promotion::{DataLoss, PromotionFacts, judge_promotion};
 use self::report::report;
-pub use self::reset::{Readers, ResetConsent, ResetFacts, ResetPeer, ResetSide, judge_reset};
+pub use self::reset::{Readers, ResetConsent, ResetFacts, ResetSide, judge_reset};
 pub use self::restart::judge_restart;
 pub use self::shutdown::judge_shutdown;
-pub use self::startup::{StartAs, StartFacts, StartPeer, judge_startup};
-pub use self::upgrade::{PeerSight, judge_upgrade};
+pub use self::startup::{StartAs, StartFacts, judge_startup};
+pub use self::upgrade::judge_upgrade;
 pub use self::validation::{Readiness, Validation, validate};
-use crate::finding::Findings;
+use crate::finding::{Finding, Findings};
 use crate::leader::judge_leader;
 use crate::member::{PatroniVersion, Role};
 use crate::owner::{self, Owner};
@@ -69,6 +69,36 @@ pub struct Consent {
     pub managed: bool,
     /// Hold those owners, where they can be held.
     pub holds: bool,
+}
+
+/// What is known of the other side.
+#[derive(Clone, Copy, Debug)]
+pub enum PeerSight<'a, T = &'a SideFacts> {
+    /// It was seen.
+    Seen(T),
+    /// It was not; the reason as a fragment.
+    Unseen(&'a str),
+    /// The user says that there is none, and none was found.
+    Absent,
+}
+
+impl<'a, T> PeerSight<'a, T> {
+    /// What a look for it has come to; `alone` is the user's word that there is none.
+    pub fn of(looked: Result<T, &'a str>, alone: bool) -> Self {
+        match looked {
+            Ok(seen) => Self::Seen(seen),
+            Err(_) if alone => Self::Absent,
+            Err(because) => Self::Unseen(because),
+        }
+    }
+
+    /// The other side, where it was seen.
+    pub fn seen(self) -> Option<T> {
+        match self {
+            Self::Seen(seen) => Some(seen),
+            Self::Unseen(_) | Self::Absent => None,
+        }
+    }
 }
 
 /// Bytes that a target may be behind before the move starts: what lies beyond is caught up first, not during the write gap.
@@ -127,7 +157,8 @@ fn judge_identity(source: &SideFacts, target: &SideFacts, findings: &mut Finding
     );
 }
 
-fn role_of(survey: &SiteSurvey) -> Option<Role> {
+/// What the member that holds the lock says it is, most recently.
+pub(crate) fn role_of(survey: &SiteSurvey) -> Option<Role> {
     survey
         .lock_holder()?
         .freshest()
@@ -217,6 +248,20 @@ fn judge_members(part: Part, side: &SideFacts, findings: &mut Findings) {
         (!seen.is_empty()).then(|| seen.join(" ")),
         "Bring every member up, or remove it from the cluster.",
     );
+}
+
+/// Those of the object's checks that are named: what a move asks beside them is about its standby section.
+fn judge_object_by(
+    names: &[&str],
+    part: Part,
+    survey: &SiteSurvey,
+    consent: Consent,
+    findings: &mut Findings,
+) {
+    let mut all = Findings::default();
+    judge_object(part, survey, consent, &mut all);
+    let is_named = |finding: &Finding| names.contains(&finding.check);
+    findings.0.extend(all.0.into_iter().filter(is_named));
 }
 
 fn judge_object(part: Part, survey: &SiteSurvey, consent: Consent, findings: &mut Findings) {

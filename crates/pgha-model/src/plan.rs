@@ -6,6 +6,7 @@ use crate::check::{Consent, SideFacts, by_hand, judge_switchover};
 use crate::finding::{Finding, Severity};
 use crate::member::PatroniVersion;
 use crate::site::Place;
+use crate::survey::Member;
 
 /// One settled change of a move, in the order of the move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -146,6 +147,16 @@ pub struct LeaderIdentity {
     pub uid: String,
 }
 
+impl LeaderIdentity {
+    /// Of a member as it was seen.
+    pub fn of(member: &Member) -> Self {
+        Self {
+            pod: member.pod.clone(),
+            uid: member.uid.clone(),
+        }
+    }
+}
+
 /// Why there is no plan. Nothing was attempted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
@@ -225,10 +236,7 @@ pub fn demotion_of(side: &SideFacts) -> Demotion {
 /// The member that holds a side's lock, by name and pod.
 pub fn leader_of(side: &SideFacts) -> Option<LeaderIdentity> {
     let member = side.survey.lock_holder()?;
-    Some(LeaderIdentity {
-        pod: member.pod.clone(),
-        uid: member.uid.clone(),
-    })
+    Some(LeaderIdentity::of(member))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::check::{ResetConsent, ResetFacts, ResetPeer, ResetSide, judge_reset};
+use crate::check::{ResetConsent, ResetFacts, ResetSide, judge_reset};
 use crate::finding::{Finding, Severity};
 use crate::login::Logins;
 use crate::plan::Refusal;
@@ -103,10 +103,7 @@ pub fn plan_reset(
     if findings.failures().next().is_some() {
         return Err(Refusal(findings.failures().cloned().collect()));
     }
-    let peer = match facts.peer {
-        ResetPeer::Seen(peer) => Some(peer),
-        ResetPeer::Unseen(_) | ResetPeer::Absent => None,
-    };
+    let peer = facts.peer.seen();
     let place = |one: ResetSide<'_>| one.side.survey.place.clone();
     let readers = [Some(facts.here), peer]
         .into_iter()

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::check::{SideFacts, judge_restart};
+use crate::check::{SideFacts, judge_restart, role_of};
 use crate::finding::{Finding, Severity};
 use crate::lsn::Lsn;
 use crate::member::Role;
@@ -66,18 +66,13 @@ pub fn plan_restart(
         .members
         .iter()
         .filter(|member| member.pod != leader.pod);
-    let identity = |member: &crate::survey::Member| LeaderIdentity {
-        pod: member.pod.clone(),
-        uid: member.uid.clone(),
-    };
-    let role = side
-        .survey
-        .lock_holder()
-        .and_then(|member| Some(&member.freshest().ok()?.role));
     Ok(RestartPlan {
         place: side.survey.place.clone(),
-        is_primary: role == Some(&Role::Primary),
-        members: others.map(identity).chain([leader.clone()]).collect(),
+        is_primary: role_of(&side.survey) == Some(Role::Primary),
+        members: others
+            .map(LeaderIdentity::of)
+            .chain([leader.clone()])
+            .collect(),
         warnings: findings
             .0
             .into_iter()

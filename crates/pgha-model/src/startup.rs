@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::check::{Consent, SideFacts, StartAs, StartFacts, StartPeer, judge_startup};
+use crate::check::{Consent, SideFacts, StartAs, StartFacts, judge_startup};
 use crate::finding::{Finding, Severity};
 use crate::lsn::Lsn;
 use crate::plan::Refusal;
@@ -131,10 +131,7 @@ pub fn plan_startup(
     let is_told = |finding: &Finding| finding.severity == Severity::Warn && !asked;
     Ok(StartupPlan {
         place: survey.place.clone(),
-        peer: match facts.peer {
-            StartPeer::Seen(peer) => Some(peer.survey.place.clone()),
-            StartPeer::Unseen(_) | StartPeer::Absent => None,
-        },
+        peer: facts.peer.seen().map(|peer| peer.survey.place.clone()),
         starts_as,
         standby: section(is_standby && !survey.object.standby),
         config: section(is_standby && !is_ready),
@@ -148,6 +145,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::check::PeerSight;
     use crate::check::samples::Sample;
     use crate::observed::Observed;
 
@@ -156,7 +154,7 @@ mod tests {
         let facts = StartFacts {
             side: &sample.source,
             record: Ok(()),
-            peer: StartPeer::Seen(&sample.target),
+            peer: PeerSight::Seen(&sample.target),
             section: section.as_object().unwrap(),
         };
         plan_startup(&facts, as_standby, sample.consent)

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::check::{Consent, PeerSight, SideFacts, judge_upgrade};
+use crate::check::{Consent, PeerSight, SideFacts, judge_upgrade, role_of};
 use crate::finding::{Finding, Severity};
 use crate::lsn::Lsn;
 use crate::member::{PatroniVersion, Role};
@@ -18,7 +18,7 @@ use crate::survey::{Images, Member};
 pub struct UpgradePlan {
     /// What gets other images.
     pub place: Place,
-    /// Whether it takes writes, which wait while the leader is replaced.
+    /// Whether it takes writes, which wait while the leader is replaced; by its object where no leader says what it is.
     pub is_primary: bool,
     /// The images that were asked for; what was not asked for stays.
     pub images: Images,
@@ -123,16 +123,13 @@ pub fn plan_upgrade(
     let mut members: Vec<&Member> = survey.members.iter().collect();
     members.sort_by_key(|member| (Some(&member.pod) == leader.as_ref(), &member.pod));
     let before = |member: &Member| MemberBefore {
-        identity: LeaderIdentity {
-            pod: member.pod.clone(),
-            uid: member.uid.clone(),
-        },
+        identity: LeaderIdentity::of(member),
         runs: Versions::of(member),
     };
     let is_told = |finding: &Finding| finding.severity == Severity::Warn && !asked;
     Ok(UpgradePlan {
         place: survey.place.clone(),
-        is_primary: is_primary(side),
+        is_primary: role_of(survey).map_or(!survey.object.standby, |role| role == Role::Primary),
         images: images.clone(),
         before: survey.object.images.clone(),
         members: members.into_iter().map(before).collect(),
@@ -141,25 +138,11 @@ pub fn plan_upgrade(
     })
 }
 
-/// Whether the side takes writes, by its object where no leader says what it is.
-fn is_primary(side: &SideFacts) -> bool {
-    let leader = side.survey.lock_holder();
-    let role = leader.and_then(|member| Some(&member.freshest().ok()?.role));
-    role.map_or(!side.survey.object.standby, |role| *role == Role::Primary)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::samples::Sample;
+    use crate::check::samples::{Sample, images};
     use crate::service::samples::now;
-
-    fn images(postgres: &str) -> Images {
-        Images {
-            postgres: Some(postgres.to_owned()),
-            pgbackrest: None,
-        }
-    }
 
     fn plan(sample: &Sample) -> Result<UpgradePlan, Refusal> {
         let peer = PeerSight::Absent;

@@ -75,10 +75,8 @@ fn image(text: &str) -> Result<String, String> {
     if text.is_empty() || !text.chars().all(is_part) {
         return Err("not the name of an image, such as registry.example/postgres:15.15".to_owned());
     }
-    let (name, tag) = match text.rsplit_once('/') {
-        Some((_, last)) => last.split_at(last.find([':', '@']).unwrap_or(last.len())),
-        None => text.split_at(text.find([':', '@']).unwrap_or(text.len())),
-    };
+    let last = text.rsplit('/').next().unwrap_or(text);
+    let (name, tag) = last.split_at(last.find([':', '@']).unwrap_or(last.len()));
     if name.is_empty() || tag.len() == 1 {
         return Err("an image has a name, and after `:` a tag".to_owned());
     }

@@ -5,6 +5,7 @@ use pgha_core::client::SiteClient;
 use pgha_core::diagnose::chain_of;
 use pgha_core::engine::Side;
 use pgha_core::peer::find_peers;
+use pgha_model::check::PeerSight;
 use pgha_model::member::Role;
 use pgha_model::plan::Refusal;
 use pgha_model::site::{Part, Place};
@@ -18,6 +19,12 @@ use crate::view::switchover::RefusalView;
 
 /// The other side, or why it was not seen, as a fragment.
 pub(super) type Peer = Result<Side, String>;
+
+/// What is known of the other side; `alone` is the user's word that there is none.
+pub(super) fn sight(peer: &Peer, alone: bool) -> PeerSight<'_> {
+    let seen = peer.as_ref().map(|peer| &peer.facts);
+    PeerSight::of(seen.map_err(String::as_str), alone)
+}
 
 /// The site that is to be changed.
 pub(super) async fn open_here(

@@ -6,14 +6,13 @@ use std::path::Path;
 use pgha_core::diagnose::chain_of;
 use pgha_core::engine::{PasswordSight, ResetRun, Side, Told};
 use pgha_core::secret::GivenPassword;
-use pgha_model::check::{ResetConsent, ResetFacts, ResetPeer};
+use pgha_model::check::{PeerSight, ResetConsent, ResetFacts};
 use pgha_model::plan::Refusal;
 use pgha_model::reset::{ResetPlan, plan_reset};
 use pgha_model::site::Part;
 
 use super::{moving, one_side, upkeep};
 use crate::args::ResetPasswordArgs;
-use crate::consent;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::given;
@@ -55,16 +54,12 @@ async fn run(args: &ResetPasswordArgs, session: &Session<'_>, ui: &Ui) -> Result
         }
     };
     let view = ResetPlanView::new(&plan);
-    if args.upkeep.dry_run {
-        ui.show(&view)?;
+    let question = format!(
+        "Give {} of {} a new password now?",
+        args.user, place.cluster
+    );
+    if !upkeep::goes_ahead(&view, view.summary(), Some(question), &args.upkeep, ui).await? {
         return Ok(Exit::Done);
-    }
-    if !args.upkeep.yes {
-        let question = format!(
-            "Give {} of {} a new password now?",
-            args.user, place.cluster
-        );
-        unless_interrupted(consent::ask(&view.summary(), &question, ui)).await?;
     }
     let next = next(&plan);
     let there = peer.ok().map(|(_, sight)| sight);
@@ -80,16 +75,13 @@ fn plan(
     peer: &Result<Seen, String>,
     given: bool,
 ) -> Result<ResetPlan, Refusal> {
+    let seen = peer.as_ref().map(|(side, sight)| sight.facts(side));
     let facts = ResetFacts {
         user: &args.user,
         secret: &side.secret_of(&args.user),
         users: &side.users(),
         here: sight.facts(side),
-        peer: match peer {
-            Ok((side, sight)) => ResetPeer::Seen(sight.facts(side)),
-            Err(_) if args.pair.alone => ResetPeer::Absent,
-            Err(because) => ResetPeer::Unseen(because),
-        },
+        peer: PeerSight::of(seen.map_err(String::as_str), args.pair.alone),
     };
     let consent = ResetConsent {
         managed: args.allow_managed,

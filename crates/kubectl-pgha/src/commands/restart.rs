@@ -7,7 +7,6 @@ use pgha_model::site::Part;
 
 use super::{moving, one_side, upkeep};
 use crate::args::RestartArgs;
-use crate::consent;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt::unless_interrupted;
@@ -36,13 +35,9 @@ async fn run(args: &RestartArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit,
         }
     };
     let view = RestartPlanView::new(&plan);
-    if args.upkeep.dry_run {
-        ui.show(&view)?;
+    let question = Some(format!("Restart {} now?", place.cluster));
+    if !upkeep::goes_ahead(&view, view.summary(), question, &args.upkeep, ui).await? {
         return Ok(Exit::Done);
-    }
-    if !args.upkeep.yes {
-        let question = format!("Restart {} now?", place.cluster);
-        unless_interrupted(consent::ask(&view.summary(), &question, ui)).await?;
     }
     let running = RestartRun::new(plan, side, upkeep::limit(&args.upkeep));
     let look = place.command("leader");

@@ -8,7 +8,6 @@ use pgha_model::site::Part;
 use super::one_side::{self, Peer};
 use super::{moving, upkeep};
 use crate::args::ShutdownArgs;
-use crate::consent;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt::unless_interrupted;
@@ -53,14 +52,10 @@ async fn run(args: &ShutdownArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit
         .into_iter()
         .collect();
     let view = ShutdownPlanView::new(&plan, &patches);
-    if args.upkeep.dry_run {
-        ui.show(&view)?;
-        return Ok(Exit::Done);
-    }
     // What was asked for before is only waited for.
-    if !args.upkeep.yes && !plan.asked {
-        let question = format!("Stop {} now?", place.cluster);
-        unless_interrupted(consent::ask(&view.summary(), &question, ui)).await?;
+    let question = (!plan.asked).then(|| format!("Stop {} now?", place.cluster));
+    if !upkeep::goes_ahead(&view, view.summary(), question, &args.upkeep, ui).await? {
+        return Ok(Exit::Done);
     }
     let running = ShutdownRun::new(plan, side, upkeep::limit(&args.upkeep));
     let again = place.command("shutdown");

@@ -1,14 +1,13 @@
 //! `kubectl pgha startup`.
 
 use pgha_core::engine::{Side, StartupRun, Told, is_up, startup_patches};
-use pgha_model::check::{Consent, StartFacts, StartPeer};
+use pgha_model::check::{Consent, StartFacts};
 use pgha_model::site::Part;
 use pgha_model::startup::plan_startup;
 
 use super::one_side::{self, Peer};
 use super::{moving, upkeep};
 use crate::args::StartupArgs;
-use crate::consent;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt::unless_interrupted;
@@ -56,11 +55,7 @@ async fn run(args: &StartupArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit,
     let facts = StartFacts {
         side: &side.facts,
         record: upkeep::record_of(&side),
-        peer: match &peer {
-            Ok(peer) => StartPeer::Seen(&peer.facts),
-            Err(_) if args.pair.alone => StartPeer::Absent,
-            Err(because) => StartPeer::Unseen(because),
-        },
+        peer: one_side::sight(&peer, args.pair.alone),
         section: &section,
     };
     let plan = match plan_startup(&facts, args.as_standby, consent) {
@@ -73,14 +68,10 @@ async fn run(args: &StartupArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit,
     };
     let patches = startup_patches(&plan, &side);
     let view = StartupPlanView::new(&plan, &patches);
-    if args.upkeep.dry_run {
-        ui.show(&view)?;
-        return Ok(Exit::Done);
-    }
     // What was asked for before is only waited for.
-    if !args.upkeep.yes && !plan.asked {
-        let question = format!("Start {} now?", place.cluster);
-        unless_interrupted(consent::ask(&view.summary(), &question, ui)).await?;
+    let question = (!plan.asked).then(|| format!("Start {} now?", place.cluster));
+    if !upkeep::goes_ahead(&view, view.summary(), question, &args.upkeep, ui).await? {
+        return Ok(Exit::Done);
     }
     let limit = upkeep::limit(&args.upkeep);
     let running = StartupRun::new(plan, side, peer.as_ref().ok(), limit);

@@ -2,7 +2,7 @@
 
 use pgha_core::clock;
 use pgha_core::engine::{Side, Told, UpgradeRun, upgrade_patch};
-use pgha_model::check::{Consent, PeerSight};
+use pgha_model::check::Consent;
 use pgha_model::site::Part;
 use pgha_model::survey::Images;
 use pgha_model::upgrade::plan_upgrade;
@@ -10,7 +10,6 @@ use pgha_model::upgrade::plan_upgrade;
 use super::one_side::{self, Peer};
 use super::{moving, upkeep};
 use crate::args::UpgradeArgs;
-use crate::consent;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt::unless_interrupted;
@@ -39,11 +38,7 @@ async fn run(args: &UpgradeArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit,
         managed: args.allow_managed,
         ..Consent::default()
     };
-    let sight = match &peer {
-        Ok(peer) => PeerSight::Seen(&peer.facts),
-        Err(_) if args.pair.alone => PeerSight::Absent,
-        Err(because) => PeerSight::Unseen(because),
-    };
+    let sight = one_side::sight(&peer, args.pair.alone);
     let record = upkeep::record_of(&side);
     let planned = plan_upgrade(&side.facts, record, sight, &images, consent, clock::now());
     let plan = match planned {
@@ -63,14 +58,10 @@ async fn run(args: &UpgradeArgs, session: &Session<'_>, ui: &Ui) -> Result<Exit,
         .into_iter()
         .collect();
     let view = UpgradePlanView::new(&plan, &patches);
-    if args.upkeep.dry_run {
-        ui.show(&view)?;
-        return Ok(Exit::Done);
-    }
     // What was asked for before is only waited for.
-    if !args.upkeep.yes && !plan.asked {
-        let question = format!("Upgrade {} now?", place.cluster);
-        unless_interrupted(consent::ask(&view.summary(), &question, ui)).await?;
+    let question = (!plan.asked).then(|| format!("Upgrade {} now?", place.cluster));
+    if !upkeep::goes_ahead(&view, view.summary(), question, &args.upkeep, ui).await? {
+        return Ok(Exit::Done);
     }
     let limit = upkeep::limit(&args.upkeep);
     let running = UpgradeRun::new(plan, side, peer.as_ref().ok(), limit);

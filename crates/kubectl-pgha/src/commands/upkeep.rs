@@ -11,10 +11,12 @@ use super::by_file::{self, FileAt};
 use super::moving::{self, LONGEST_STEP};
 use super::one_side;
 use crate::args::{PairArgs, UpkeepArgs};
+use crate::consent;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::interrupt::unless_interrupted;
 use crate::session::Session;
-use crate::ui::{Span, Ui};
+use crate::ui::{Page, Span, Ui, View};
 
 /// How long it may take.
 pub(super) fn limit(args: &UpkeepArgs) -> Duration {
@@ -53,6 +55,25 @@ pub(super) fn record_of(side: &Side) -> Result<(), &str> {
         Ok(_) => Ok(()),
         Err(because) => Err(because),
     }
+}
+
+/// Whether it is to be done: a plan that is only to be seen is shown, and a person is asked the question unless that was answered
+/// before. Without a question nobody is asked.
+pub(super) async fn goes_ahead(
+    view: &impl View,
+    summary: Page,
+    question: Option<String>,
+    args: &UpkeepArgs,
+    ui: &Ui,
+) -> Result<bool, Failure> {
+    if args.dry_run {
+        ui.show(view)?;
+        return Ok(false);
+    }
+    if let Some(question) = question.filter(|_| !args.yes) {
+        unless_interrupted(consent::ask(&summary, &question, ui)).await?;
+    }
+    Ok(true)
 }
 
 /// Sees the work to its end: tells what happens, counts each interruption, and shows what has come of it; `next` is what to do where it

@@ -6,7 +6,7 @@ use pgha_model::site::Place;
 use pgha_model::startup::{StartupOutcome, StartupPlan};
 
 use super::switchover::{add_results, add_warnings};
-use super::upkeep::{Ended, Planned, add_unproved, plan_page};
+use super::upkeep::{Ended, Planned, add_unproved, plan_page, proofs};
 use crate::ui::{Detail, Page, Span, Style, View};
 
 /// A plan as it would be carried out now.
@@ -78,12 +78,7 @@ impl View for StartupView<'_> {
             (word(outcome.started_as), outcome.place.to_string()),
             ("members", outcome.members.to_string()),
         ];
-        if let Some(at) = outcome.committed {
-            rows.push(("proof", format!("a transaction was committed at {at}")));
-        }
-        if let Some(replay) = &outcome.replay {
-            rows.push(("proof", replay.to_string()));
-        }
+        rows.extend(proofs(outcome.committed, outcome.replay));
         add_results(&mut page, rows);
         add_unproved(&mut page, &outcome.unproved);
         page

@@ -6,7 +6,7 @@ use pgha_model::upgrade::{UpgradeOutcome, UpgradePlan, Versions};
 
 use super::leader::postgres_version;
 use super::switchover::{add_results, add_warnings};
-use super::upkeep::{Ended, Planned, add_unproved, plan_page};
+use super::upkeep::{Ended, Planned, add_unproved, plan_page, proofs};
 use crate::ui::{Detail, Page, Span, Style, Table, View};
 
 /// A plan as it would be carried out now.
@@ -114,12 +114,7 @@ impl View for UpgradeView<'_> {
         }
         page.table(table);
         let mut rows = vec![("leader", outcome.leader.clone())];
-        if let Some(at) = outcome.committed {
-            rows.push(("proof", format!("a transaction was committed at {at}")));
-        }
-        if let Some(replay) = &outcome.replay {
-            rows.push(("proof", replay.to_string()));
-        }
+        rows.extend(proofs(outcome.committed, outcome.replay));
         add_results(&mut page, rows);
         add_unproved(&mut page, &outcome.unproved);
         page

@@ -1,7 +1,9 @@
 //! What the plans of the commands of every day show alike.
 
 use pgha_core::patch::ObjectPatch;
+use pgha_model::lsn::Lsn;
 use pgha_model::site::Place;
+use pgha_model::startup::Replay;
 use serde::Serialize;
 
 use super::{API_VERSION, PlaceView};
@@ -78,6 +80,19 @@ pub(super) fn plan_page(summary: Page, patches: &[ObjectPatch]) -> Page {
     page.blank();
     page.line([Span::dim("Nothing was changed.")]);
     page
+}
+
+/// What Postgres proves of a side that runs, a row each.
+pub(super) fn proofs(
+    committed: Option<Lsn>,
+    replay: Option<Replay>,
+) -> impl Iterator<Item = (&'static str, String)> {
+    let committed = committed.map(|at| format!("a transaction was committed at {at}"));
+    let replay = replay.map(|replay| replay.to_string());
+    [committed, replay]
+        .into_iter()
+        .flatten()
+        .map(|proof| ("proof", proof))
 }
 
 /// What could not be proved, a line each.

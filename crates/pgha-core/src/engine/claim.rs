@@ -2,7 +2,7 @@
 
 use pgha_model::application::Count;
 use pgha_model::failover::Failover;
-use pgha_model::plan::{Demotion, Feed, Step};
+use pgha_model::plan::{Demotion, Feed, LeaderIdentity, Step};
 use pgha_model::record::{Action, Epoch, MoveRecord, RecordedSide};
 use pgha_model::site::Part;
 use serde_json::Value;
@@ -129,10 +129,7 @@ async fn record_of(side: &Side) -> RecordedSide {
     RecordedSide {
         place: survey.place.clone(),
         identity: journal::identify(&side.site, &survey.object.uid).await,
-        leader: leader.map(|member| pgha_model::plan::LeaderIdentity {
-            pod: member.pod.clone(),
-            uid: member.uid.clone(),
-        }),
+        leader: leader.map(LeaderIdentity::of),
         paused: side.paused_before(),
         standby: survey.object.standby,
         settings: settings.collect(),

@@ -13,12 +13,11 @@ use tokio::time::timeout;
 
 use super::fence::WATCH_FOR_SHUTDOWN;
 use super::side::settled;
-use super::upkeep::{Told, UpkeepError, basis, send};
+use super::upkeep::{Told, UpkeepError, basis, pods_beside_jobs, send};
 use super::{Interrupt, Side, StepError, changed};
 use crate::clock;
 use crate::diagnose::chain_of;
 use crate::exec::Shell;
-use crate::k8s::ListParams;
 use crate::operator::pgo_v5;
 use crate::patch::ObjectPatch;
 use crate::settle::{Look, await_until};
@@ -206,14 +205,6 @@ async fn watch(mut shell: Shell, limit: Duration) -> Result<String, String> {
 /// The pods of the cluster that run, may run, or are about to be gone; those of Jobs end by themselves, and one that has ended and
 /// that nobody deletes, as after an eviction, stays.
 async fn running_pods(side: &Side) -> Result<Vec<String>, StepError> {
-    let api: Api<Pod> = Api::namespaced(side.site.client.clone(), &side.site.namespace);
-    let params = ListParams::default().labels(&pgo_v5::cluster_selector(&side.cluster));
-    let pods = side.site.call("list", "pods", api.list(&params)).await?;
-    let of_job = |pod: &Pod| {
-        pod.owner_references()
-            .iter()
-            .any(|owner| owner.kind == "Job")
-    };
     let has_ended = |pod: &Pod| {
         let phase = pod
             .status
@@ -222,10 +213,8 @@ async fn running_pods(side: &Side) -> Result<Vec<String>, StepError> {
         let is_going = pod.metadata.deletion_timestamp.is_some();
         !is_going && matches!(phase, Some("Succeeded" | "Failed"))
     };
-    let pods = pods
-        .items
-        .iter()
-        .filter(|pod| !of_job(pod) && !has_ended(pod));
+    let pods = pods_beside_jobs(side).await?;
+    let pods = pods.iter().filter(|pod| !has_ended(pod));
     let mut names: Vec<String> = pods.map(kube::ResourceExt::name_any).collect();
     names.sort();
     Ok(names)

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::beside::refuse_unless_still_standby;
 use super::running::{Running, wanted_members};
 use super::side::settled;
-use super::upkeep::{Told, UpkeepError, basis, refuse_changed, send};
+use super::upkeep::{InTheWay, Told, UpkeepError, basis, refuse_changed, send};
 use super::{Interrupt, Side, StepError, changed};
 use crate::client::SiteClient;
 use crate::clock::{self, Instant};
@@ -144,7 +144,7 @@ impl StartupRun {
         deadline: Instant,
         tell: &mut Told<'_>,
     ) -> Result<usize, StepError> {
-        let mut told = String::new();
+        let mut in_the_way = InTheWay::new(tell);
         let side = &mut self.side;
         let settlement = await_until(deadline, LOOK, async || {
             match side.refresh().await {
@@ -157,13 +157,7 @@ impl StartupRun {
             }
             Ok(match side.quiet(wanted_members(side.object())).await {
                 Ok(members) => Look::Settled(members),
-                Err(doubt) => {
-                    if doubt != told {
-                        tell(&doubt);
-                        told.clone_from(&doubt);
-                    }
-                    Look::NotYet(doubt)
-                }
+                Err(doubt) => in_the_way.not_yet(doubt),
             })
         });
         settled(

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, ResourceExt as _};
+use kube::ResourceExt as _;
 use pgha_model::check::StartAs;
 use pgha_model::effect::Effect;
 use pgha_model::survey::{Images, Member, SiteSurvey};
@@ -13,12 +13,11 @@ use serde_json::Value;
 
 use super::running::{Proved, Running, wanted_members};
 use super::side::{doubt, settled};
-use super::upkeep::{Told, UpkeepError, basis, send};
+use super::upkeep::{InTheWay, Told, UpkeepError, basis, pods_beside_jobs, send};
 use super::{Interrupt, Side, StepError, changed};
 use crate::client::SiteClient;
 use crate::clock::{self, Instant};
 use crate::diagnose::{chain_of, sanitised};
-use crate::k8s::ListParams;
 use crate::operator::pgo_v5::{self, render};
 use crate::patch::ObjectPatch;
 use crate::settle::{Look, await_until};
@@ -115,7 +114,7 @@ impl UpgradeRun {
         tell: &mut Told<'_>,
     ) -> Result<Rolled, StepError> {
         let images = &self.plan.images;
-        let mut told = String::new();
+        let mut in_the_way = InTheWay::new(tell);
         let settlement = await_until(deadline, LOOK, async || {
             let survey =
                 match survey_site(&self.side.site, &self.side.cluster, Depth::Members).await {
@@ -146,11 +145,7 @@ impl UpgradeRun {
             let Some(seen) = seen else {
                 return Ok(Look::Settled(Rolled::Everywhere(Box::new(survey))));
             };
-            if seen != told {
-                tell(&seen);
-                told.clone_from(&seen);
-            }
-            Ok(Look::NotYet(seen))
+            Ok(in_the_way.not_yet(seen))
         });
         settled("a rollout to every member", self.limit, settlement.await?)
     }
@@ -184,18 +179,13 @@ impl UpgradeRun {
         let Some(wanted) = &self.plan.images.pgbackrest else {
             return Ok(Vec::new());
         };
-        let site = &self.side.site;
-        let api: Api<Pod> = Api::namespaced(site.client.clone(), &site.namespace);
-        let params = ListParams::default().labels(&pgo_v5::cluster_selector(&self.side.cluster));
-        let pods = site.call("list", "pods", api.list(&params)).await?;
+        let pods = pods_beside_jobs(&self.side).await?;
         let is_other = |pod: &&Pod| {
-            let owners = pod.owner_references();
             let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
             let mut backrest = containers.filter(|one| one.name == pgo_v5::BACKREST_CONTAINER);
-            !owners.iter().any(|owner| owner.kind == "Job")
-                && backrest.any(|one| one.image.as_deref() != Some(wanted))
+            backrest.any(|one| one.image.as_deref() != Some(wanted))
         };
-        let others = pods.items.iter().filter(is_other);
+        let others = pods.iter().filter(is_other);
         Ok(others.map(|pod| sanitised(&pod.name_any())).collect())
     }
 
@@ -234,7 +224,7 @@ impl UpgradeRun {
 
     async fn await_as_before(&self, tell: &mut Told<'_>) -> Result<(), StepError> {
         let wanted = wanted_members(self.side.object());
-        let mut told = String::new();
+        let mut in_the_way = InTheWay::new(tell);
         let deadline = clock::monotonic() + self.limit;
         let settlement = await_until(deadline, LOOK, async || {
             let survey = survey_site(&self.side.site, &self.side.cluster, Depth::Members).await;
@@ -254,11 +244,7 @@ impl UpgradeRun {
             let Some(seen) = seen else {
                 return Ok::<_, StepError>(Look::Settled(()));
             };
-            if seen != told {
-                tell(&seen);
-                told.clone_from(&seen);
-            }
-            Ok(Look::NotYet(seen))
+            Ok(in_the_way.not_yet(seen))
         });
         settled("the members from before", self.limit, settlement.await?)
     }

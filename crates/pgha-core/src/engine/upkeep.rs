@@ -3,12 +3,18 @@
 //!
 //! A write rests on what was decided from, and on the epoch of the last move: one that was claimed meanwhile makes it fail.
 
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Api, ResourceExt as _};
 use pgha_model::effect::Effect;
 use serde_json::Value;
 
 use super::{Side, StepError, changed};
+use crate::client::CallError;
 use crate::diagnose::Diagnose as _;
+use crate::k8s::ListParams;
+use crate::operator::pgo_v5;
 use crate::patch::{ObjectPatch, while_outdated};
+use crate::settle::Look;
 
 /// Takes what happens, as full sentences.
 pub type Told<'a> = dyn FnMut(&str) + Send + 'a;
@@ -61,6 +67,48 @@ fn effect_of_call(error: &StepError) -> Effect {
         return error.effect();
     }
     Effect::None
+}
+
+/// What is in the way of what is waited for, told each time that it is something else.
+pub(super) struct InTheWay<'a, 't> {
+    tell: &'a mut Told<'t>,
+    last: String,
+}
+
+impl<'a, 't> InTheWay<'a, 't> {
+    pub(super) fn new(tell: &'a mut Told<'t>) -> Self {
+        Self {
+            tell,
+            last: String::new(),
+        }
+    }
+
+    /// This is seen now.
+    pub(super) fn not_yet<T>(&mut self, seen: String) -> Look<T, String> {
+        if seen != self.last {
+            (self.tell)(&seen);
+            self.last.clone_from(&seen);
+        }
+        Look::NotYet(seen)
+    }
+}
+
+/// The pods of a side's cluster, but for those of Jobs, which end by themselves.
+pub(super) async fn pods_beside_jobs(side: &Side) -> Result<Vec<Pod>, CallError> {
+    let api: Api<Pod> = Api::namespaced(side.site.client.clone(), &side.site.namespace);
+    let params = ListParams::default().labels(&pgo_v5::cluster_selector(&side.cluster));
+    let mut pods = side
+        .site
+        .call("list", "pods", api.list(&params))
+        .await?
+        .items;
+    let is_of_job = |pod: &Pod| {
+        pod.owner_references()
+            .iter()
+            .any(|owner| owner.kind == "Job")
+    };
+    pods.retain(|pod| !is_of_job(pod));
+    Ok(pods)
 }
 
 /// The fields that a decision was made from.

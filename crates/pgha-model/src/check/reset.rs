@@ -4,15 +4,12 @@
 use std::collections::BTreeMap;
 
 use super::shutdown::judge_record;
-use super::{Consent, SideFacts, judge_object};
-use crate::finding::{Finding, Findings};
+use super::{Consent, PeerSight, SideFacts, judge_object_by};
+use crate::finding::Findings;
 use crate::observed::Observed;
 use crate::owner;
 use crate::secret::{Fingerprint, SecretFacts, judge_sync};
 use crate::site::Part;
-
-/// The checks of the object that matter: no object is written, so that it may be anybody's.
-const OF_OBJECT: [&str; 2] = ["operator-not-paused", "not-shut-down"];
 
 /// What the user allows that a new password otherwise refuses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,17 +44,6 @@ pub struct ResetSide<'a> {
     pub readers: &'a Readers,
 }
 
-/// What is known of the other side.
-#[derive(Clone, Copy, Debug)]
-pub enum ResetPeer<'a> {
-    /// It was seen.
-    Seen(ResetSide<'a>),
-    /// It was not; the reason as a fragment.
-    Unseen(&'a str),
-    /// The user says that there is none, and none was found.
-    Absent,
-}
-
 /// What a new password is decided from.
 #[derive(Clone, Copy, Debug)]
 pub struct ResetFacts<'a> {
@@ -70,7 +56,7 @@ pub struct ResetFacts<'a> {
     /// The side that takes writes.
     pub here: ResetSide<'a>,
     /// The other side.
-    pub peer: ResetPeer<'a>,
+    pub peer: PeerSight<'a, ResetSide<'a>>,
 }
 
 impl ResetFacts<'_> {
@@ -108,12 +94,12 @@ pub fn judge_reset(facts: &ResetFacts<'_>, consent: ResetConsent) -> Findings {
     );
     judge_others(facts, consent, &mut findings);
     match facts.peer {
-        ResetPeer::Seen(peer) => {
+        PeerSight::Seen(peer) => {
             judge_side(Part::Target, peer, &mut findings);
             judge_copy(facts, peer, consent, &mut findings);
             judge_owners(Part::Target, peer, facts.secret, consent, &mut findings);
         }
-        ResetPeer::Unseen(because) => findings.fail_if(
+        PeerSight::Unseen(because) => findings.fail_if(
             "peer-seen",
             Part::Target,
             Some(format!(
@@ -122,7 +108,7 @@ pub fn judge_reset(facts: &ResetFacts<'_>, consent: ResetConsent) -> Findings {
             "Make it reachable, or name it with --peer or --file; where there is none, or where it gets the password later by \
              `kubectl pgha sync-secrets`, say so with --alone.",
         ),
-        ResetPeer::Absent => findings.warn_if(
+        PeerSight::Absent => findings.warn_if(
             "peer-seen",
             Part::Target,
             Some("No other side gets the new password.".to_owned()),
@@ -135,13 +121,12 @@ pub fn judge_reset(facts: &ResetFacts<'_>, consent: ResetConsent) -> Findings {
 /// What both sides must pass.
 fn judge_side(part: Part, one: ResetSide<'_>, findings: &mut Findings) {
     judge_record(part, one.record, findings);
-    let mut all = Findings::default();
-    judge_object(part, &one.side.survey, Consent::default(), &mut all);
-    let is_down_and_may_be = |check| part == Part::Target && check == "not-shut-down";
-    let matters = |finding: &Finding| {
-        OF_OBJECT.contains(&finding.check) && !is_down_and_may_be(finding.check)
+    // The other side may be down.
+    let names: &[&str] = match part {
+        Part::Source => &["operator-not-paused", "not-shut-down"],
+        Part::Target => &["operator-not-paused"],
     };
-    findings.0.extend(all.0.into_iter().filter(matters));
+    judge_object_by(names, part, &one.side.survey, Consent::default(), findings);
     let seen = match one.denied {
         Ok([]) => None,
         Ok(denied) => Some(format!("Not permitted: {}.", denied.join(", "))),
@@ -180,7 +165,7 @@ fn judge_primary(facts: &ResetFacts<'_>, findings: &mut Findings) {
         "Check that pods/exec is permitted and that the leader's database container runs.",
     );
     let advice = match facts.peer {
-        ResetPeer::Seen(peer) => {
+        PeerSight::Seen(peer) => {
             let (there, here) = (&peer.side.survey.place, &here.side.survey.place);
             let command = there.command_beside("reset-password", Some(here));
             format!(
@@ -188,7 +173,7 @@ fn judge_primary(facts: &ResetFacts<'_>, findings: &mut Findings) {
                 facts.user
             )
         }
-        ResetPeer::Unseen(_) | ResetPeer::Absent => "Run it where the primary is.".to_owned(),
+        PeerSight::Unseen(_) | PeerSight::Absent => "Run it where the primary is.".to_owned(),
     };
     findings.fail_if(
         "is-primary",

@@ -4,10 +4,10 @@ use jiff::Timestamp;
 
 use super::shutdown::{judge_backup, judge_record};
 use super::{
-    Consent, SideFacts, access, judge_leadership, judge_object, judge_patroni_pause,
+    Consent, SideFacts, access, judge_leadership, judge_object_by, judge_patroni_pause,
     judge_postgres_role, role_of, work,
 };
-use crate::finding::{Finding, Findings};
+use crate::finding::Findings;
 use crate::member::Role;
 use crate::site::Part;
 
@@ -26,10 +26,13 @@ pub fn judge_restart(side: &SideFacts, record: Result<(), &str>, now: Timestamp)
     let part = Part::Source;
     let mut findings = Findings::default();
     judge_record(part, record, &mut findings);
-    let mut all = Findings::default();
-    judge_object(part, &side.survey, Consent::default(), &mut all);
-    let matters = |finding: &Finding| OF_OBJECT.contains(&finding.check);
-    findings.0.extend(all.0.into_iter().filter(matters));
+    judge_object_by(
+        &OF_OBJECT,
+        part,
+        &side.survey,
+        Consent::default(),
+        &mut findings,
+    );
     judge_patroni_pause(part, &side.survey, &mut findings);
     judge_leadership(part, side, now, &mut findings);
     let is_standby = role_of(&side.survey) == Some(Role::StandbyLeader);

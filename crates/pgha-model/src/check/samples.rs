@@ -13,13 +13,21 @@ use crate::observed::Observed;
 use crate::postgres::PostgresFacts;
 use crate::service::samples;
 use crate::site::Part;
-use crate::survey::SiteSurvey;
+use crate::survey::{Images, SiteSurvey};
 
 /// Both sides.
 pub(crate) struct Sample {
     pub(crate) source: SideFacts,
     pub(crate) target: SideFacts,
     pub(crate) consent: Consent,
+}
+
+/// An image of Postgres, and none of pgBackRest.
+pub(crate) fn images(postgres: &str) -> Images {
+    Images {
+        postgres: Some(postgres.to_owned()),
+        pgbackrest: None,
+    }
 }
 
 impl Sample {

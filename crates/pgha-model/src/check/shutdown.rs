@@ -1,7 +1,7 @@
 //! What a shutdown must pass.
 
-use super::{Consent, SideFacts, access, archive, judge_object, role_of, work};
-use crate::finding::{Finding, Findings};
+use super::{Consent, SideFacts, access, archive, judge_object_by, role_of, work};
+use crate::finding::Findings;
 use crate::member::Role;
 use crate::site::Part;
 use crate::survey::SiteSurvey;
@@ -59,10 +59,7 @@ pub(super) fn judge_operator(
     consent: Consent,
     findings: &mut Findings,
 ) {
-    let mut all = Findings::default();
-    judge_object(part, survey, consent, &mut all);
-    let matters = |finding: &Finding| OF_OBJECT.contains(&finding.check);
-    findings.0.extend(all.0.into_iter().filter(matters));
+    judge_object_by(&OF_OBJECT, part, survey, consent, findings);
 }
 
 /// Without a pod of this label the operator remembers no leader, and stops nothing (PGO `instance.go`,
@@ -133,7 +130,7 @@ fn judge_standby_elsewhere(side: &SideFacts, peer: Option<&SideFacts>, findings:
 mod tests {
     use super::*;
     use crate::check::samples::Sample;
-    use crate::finding::Severity;
+    use crate::finding::{Finding, Severity};
     use crate::observed::Observed;
     use crate::service::samples::suspended;
 

@@ -4,7 +4,9 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::shutdown::{judge_operator, judge_record};
-use super::{Consent, SideFacts, access, demotion, judge_identity, judge_patroni_pause, role_of};
+use super::{
+    Consent, PeerSight, SideFacts, access, demotion, judge_identity, judge_patroni_pause, role_of,
+};
 use crate::finding::Findings;
 use crate::member::Role;
 use crate::site::Part;
@@ -20,17 +22,6 @@ pub enum StartAs {
     Standby,
 }
 
-/// What is known of the other side.
-#[derive(Clone, Copy, Debug)]
-pub enum StartPeer<'a> {
-    /// It was seen.
-    Seen(&'a SideFacts),
-    /// It was not; the reason as a fragment.
-    Unseen(&'a str),
-    /// The user says that there is none, and none was found.
-    Absent,
-}
-
 /// What a start is decided from.
 #[derive(Clone, Copy, Debug)]
 pub struct StartFacts<'a> {
@@ -39,7 +30,7 @@ pub struct StartFacts<'a> {
     /// Whether the record of moves was seen, or why not.
     pub record: Result<(), &'a str>,
     /// The other side.
-    pub peer: StartPeer<'a>,
+    pub peer: PeerSight<'a>,
     /// What would make this side a standby, its own or its peer's.
     pub section: &'a Map<String, Value>,
 }
@@ -57,7 +48,7 @@ pub fn judge_startup(facts: &StartFacts<'_>, starts_as: StartAs, consent: Consen
     judge_patroni_pause(part, &side.survey, &mut findings);
     access::judge_permissions(part, side, &mut findings);
     judge_gone(side, &mut findings);
-    if let StartPeer::Seen(peer) = facts.peer {
+    if let PeerSight::Seen(peer) = facts.peer {
         judge_identity(side, peer, &mut findings);
     }
     match starts_as {
@@ -104,9 +95,9 @@ fn judge_store(side: &SideFacts, findings: &mut Findings) {
 
 fn judge_primary(facts: &StartFacts<'_>, findings: &mut Findings) {
     let peer = match facts.peer {
-        StartPeer::Seen(peer) => peer,
-        StartPeer::Absent => return,
-        StartPeer::Unseen(because) => {
+        PeerSight::Seen(peer) => peer,
+        PeerSight::Absent => return,
+        PeerSight::Unseen(because) => {
             findings.fail_if(
                 "peer-seen",
                 Part::Target,
@@ -238,7 +229,7 @@ mod tests {
         }
     }
 
-    fn failing_with(sample: &Sample, peer: StartPeer<'_>, starts_as: StartAs) -> Vec<&'static str> {
+    fn failing_with(sample: &Sample, peer: PeerSight<'_>, starts_as: StartAs) -> Vec<&'static str> {
         let section = json!({"repoName": "repo1"});
         let facts = StartFacts {
             side: &sample.source,
@@ -251,7 +242,7 @@ mod tests {
     }
 
     fn failing(sample: &Sample, starts_as: StartAs) -> Vec<&'static str> {
-        failing_with(sample, StartPeer::Seen(&sample.target), starts_as)
+        failing_with(sample, PeerSight::Seen(&sample.target), starts_as)
     }
 
     const NONE: [&str; 0] = [];
@@ -301,14 +292,14 @@ mod tests {
     #[test]
     fn a_peer_that_was_not_seen_forbids_a_primary_unless_there_is_none() {
         let sample = down();
-        let unseen = StartPeer::Unseen("core2 does not answer");
+        let unseen = PeerSight::Unseen("core2 does not answer");
         assert_eq!(
             failing_with(&sample, unseen, StartAs::Primary),
             ["peer-seen"]
         );
         assert_eq!(failing_with(&sample, unseen, StartAs::Standby), NONE);
         assert_eq!(
-            failing_with(&sample, StartPeer::Absent, StartAs::Primary),
+            failing_with(&sample, PeerSight::Absent, StartAs::Primary),
             NONE
         );
     }
@@ -346,7 +337,7 @@ mod tests {
         let facts = StartFacts {
             side: &sample.source,
             record: Ok(()),
-            peer: StartPeer::Absent,
+            peer: PeerSight::Absent,
             section: &Map::new(),
         };
         let findings = judge_startup(&facts, StartAs::Standby, sample.consent);

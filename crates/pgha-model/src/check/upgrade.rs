@@ -2,25 +2,14 @@
 
 use jiff::Timestamp;
 
-use super::{Consent, SideFacts, judge_object, judge_restart, role_of};
-use crate::finding::{Finding, Findings};
+use super::{Consent, PeerSight, SideFacts, judge_object_by, judge_restart, role_of};
+use crate::finding::Findings;
 use crate::member::Role;
 use crate::site::{Part, Place};
 use crate::survey::Images;
 
 /// The checks of the object that a restart does without, which writes none.
 const OF_OBJECT: [&str; 2] = ["not-managed", "owner-held"];
-
-/// What is known of another side that replays this one's log, or writes it.
-#[derive(Clone, Copy, Debug)]
-pub enum PeerSight<'a> {
-    /// It was seen.
-    Seen(&'a SideFacts),
-    /// It was not; the reason as a fragment.
-    Unseen(&'a str),
-    /// The user says that there is none, and none was found.
-    Absent,
-}
 
 /// Checks an upgrade of this side; it may start when nothing fails. `record` says why the record of moves was not seen.
 pub fn judge_upgrade(
@@ -32,10 +21,13 @@ pub fn judge_upgrade(
     now: Timestamp,
 ) -> Findings {
     let mut findings = judge_restart(side, record, now);
-    let mut all = Findings::default();
-    judge_object(Part::Source, &side.survey, consent, &mut all);
-    let matters = |finding: &Finding| OF_OBJECT.contains(&finding.check);
-    findings.0.extend(all.0.into_iter().filter(matters));
+    judge_object_by(
+        &OF_OBJECT,
+        Part::Source,
+        &side.survey,
+        consent,
+        &mut findings,
+    );
     judge_standby_first(side, peer, images, &mut findings);
     findings
 }
@@ -96,16 +88,9 @@ fn command(place: &Place, images: &Images) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::samples::Sample;
+    use crate::check::samples::{Sample, images};
     use crate::finding::Severity;
     use crate::service::samples::{helm_release, now};
-
-    fn images(postgres: &str) -> Images {
-        Images {
-            postgres: Some(postgres.to_owned()),
-            pgbackrest: None,
-        }
-    }
 
     fn judged(side: &SideFacts, peer: PeerSight<'_>, consent: Consent) -> Findings {
         let asked = images("registry/postgres:2");

@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use pgha_model::check::{ResetConsent, ResetFacts, ResetPeer};
+use pgha_model::check::{PeerSight, ResetConsent, ResetFacts};
 use pgha_model::effect::Effect;
 use pgha_model::reset::plan_reset;
 use pgha_model::site::Part;
@@ -122,7 +122,7 @@ impl Pair {
             secret: SECRET,
             users: &side.users(),
             here: here.facts(&side),
-            peer: ResetPeer::Seen(there.facts(&other)),
+            peer: PeerSight::Seen(there.facts(&other)),
         };
         let plan = plan_reset(&facts, given.is_some(), ResetConsent::default()).unwrap();
         let (_interrupter, interrupt) = interrupter();

@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use pgha_model::check::{Consent, StartFacts, StartPeer};
+use pgha_model::check::{Consent, PeerSight, StartFacts};
 use pgha_model::effect::Effect;
 use pgha_model::site::Part;
 use pgha_model::startup::plan_startup;
@@ -44,7 +44,7 @@ fn plan(side: Side, peer: Option<&Side>, as_standby: bool) -> StartupRun {
     let facts = StartFacts {
         side: &side.facts,
         record: Ok(()),
-        peer: peer.map_or(StartPeer::Absent, |peer| StartPeer::Seen(&peer.facts)),
+        peer: peer.map_or(PeerSight::Absent, |peer| PeerSight::Seen(&peer.facts)),
         section: &section(),
     };
     let plan = plan_startup(&facts, as_standby, Consent::default());

@@ -73,7 +73,7 @@ impl Pair {
             secret: SECRET,
             users: &self.users,
             here,
-            peer: ResetPeer::Seen(peer),
+            peer: PeerSight::Seen(peer),
         }
     }
 
@@ -125,7 +125,7 @@ fn a_standby_is_refused_with_the_command_for_its_primary() {
     let [primary, standby] = pair.sides();
     let swapped = ResetFacts {
         here: standby,
-        peer: ResetPeer::Seen(primary),
+        peer: PeerSight::Seen(primary),
         ..pair.facts()
     };
     let findings = judge_reset(&swapped, ResetConsent::default());
@@ -237,12 +237,12 @@ fn the_other_side_must_be_able_to_get_it() {
 fn a_side_that_was_not_seen_forbids_it_unless_there_is_none() {
     let pair = pair();
     let unseen = ResetFacts {
-        peer: ResetPeer::Unseen("core2 does not answer"),
+        peer: PeerSight::Unseen("core2 does not answer"),
         ..pair.facts()
     };
     assert_eq!(failing(&unseen, pair.consent), ["peer-seen"]);
     let alone = ResetFacts {
-        peer: ResetPeer::Absent,
+        peer: PeerSight::Absent,
         ..pair.facts()
     };
     let plan = plan_reset(&alone, true, pair.consent).unwrap();
