@@ -187,7 +187,12 @@ async fn described(
     if lists && !owner.evidence.iter().any(|evidence| evidence == LISTED) {
         owner.evidence.push(LISTED.to_owned());
     }
-    owner.parents = parents(site, tool, found).await;
+    (owner.parents, owner.windows) = tokio::join!(parents(site, tool, found), async {
+        match tool {
+            Tool::Application => argo_cd::windows::told(site, found).await,
+            Tool::Kustomization | Tool::HelmRelease => None,
+        }
+    });
     owner
 }
 

@@ -77,6 +77,9 @@ pub struct Owner {
     pub state: Observed<OwnerState>,
     /// How the object differs already from what the owner wants, as a sentence.
     pub drift: Option<String>,
+    /// When it applies nothing, whatever its source says, as a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub windows: Option<String>,
     /// For whom pgha holds it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub holds: Option<Holds>,
@@ -168,6 +171,7 @@ impl Owner {
             exempt: None,
             state,
             drift: None,
+            windows: None,
             holds: None,
             parents: Vec::new(),
             others_unseen: None,
@@ -199,9 +203,9 @@ impl Owner {
     /// Everything that is known of it, in sentences.
     pub fn told(&self) -> String {
         let mut text = format!("{self} owns the object and {}.", self.verdict());
-        if let Some(drift) = &self.drift {
+        for more in [&self.drift, &self.windows].into_iter().flatten() {
             text.push(' ');
-            text.push_str(drift);
+            text.push_str(more);
         }
         let state = self.state.as_seen();
         if let Some(problem) = state.and_then(|state| state.problem.as_deref()) {

@@ -1,5 +1,7 @@
 //! Argo CD's `Application`.
 
+pub(super) mod windows;
+
 use kube::Api;
 use pgha_model::owner::{Owner, OwnerKind, OwnerState, Reverts, label_tracked};
 use serde_json::Value;

@@ -24,6 +24,7 @@ fn with_flux(cluster: FakeCluster) -> FakeCluster {
 
 fn with_argo_cd(cluster: FakeCluster) -> FakeCluster {
     cluster.install("argoproj.io", "v1alpha1", "Application", "applications");
+    cluster.install("argoproj.io", "v1alpha1", "AppProject", "appprojects");
     cluster
 }
 
@@ -198,6 +199,29 @@ async fn an_application_says_when_it_takes_a_change_back() {
     });
     let owner = owners(&cluster, Closeness::Signed).await.remove(0);
     assert!(!owner.is_held(), "an operation is under way: {owner:?}");
+}
+
+#[tokio::test]
+async fn the_sync_windows_of_a_project_are_told() {
+    let project = |window: &Value| {
+        json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject",
+            "metadata": {"name": "default", "namespace": "argocd"}, "spec": {"syncWindows": [window]}})
+    };
+    let mut window = json!({"kind": "deny", "schedule": "0 22 * * *", "duration": "1h", "applications": ["data*"]});
+    let cluster = with_argo_cd(primary().managed_by_argo_cd().build());
+    let policy = json!({"automated": {"selfHeal": true}});
+    cluster.insert(application("argocd", "databases", &policy));
+    cluster.insert(project(&window));
+    let owner = owners(&cluster, Closeness::Signed).await.remove(0);
+    let told = owner.told();
+    assert!(told.contains("deny `0 22 * * *` for 1h"), "{told}");
+    window["applications"] = json!(["other"]);
+    cluster.insert(project(&window));
+    let owner = owners(&cluster, Closeness::Signed).await.remove(0);
+    assert_eq!(owner.windows, None);
+    cluster.fail(Fault::new(Failure::Forbidden).resource("appprojects"));
+    let owner = owners(&cluster, Closeness::Signed).await.remove(0);
+    assert!(owner.told().contains("sync windows was not seen"));
 }
 
 #[tokio::test]

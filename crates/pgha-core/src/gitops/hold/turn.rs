@@ -6,9 +6,9 @@ use pgha_model::owner::Named;
 use serde_json::Value;
 
 use super::source::{fetch, sync_status};
-use super::{HoldError, Tool, Wish, await_answer, write};
+use super::{HoldError, Tool, Wish, await_answer, read, write};
 use crate::client::SiteClient;
-use crate::gitops::problem;
+use crate::gitops::{argo_cd, problem};
 use crate::k8s::DynamicObject;
 
 /// What came of an owner's turn.
@@ -47,8 +47,22 @@ pub async fn apply(
     let applied = |tool, has_failed: bool| tool != Tool::Application || !has_failed;
     match turn(site, named, asked, limit, applied).await? {
         (Ok(()), None) => Ok(Turn::Taken),
-        (Ok(()) | Err(HoldError::Silent { .. }), Some(failure)) => Ok(Turn::Failed(failure)),
+        (Ok(()) | Err(HoldError::Silent { .. }), Some(failure)) => {
+            Ok(Turn::Failed(with_windows(site, named, failure).await))
+        }
         (Err(error), _) => Err(error),
+    }
+}
+
+/// What keeps an application from being synced, beside why its turn has failed.
+async fn with_windows(site: &SiteClient, named: &Named, failure: String) -> String {
+    let windows = match read(site, named, true).await {
+        Ok((Tool::Application, found)) => argo_cd::windows::told(site, &found).await,
+        Ok(_) | Err(_) => None,
+    };
+    match windows {
+        Some(windows) => format!("{failure}. {}", windows.trim_end_matches('.')),
+        None => failure,
     }
 }
 
