@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Entry, Epoch, Journal, MoveRecord, Stage};
+use super::{Action, Entry, Epoch, Journal, MoveRecord, Stage};
 use crate::site::Place;
 
 /// One site's copy of a record.
@@ -135,6 +135,9 @@ fn disagreement(best: &KeptCopy, other: &KeptCopy) -> Option<String> {
         }
         (Entry::Unreadable(_), _) => return None,
     };
+    if are_of_each_side(ours, theirs) {
+        return None;
+    }
     if !is_same_move(ours, theirs) {
         return Some(format!(
             "Two moves have this epoch: {} at {here}, and {} at {there}.",
@@ -170,6 +173,15 @@ fn is_same_move(one: &MoveRecord, other: &MoveRecord) -> bool {
         && one.claimed_at == other.claimed_at
         && one.action == other.action
         && one.system_identifier == other.system_identifier
+}
+
+/// Whether one command has let the owners of each side go: each side is released by itself, and counts its own epochs.
+fn are_of_each_side(one: &MoveRecord, other: &MoveRecord) -> bool {
+    let side = |record: &MoveRecord| record.source.as_ref().map(|side| side.place.clone());
+    one.action == Action::Release
+        && other.action == Action::Release
+        && one.operator == other.operator
+        && side(one) != side(other)
 }
 
 fn claim(record: &MoveRecord) -> String {
@@ -328,6 +340,24 @@ mod tests {
                  and a switchover of bob, process 9 that began 2026-09-21T14:13:20Z at core2."
             ]
         );
+    }
+
+    #[test]
+    fn each_side_is_released_by_itself() {
+        let release = |context: &str| {
+            let mut release = record(4);
+            release.action = Action::Release;
+            release.source.as_mut().unwrap().place = place(context);
+            release
+        };
+        let past = merged(readable(release("core1")), readable(release("core2")));
+        assert_eq!(past.disagreements(), [""; 0]);
+        let of_another = MoveRecord {
+            operator: "bob, process 9".to_owned(),
+            ..release("core2")
+        };
+        let past = merged(readable(release("core1")), readable(of_another));
+        assert_eq!(past.disagreements().len(), 1);
     }
 
     #[test]
