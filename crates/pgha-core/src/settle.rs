@@ -25,6 +25,9 @@ pub enum Settlement<T, S> {
     },
 }
 
+/// The shortest pause of those who look eagerly.
+const SHORTEST: Duration = Duration::from_millis(20);
+
 /// Looks until the condition holds or the deadline passes, at least once, with a pause between looks.
 ///
 /// A look that is still under way at the deadline is dropped, except that it counts as no look. An error of a look ends
@@ -32,8 +35,28 @@ pub enum Settlement<T, S> {
 pub async fn await_until<T, S, E>(
     deadline: Instant,
     interval: Duration,
+    probe: impl AsyncFnMut() -> Result<Look<T, S>, E>,
+) -> Result<Settlement<T, S>, E> {
+    await_with(deadline, |_| interval, probe).await
+}
+
+/// The same for what mostly holds in a moment, and for which somebody waits: the pauses begin short and grow with the time that was
+/// waited, up to `longest`.
+pub async fn await_eagerly<T, S, E>(
+    deadline: Instant,
+    longest: Duration,
+    probe: impl AsyncFnMut() -> Result<Look<T, S>, E>,
+) -> Result<Settlement<T, S>, E> {
+    let grown = |waited: Duration| (waited / 20).clamp(SHORTEST.min(longest), longest);
+    await_with(deadline, grown, probe).await
+}
+
+async fn await_with<T, S, E>(
+    deadline: Instant,
+    interval: impl Fn(Duration) -> Duration,
     mut probe: impl AsyncFnMut() -> Result<Look<T, S>, E>,
 ) -> Result<Settlement<T, S>, E> {
+    let begun = clock::monotonic();
     let mut last_seen = None;
     loop {
         match tokio::time::timeout_at(deadline, probe()).await {
@@ -47,7 +70,7 @@ pub async fn await_until<T, S, E>(
         if now >= deadline {
             return Ok(Settlement::TimedOut { last_seen });
         }
-        pause(interval.min(deadline - now)).await;
+        pause(interval(now - begun).min(deadline - now)).await;
     }
 }
 
@@ -70,6 +93,27 @@ mod tests {
 
     fn after(duration: Duration) -> Instant {
         clock::monotonic() + duration
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_looks_eagerly_looks_often_at_first_and_seldom_later() {
+        let mut last = clock::monotonic();
+        let mut pauses = Vec::new();
+        let settled = await_eagerly(after(Duration::from_secs(10)), INTERVAL, async || {
+            let now = clock::monotonic();
+            pauses.push(now - last);
+            last = now;
+            Ok::<_, Infallible>(if pauses.len() == 100 {
+                Look::Settled(())
+            } else {
+                Look::NotYet(())
+            })
+        })
+        .await;
+        assert_eq!(settled, Ok(Settlement::Settled(())));
+        assert_eq!(pauses[1], SHORTEST);
+        assert!(pauses.is_sorted(), "{pauses:?}");
+        assert_eq!(pauses.last(), Some(&INTERVAL));
     }
 
     #[tokio::test(start_paused = true)]

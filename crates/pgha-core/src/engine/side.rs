@@ -470,10 +470,15 @@ impl Side {
 
     /// Whether the object asks for a standby, as last seen.
     pub(super) fn object_says_standby(&self) -> bool {
-        self.object.pointer("/spec/standby").is_some_and(|section| {
-            section.is_object() && section.get("enabled").and_then(Value::as_bool) != Some(false)
-        })
+        says_standby(&self.object)
     }
+}
+
+/// Whether an object asks for a standby.
+fn says_standby(object: &Value) -> bool {
+    object.pointer("/spec/standby").is_some_and(|section| {
+        section.is_object() && section.get("enabled").and_then(Value::as_bool) != Some(false)
+    })
 }
 
 /// The evidence of a settlement, or the error that says what did not come.

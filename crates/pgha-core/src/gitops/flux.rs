@@ -11,13 +11,13 @@ use crate::clock;
 use crate::diagnose::{chain_of, sanitised};
 use crate::k8s::{self, DynamicObject, Patch};
 use crate::patch::parameters;
-use crate::settle::{Look, Settlement, await_until};
+use crate::settle::{Look, Settlement, await_eagerly};
 
 /// By what Flux is asked for a turn (Flux documentation, "Kustomization", "Triggering a reconcile").
 pub(super) const ASK: &str = "reconcile.fluxcd.io/requestedAt";
 
-/// Pause between two looks.
-const LOOK: Duration = Duration::from_millis(100);
+/// The longest pause between two looks.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// How Flux' controllers sign what they apply.
 pub(super) const MANAGERS: [&str; 2] = ["kustomize-controller", "helm-controller"];
@@ -165,7 +165,7 @@ pub(super) async fn fetch_source(
         Err(error) if matches!(error.kind, CallKind::Forbidden { .. }) => return Ok(None),
         Err(error) => return Err(error),
     }
-    let settled = await_until(clock::monotonic() + limit, LOOK, async || {
+    let settled = await_eagerly(clock::monotonic() + limit, LOOK, async || {
         let found = at.call("get", &object, api.get(&source.name)).await?;
         let handled = text_at(&found, "/status/lastHandledReconcileAt");
         let revision = text_at(&found, "/status/artifact/revision");

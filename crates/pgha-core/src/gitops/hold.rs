@@ -20,10 +20,10 @@ use crate::clock;
 use crate::diagnose::sanitised;
 use crate::k8s::DynamicObject;
 use crate::patch::{ObjectPatch, PatchBuilder, patch_object, while_outdated};
-use crate::settle::{Look, Settlement, await_until};
+use crate::settle::{Look, Settlement, await_eagerly};
 
-/// Pause between two looks.
-const LOOK: Duration = Duration::from_millis(100);
+/// The longest pause between two looks.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// By what Argo CD is asked to compare; its controller takes it away when it has.
 const ASK_ARGO_CD: &str = "argocd.argoproj.io/refresh";
@@ -320,7 +320,7 @@ async fn await_answer(
     limit: Duration,
     mut holds: impl FnMut(Tool, &DynamicObject) -> Option<()>,
 ) -> Result<(), HoldError> {
-    let settlement = await_until(clock::monotonic() + limit, LOOK, async || {
+    let settlement = await_eagerly(clock::monotonic() + limit, LOOK, async || {
         let (tool, found) = read(site, named, true).await?;
         Ok::<_, HoldError>(match holds(tool, &found) {
             Some(()) => Look::Settled(()),

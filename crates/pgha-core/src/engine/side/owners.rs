@@ -5,13 +5,17 @@ use std::time::Duration;
 use pgha_model::owner::{self, HeldFor, Named, Owner};
 use serde_json::{Value, json};
 
-use super::{Side, fetch_dynamic};
+use super::{Side, fetch_dynamic, fetch_object, says_standby};
 use crate::client::CallError;
 use crate::engine::{StepError, changed};
 use crate::gitops::hold::{self, HoldError, Turn};
 use crate::gitops::{self, Closeness};
 use crate::operator::pgo_v5;
 use crate::patch::ObjectPatch;
+use crate::settle::pause;
+
+/// Pause between two looks at the object while nobody takes writes.
+const LOOK: Duration = Duration::from_millis(20);
 
 impl Side {
     /// The same side, whose owners are held before its object is changed; with the patches that do so, as they would be sent now.
@@ -55,12 +59,13 @@ impl Side {
     /// They work from then on, until they are held again.
     pub(in crate::engine) async fn take_turn(
         &mut self,
+        owners: Vec<Owner>,
         standby: bool,
         limit: Duration,
     ) -> Result<Vec<Named>, StepError> {
         let cluster = self.own_name();
         let mut taken = Vec::new();
-        for owner in self.look_at_owners().await? {
+        for owner in owners {
             let is_held = owner
                 .holds
                 .as_ref()
@@ -69,7 +74,17 @@ impl Side {
                 continue;
             };
             let object = (cluster.as_str(), &self.object);
-            match hold::apply(&self.site, &named, object, limit).await? {
+            let turn = hold::apply(&self.site, &named, object, limit);
+            let turn = if standby {
+                turn.await?
+            } else {
+                // Nobody writes meanwhile: what the owner does after it has written the object is not waited for.
+                tokio::select! {
+                    turn = turn => turn?,
+                    () = self.until_primary_is_asked_for() => Turn::Taken,
+                }
+            };
+            match turn {
                 Turn::Taken => taken.push(named),
                 Turn::Failed(because) => {
                     return Err(changed(format!("{named} has not applied it: {because}")));
@@ -87,6 +102,17 @@ impl Side {
             )));
         }
         Ok(taken)
+    }
+
+    /// Waits, as long as it takes, until the object asks for a primary.
+    async fn until_primary_is_asked_for(&self) {
+        loop {
+            let object = fetch_object(&self.site, &self.cluster).await;
+            if object.is_ok_and(|object| !says_standby(&object)) {
+                return;
+            }
+            pause(LOOK).await;
+        }
     }
 
     /// The patches that hold this side's owners.

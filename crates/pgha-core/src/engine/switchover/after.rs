@@ -112,7 +112,10 @@ impl Switchover<'_> {
         );
         source.and(target)?;
         self.reached.released = true;
-        self.steps.note_left([&self.source, &self.target]);
+        // Where Git says it already, whoever is held is let go right after the move.
+        if !self.declares() {
+            self.steps.note_left([&self.source, &self.target]);
+        }
         Ok((
             (),
             "Settings are as the operators render them, and both operators work again.".to_owned(),

@@ -78,6 +78,7 @@ impl Switchover<'_> {
         push_archived(&mut self.source, &segment, limit).await?;
         self.refuse_dead_branch().await?;
         let written = self.write_to_repositories().await?;
+        self.declare_source().await?;
         Ok((
             (),
             format!(

@@ -5,11 +5,12 @@
 
 use std::time::Duration;
 
-use pgha_model::owner::Named;
+use pgha_model::owner::{Named, Owner};
 use pgha_model::plan::Step;
 use pgha_model::site::Part;
 
 use super::Switchover;
+use crate::client::CallError;
 use crate::diagnose::chain_of;
 use crate::engine::StepError;
 
@@ -23,27 +24,31 @@ impl Switchover<'_> {
         self.declare.is_some()
     }
 
-    /// The source is a standby in Git and in its object; Postgres is told nothing of it yet.
+    /// The source is a standby in Git and in its object; Postgres is told nothing of it yet, and the application still serves.
     pub(super) async fn declare_source(&mut self) -> Result<(), StepError> {
-        if !self.declared(Step::Detach, Part::Source).await? {
+        let Some(owners) = self.declared(Step::Rehearse, Part::Source).await? else {
             return Ok(());
-        }
+        };
         let limit = self.limits.step;
-        let taken = self.source.take_turn(true, limit).await?;
-        self.note_turn(Step::Detach, Part::Source, &taken);
-        Ok(())
+        let taken = self.source.take_turn(owners?, true, limit).await?;
+        self.note_turn(Step::Rehearse, Part::Source, &taken);
+        self.source.hold_owners(limit).await
     }
 
     /// The target is the primary in Git, and in its object as soon as that is applied. An owner that does not apply it in time stops
     /// nothing: the object is written all the same, and says what Git says.
     pub(super) async fn declare_target(&mut self) -> Result<(), StepError> {
-        if !self.declared(Step::Promote, Part::Target).await? {
+        let Some(owners) = self.declared(Step::Promote, Part::Target).await? else {
             return Ok(());
-        }
+        };
         // From here on somebody else may write it.
         self.reached.promotion_sent = true;
         let limit = self.limits.step.min(APPLIES);
-        match self.target.take_turn(false, limit).await {
+        let taken = match owners {
+            Ok(owners) => self.target.take_turn(owners, false, limit).await,
+            Err(error) => Err(error.into()),
+        };
+        match taken {
             Ok(taken) => self.note_turn(Step::Promote, Part::Target, &taken),
             Err(error) => {
                 let because = chain_of(&error);
@@ -55,14 +60,24 @@ impl Switchover<'_> {
         Ok(())
     }
 
-    async fn declared(&mut self, step: Step, part: Part) -> Result<bool, StepError> {
+    /// Has Git say it, and looks meanwhile who is to apply it; none where Git does not lead.
+    async fn declared(
+        &mut self,
+        step: Step,
+        part: Part,
+    ) -> Result<Option<Result<Vec<Owner>, CallError>>, StepError> {
         let Some(declare) = &mut self.declare else {
-            return Ok(false);
+            return Ok(None);
         };
         let epoch = self.steps.epoch().await.unwrap_or_default();
-        let said = declare(part, epoch).await.map_err(StepError::Git)?;
+        let side = match part {
+            Part::Source => &self.source,
+            Part::Target => &self.target,
+        };
+        let (said, owners) = tokio::join!(declare(part, epoch), side.look_at_owners());
+        let said = said.map_err(StepError::Git)?;
         self.note(step, said);
-        Ok(true)
+        Ok(Some(owners))
     }
 
     fn note_turn(&self, step: Step, part: Part, taken: &[Named]) {

@@ -98,7 +98,6 @@ pub(super) struct Handover {
 impl Switchover<'_> {
     /// The target stops asking the archive, and the direct way is opened.
     pub(super) async fn detach(&mut self) -> Result<((), String), StepError> {
-        self.declare_source().await?;
         // Somebody may have let them go since: nobody may take back what the fence is about to write.
         let limit = self.limits.step;
         tokio::try_join!(
