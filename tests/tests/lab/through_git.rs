@@ -3,12 +3,14 @@
 use anyhow::{Result, bail, ensure};
 use pgha_judge::Ruling;
 use pgha_lab::daemon::Daemon;
-use pgha_lab::gitops::{Deployer, flux, git};
+use pgha_lab::gitops::{Deployer, argo, flux, git};
+use pgha_lab::kubectl::Kubectl;
 use pgha_lab::paths::Cache;
 use pgha_lab::site::Site;
 use pgha_tests::pair::{DEADLINE, event};
 use pgha_tests::{interrupt, kill};
 use rustix::process::Signal;
+use serde_json::{Value, json};
 
 use crate::owned::{House, started};
 
@@ -238,6 +240,46 @@ fn a_source_whose_flux_goes_away_is_not_fenced() -> Result<()> {
     owned.is_as_at(tip, 2)?;
     owned.are_held(false)?;
     owned.is_left_well(from)
+}
+
+/// In a window that denies Argo CD applies nothing: that is told beforehand, and the move goes back before the fence.
+#[test]
+fn a_move_in_a_window_that_denies_is_taken_back() -> Result<()> {
+    let Some(house) = House::open(Deployer::Argo)? else {
+        return Ok(());
+    };
+    let (owned, from, file) = (&house.owned, house.from, &house.file);
+    let window =
+        json!({"kind": "deny", "schedule": "* * * * *", "duration": "1h", "applications": ["*"]});
+    open_windows(&json!([window]))?;
+    let planned = owned.moving(file, from, &["--dry-run"])?.output();
+    let moved = owned.moving(file, from, &["--timeout", "10s"])?.output();
+    open_windows(&json!([]))?;
+    let (planned, moved) = (planned?, moved?);
+    let told = "deny `* * * * *` for 1h";
+    let says = |bytes: &[u8]| String::from_utf8_lossy(bytes).contains(told);
+    ensure!(says(&planned.stdout), "{planned:?}");
+    ensure!(moved.status.code() == Some(4), "{moved:?}");
+    ensure!(says(&moved.stderr), "{moved:?}");
+    owned.is_as_at(&house.tip, 2)?;
+    owned.are_held(false)?;
+    owned.is_left_well(from)
+}
+
+/// The sync windows of the project that every application here is of, at both sites.
+fn open_windows(windows: &Value) -> Result<()> {
+    let patch = json!({"spec": {"syncWindows": windows}}).to_string();
+    for site in Site::ALL {
+        let project = [
+            "patch",
+            "appproject",
+            "default",
+            "--namespace",
+            argo::NAMESPACE,
+        ];
+        Kubectl::new(site).run(&[&project[..], &["--type=merge", "--patch", &patch]].concat())?;
+    }
+    Ok(())
 }
 
 /// Both changes are merged by a colleague, who sees the target's only once the source's is merged. Who waits may give up meanwhile.
