@@ -31,8 +31,7 @@ enum Command {
     /// Work with the lab: two real Kubernetes sites on this machine
     #[command(subcommand)]
     Lab(lab::Command),
-    /// Bring the lab up, move a service and its users under live writes, and show what became of every row and of logins
-    Demo,
+    Demo(demo::Args),
     Test(test::Args),
     Sim(sim::Args),
     #[command(subcommand)]
@@ -51,7 +50,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Args::parse().command {
         Command::Lab(command) => lab::run(command),
-        Command::Demo => demo::run(),
+        Command::Demo(args) => demo::run(args),
         Command::Test(args) => test::run(&args),
         Command::Sim(args) => sim::run(&args),
         Command::Bench(command) => bench::run(&command),

@@ -14,12 +14,14 @@ use crate::{lab, part};
 pub(crate) const VARIABLE: &str = "PGHA_OIDC_PROVIDER";
 
 /// What the folder is made of.
-const FILES: [&str; 8] = [
+const FILES: [&str; 10] = [
     "package.json",
     "package-lock.json",
     "browser.mjs",
     "person.mjs",
+    "pod.mjs",
     "provider.mjs",
+    "serve.mjs",
     "settings.mjs",
     "site.mjs",
     "store.mjs",

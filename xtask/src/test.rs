@@ -109,7 +109,12 @@ fn run_lab_suite(args: &Args, peers: Option<&Path>, count: &mut Count) -> Result
     let limit = (!args.full).then_some(LAB);
     let result = part::run_within(limit, "lab suite", &mut suite, count).and_then(|()| {
         part::say("== bench move, one pair");
-        crate::bench::one_pair(&programs)
+        crate::bench::one_pair(&programs)?;
+        if args.full {
+            part::say("== demo --gitops");
+            crate::demo::run(crate::demo::Args::GITOPS)?;
+        }
+        Ok(())
     });
     if !was_up {
         pgha_lab::lab::down(&progress)?;

@@ -32,7 +32,7 @@ pub mod git;
 pub mod platform;
 mod recipe;
 
-pub use platform::Platform;
+pub use platform::{Platform, Provider};
 
 /// A namespace that no operator watches: for looking at what becomes of an object alone.
 pub const QUIET_NAMESPACE: &str = "pgha-gitops";

@@ -29,11 +29,9 @@ impl Kubectl {
     pub(super) fn install(plugin: &Path) -> Result<Self> {
         let bin = folder().join("bin");
         fs::create_dir_all(&bin)?;
-        let kubectl = bin.join("kubectl");
-        if kubectl.symlink_metadata().is_ok() {
-            fs::remove_file(&kubectl)?;
-        }
-        symlink(paths::program("kubectl"), &kubectl)?;
+        let kubectl = Self { bin };
+        let bin = &kubectl.bin;
+        kubectl.add(&paths::program("kubectl"))?;
         replace(plugin, &bin.join("kubectl-pgha"))?;
         let completion = Command::new(plugin)
             .args(["completion", "kubectl"])
@@ -45,7 +43,16 @@ impl Kubectl {
         let script = bin.join("kubectl_complete-pgha");
         fs::write(&script, completion.stdout)?;
         fs::set_permissions(&script, PermissionsExt::from_mode(0o755))?;
-        Ok(Self { bin })
+        Ok(kubectl)
+    }
+
+    /// Puts another program there by its name.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(super) fn add(&self, program: &Path) -> Result<()> {
+        let name = program.file_name().context("a program without a name")?;
+        link(program, &self.bin.join(name))
     }
 
     /// The folder for the PATH.
@@ -82,6 +89,17 @@ impl Kubectl {
         }
         Ok(())
     }
+}
+
+/// Makes a symbolic link, in the place of one that is there.
+///
+/// # Errors
+/// It cannot be written.
+pub(super) fn link(to: &Path, name: &Path) -> Result<()> {
+    if name.symlink_metadata().is_ok() {
+        fs::remove_file(name)?;
+    }
+    symlink(to, name).with_context(|| format!("cannot write {}", name.display()))
 }
 
 /// Copies a program over one that may be running.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use pgha_lab::wait;
+use serde_json::{Value, json};
 
 /// How long it may take to listen.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -93,28 +94,30 @@ impl Haproxy {
         Ok(())
     }
 
-    /// What a service's file says of its users, who are led by this HAProxy.
-    pub(crate) fn traffic(&self) -> String {
-        let socket = self.socket();
-        let (socket, at, host) = (socket.display(), self.at, &self.host);
-        format!(
-            "  traffic:
-    - haproxyRuntime:
-        id: lb
-        socket: {{ unix: {socket} }}
-        routes:
-          - name: http
-            host: {host}
-            spot: {{ map: {{ file: {MAP} }} }}
-            sites: {{ core1: core1-http, core2: core2-http }}
-    - probe:
-        route: http
-        url: http://{host}/
-        family: v4
-        connectTo: {at}
-        evidence: [{{ header: {{ name: x-site, values: {{ core1: core1, core2: core2 }} }} }}]
-"
-        )
+    /// `spec.traffic` of a service's file whose users are led by this HAProxy.
+    pub(crate) fn traffic(&self) -> Value {
+        let (at, host) = (self.at, &self.host);
+        let names =
+            |end: &str| json!({"core1": format!("core1{end}"), "core2": format!("core2{end}")});
+        json!([
+            {"haproxyRuntime": {
+                "id": "lb",
+                "socket": {"unix": self.socket()},
+                "routes": [{
+                    "name": "http",
+                    "host": host,
+                    "spot": {"map": {"file": MAP}},
+                    "sites": names("-http"),
+                }],
+            }},
+            {"probe": {
+                "route": "http",
+                "url": format!("http://{host}/"),
+                "family": "v4",
+                "connectTo": at,
+                "evidence": [{"header": {"name": "x-site", "values": names("")}}],
+            }},
+        ])
     }
 }
 

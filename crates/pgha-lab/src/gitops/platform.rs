@@ -6,7 +6,7 @@ mod by_flux;
 mod files;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::git::{self, WorkTree};
 use super::{Deployer, remove_if_there};
+use crate::cluster::primary_site;
 use crate::kubectl::Kubectl;
 use crate::paths::{self, Cache};
 use crate::program;
@@ -35,15 +36,39 @@ pub struct Platform {
     tree: WorkTree,
 }
 
+/// An application that people log in to: an OpenID provider of node, by programs on the lab's machine.
+#[derive(Clone, Debug)]
+pub struct Provider {
+    /// The program node.
+    pub node: PathBuf,
+    /// The folder with `pod.mjs` (`tests/oidc`) and its packages.
+    pub folder: PathBuf,
+    /// The URL that it names in its tokens.
+    pub issuer: String,
+}
+
 impl Platform {
-    /// Writes a platform for a pair as it is now, pushes it, and has it applied at both sites.
+    /// Writes a platform for a pair as it is now, pushes it, and has it applied at both sites. Its application does nothing.
     ///
     /// # Errors
     /// There is no such pair, it has a platform already, or it is not applied.
     pub fn adopt(cluster: &str, deployer: Deployer, progress: &Progress) -> Result<Self> {
+        Self::adopt_with(None, cluster, deployer, progress)
+    }
+
+    /// The same, with an application that people log in to, where Flux applies it. At the standby's site it is stopped.
+    ///
+    /// # Errors
+    /// As with one that does nothing.
+    pub fn adopt_with(
+        provider: Option<&Provider>,
+        cluster: &str,
+        deployer: Deployer,
+        progress: &Progress,
+    ) -> Result<Self> {
         let cache = Cache::in_use()?;
         let platform = progress.part(&format!("{cluster}: a platform of it"), |_| {
-            Self::write(cluster, deployer, &cache).with_context(|| {
+            Self::write(cluster, provider, deployer, &cache).with_context(|| {
                 format!("what is left of an earlier one goes by cargo xtask lab gitops release {cluster}")
             })
         })?;
@@ -55,7 +80,33 @@ impl Platform {
                 platform.await_applied(site)
             })?;
         }
+        if provider.is_some() {
+            progress.part(&format!("{cluster}: its standby's application"), |_| {
+                platform.make_stopped_app(primary_site(cluster)?.other())
+            })?;
+        }
         Ok(platform)
+    }
+
+    /// Flux leaves alone what a standby's file has, so that it is not made either: as it would be where its site was primary before.
+    fn make_stopped_app(&self, site: Site) -> Result<()> {
+        let name = self.app_name();
+        let rendered = format!("{}/components/{name}/{name}.gen.yaml", Self::rendered(site));
+        let kubectl = Kubectl::new(site);
+        kubectl.apply(&fs::read_to_string(self.folder().join(rendered))?)?;
+        kubectl
+            .run(&["scale", "deployment", &name, "--replicas=0"])
+            .map(drop)
+    }
+
+    /// The address of the application's Service at a site, which the lab's machine reaches.
+    ///
+    /// # Errors
+    /// The application is not one that people log in to.
+    pub fn app_address(&self, site: Site) -> Result<String> {
+        let service = Kubectl::new(site).get(&["service", &self.app_name()])?;
+        let address = service["spec"]["clusterIP"].as_str();
+        Ok(address.context("a Service without an address")?.to_owned())
     }
 
     /// The platform that a pair has.
@@ -87,7 +138,8 @@ impl Platform {
                 by_flux::release(site, cluster)?;
                 by_argo::release(site, cluster)?;
                 let app = app_name(cluster);
-                let args = ["delete", "deployment", &app, "--ignore-not-found"];
+                let app = ["deployment", "service"].map(|kind| format!("{kind}/{app}"));
+                let args = ["delete", &app[0], &app[1], "--ignore-not-found"];
                 Kubectl::new(site).run(&args).map(drop)
             })?;
         }
@@ -191,7 +243,12 @@ impl Platform {
         self.await_applied(site)
     }
 
-    fn write(cluster: &str, deployer: Deployer, cache: &Cache) -> Result<Self> {
+    fn write(
+        cluster: &str,
+        provider: Option<&Provider>,
+        deployer: Deployer,
+        cache: &Cache,
+    ) -> Result<Self> {
         git::create(cache, cluster)?;
         let platform = Self {
             cluster: cluster.to_owned(),
@@ -200,7 +257,7 @@ impl Platform {
         };
         let tree = &platform.tree;
         tree.git(&["config", DEPLOYER, &deployer.to_string()])?;
-        let primary = files::write(tree.folder(), cluster)?;
+        let primary = files::write(tree.folder(), cluster, provider)?;
         platform.name_primary(primary)?;
         platform.render()?;
         tree.commit(&["."], "Adopt what is there")?;
@@ -225,7 +282,7 @@ impl Platform {
     }
 }
 
-fn folder(cluster: &str, cache: &Cache) -> std::path::PathBuf {
+fn folder(cluster: &str, cache: &Cache) -> PathBuf {
     cache.data(Place::Edge).join("platforms").join(cluster)
 }
 

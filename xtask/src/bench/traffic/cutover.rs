@@ -44,7 +44,8 @@ pub(super) fn run(bench: &Bench, runs: u32, keep: &mut Keep<'_>) -> Result<()> {
     let haproxy = Haproxy::start(&bench.peers, folder.path(), front)?;
     let service = folder.path().join("pgha.yaml");
     // No cluster is asked.
-    fs::write(&service, service_file("bench", &haproxy.traffic()))?;
+    let traffic = format!("  traffic: {}\n", haproxy.traffic());
+    fs::write(&service, service_file("bench", &traffic))?;
     for _ in 0..runs {
         for (by, to) in [
             (By::Pgha, "core1"),

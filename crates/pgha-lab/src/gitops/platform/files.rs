@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
-use super::SITE_FILE;
+use super::{Provider, SITE_FILE};
 use crate::gitops::git;
 use crate::kubectl::Kubectl;
 use crate::site::{IMAGE_PAUSE, SERVICE_NAMESPACE, Site};
@@ -48,8 +48,16 @@ const FILES: [(&str, &str); 7] = [
 ];
 
 /// Writes the files for a pair as it is now, but not the line that names its primary; returns that.
-pub(super) fn write(folder: &Path, cluster: &str) -> Result<Site> {
-    let live = Live::read(cluster)?;
+pub(super) fn write(folder: &Path, cluster: &str, provider: Option<&Provider>) -> Result<Site> {
+    let mut live = Live::read(cluster)?;
+    if let Some(provider) = provider {
+        let Provider {
+            node,
+            folder,
+            issuer,
+        } = provider;
+        live.values["provider"] = json!({"node": node, "folder": folder, "issuer": issuer});
+    }
     for (name, content) in FILES {
         write_file(&folder.join(name), content)?;
     }
