@@ -26,7 +26,7 @@ pub enum Settlement<T, S> {
 }
 
 /// The shortest pause of those who look eagerly.
-const SHORTEST: Duration = Duration::from_millis(20);
+const SHORTEST: Duration = Duration::from_millis(40);
 
 /// Looks until the condition holds or the deadline passes, at least once, with a pause between looks.
 ///

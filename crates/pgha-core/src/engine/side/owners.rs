@@ -14,8 +14,11 @@ use crate::operator::pgo_v5;
 use crate::patch::ObjectPatch;
 use crate::settle::pause;
 
-/// Pause between two looks at the object while nobody takes writes.
-const LOOK: Duration = Duration::from_millis(20);
+/// Pause between two looks at the object while nobody takes writes: more looks would take the processor from who is to write it.
+const LOOK: Duration = Duration::from_millis(40);
+
+/// Nobody who applies Git's word has written the object sooner (measured with kustomize-controller 1.9.5: half a second).
+const SOONEST: Duration = Duration::from_millis(200);
 
 impl Side {
     /// The same side, whose owners are held before its object is changed; with the patches that do so, as they would be sent now.
@@ -106,6 +109,7 @@ impl Side {
 
     /// Waits, as long as it takes, until the object asks for a primary.
     async fn until_primary_is_asked_for(&self) {
+        pause(SOONEST).await;
         loop {
             let object = fetch_object(&self.site, &self.cluster).await;
             if object.is_ok_and(|object| !says_standby(&object)) {
