@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::{Platform, postgres_name, root_name, unmark};
 use crate::gitops::argo;
+use crate::kubectl::Kubectl;
 use crate::site::Site;
 
 /// The annotations by which Argo CD knows what it applied.
@@ -44,7 +45,20 @@ pub(super) fn release(site: Site, cluster: &str) -> Result<()> {
             argo::delete(site, &name)?;
         }
     }
-    unmark(site, cluster, "annotate", &MARKS)
+    unmark(site, cluster, "annotate", &MARKS)?;
+    forget_writers(site, cluster)
+}
+
+/// Whoever wrote a field is named as its manager for as long as the object lives, and Argo CD's name alone is a sign of it. One empty
+/// entry in the place of all takes them away (Kubernetes documentation, "Server-Side Apply", "Clearing managedFields").
+fn forget_writers(site: Site, cluster: &str) -> Result<()> {
+    let object = ["postgrescluster", cluster];
+    if Kubectl::new(site).find(&object)?.is_none() {
+        return Ok(());
+    }
+    let patch = r#"--patch=[{"op":"replace","path":"/metadata/managedFields","value":[{}]}]"#;
+    let patched = [&["patch"], &object[..], &["--type=json", patch]].concat();
+    Kubectl::new(site).run(&patched).map(drop)
 }
 
 /// What applies the other comes first.
