@@ -298,12 +298,12 @@ fn app_name(cluster: &str) -> String {
     format!("{cluster}-app")
 }
 
-/// Takes marks off a pair's object, where it is: labels or annotations, each with `-` at its end.
-fn unmark(site: Site, cluster: &str, verb: &str, marks: &[&str]) -> Result<()> {
+/// `kubectl VERB` on a pair's object, where that is, with what comes after its name.
+fn on_object(site: Site, cluster: &str, verb: &str, rest: &[&str]) -> Result<()> {
     let object = ["postgrescluster", cluster, "--namespace", SERVICE_NAMESPACE];
     if Kubectl::new(site).find(&object)?.is_none() {
         return Ok(());
     }
-    let args = [&[verb][..], &object, marks].concat();
+    let args = [&[verb][..], &object, rest].concat();
     Kubectl::new(site).run(&args).map(drop)
 }

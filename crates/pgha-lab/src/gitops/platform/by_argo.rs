@@ -3,15 +3,21 @@
 use anyhow::Result;
 use serde_json::Value;
 
-use super::{Platform, postgres_name, root_name, unmark};
+use super::{Platform, on_object, postgres_name, root_name};
 use crate::gitops::argo;
-use crate::kubectl::Kubectl;
 use crate::site::Site;
 
 /// The annotations by which Argo CD knows what it applied.
 const MARKS: [&str; 2] = [
     "argocd.argoproj.io/tracking-id-",
     "kubectl.kubernetes.io/last-applied-configuration-",
+];
+
+/// Whoever wrote a field is named as its manager for as long as the object lives, and Argo CD's name alone is a sign of it. One empty
+/// entry in the place of all takes them away (Kubernetes documentation, "Server-Side Apply", "Clearing managedFields").
+const FORGET_WRITERS: [&str; 2] = [
+    "--type=json",
+    r#"--patch=[{"op":"replace","path":"/metadata/managedFields","value":[{}]}]"#,
 ];
 
 pub(super) fn roots(site: Site, cluster: &str) -> Vec<Value> {
@@ -45,20 +51,8 @@ pub(super) fn release(site: Site, cluster: &str) -> Result<()> {
             argo::delete(site, &name)?;
         }
     }
-    unmark(site, cluster, "annotate", &MARKS)?;
-    forget_writers(site, cluster)
-}
-
-/// Whoever wrote a field is named as its manager for as long as the object lives, and Argo CD's name alone is a sign of it. One empty
-/// entry in the place of all takes them away (Kubernetes documentation, "Server-Side Apply", "Clearing managedFields").
-fn forget_writers(site: Site, cluster: &str) -> Result<()> {
-    let object = ["postgrescluster", cluster];
-    if Kubectl::new(site).find(&object)?.is_none() {
-        return Ok(());
-    }
-    let patch = r#"--patch=[{"op":"replace","path":"/metadata/managedFields","value":[{}]}]"#;
-    let patched = [&["patch"], &object[..], &["--type=json", patch]].concat();
-    Kubectl::new(site).run(&patched).map(drop)
+    on_object(site, cluster, "annotate", &MARKS)?;
+    on_object(site, cluster, "patch", &FORGET_WRITERS)
 }
 
 /// What applies the other comes first.

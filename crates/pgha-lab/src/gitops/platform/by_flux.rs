@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::Value;
 
-use super::{Platform, app_name, postgres_name, root_name, unmark};
+use super::{Platform, app_name, on_object, postgres_name, root_name};
 use crate::gitops::flux;
 use crate::kubectl::Kubectl;
 use crate::site::Site;
@@ -38,7 +38,7 @@ pub(super) fn release(site: Site, cluster: &str) -> Result<()> {
     if flux::is_served(site)? {
         let_go(site, cluster)?;
     }
-    unmark(site, cluster, "label", &MARKS)
+    on_object(site, cluster, "label", &MARKS)
 }
 
 fn let_go(site: Site, cluster: &str) -> Result<()> {
