@@ -298,12 +298,21 @@ fn app_name(cluster: &str) -> String {
     format!("{cluster}-app")
 }
 
+/// A pair's object with who wrote what of it, where it is.
+fn object(site: Site, cluster: &str) -> Result<Option<Value>> {
+    let [kind, name, flag, namespace] = named(cluster);
+    Kubectl::new(site).find(&[kind, name, flag, namespace, "--show-managed-fields"])
+}
+
 /// `kubectl VERB` on a pair's object, where that is, with what comes after its name.
 fn on_object(site: Site, cluster: &str, verb: &str, rest: &[&str]) -> Result<()> {
-    let object = ["postgrescluster", cluster, "--namespace", SERVICE_NAMESPACE];
-    if Kubectl::new(site).find(&object)?.is_none() {
+    if object(site, cluster)?.is_none() {
         return Ok(());
     }
-    let args = [&[verb][..], &object, rest].concat();
+    let args = [&[verb][..], &named(cluster), rest].concat();
     Kubectl::new(site).run(&args).map(drop)
+}
+
+const fn named(cluster: &str) -> [&str; 4] {
+    ["postgrescluster", cluster, "--namespace", SERVICE_NAMESPACE]
 }

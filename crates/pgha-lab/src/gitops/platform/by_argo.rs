@@ -1,9 +1,9 @@
 //! A platform in the hands of Argo CD: one Application that a person has applied, and it applies the other.
 
 use anyhow::Result;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{Platform, on_object, postgres_name, root_name};
+use super::{Platform, object, on_object, postgres_name, root_name};
 use crate::gitops::argo;
 use crate::site::Site;
 
@@ -13,12 +13,8 @@ const MARKS: [&str; 2] = [
     "kubectl.kubernetes.io/last-applied-configuration-",
 ];
 
-/// Whoever wrote a field is named as its manager for as long as the object lives, and Argo CD's name alone is a sign of it. One empty
-/// entry in the place of all takes them away (Kubernetes documentation, "Server-Side Apply", "Clearing managedFields").
-const FORGET_WRITERS: [&str; 2] = [
-    "--type=json",
-    r#"--patch=[{"op":"replace","path":"/metadata/managedFields","value":[{}]}]"#,
-];
+/// What the managers of fields that Argo CD writes are called by (Argo CD documentation, "Server-Side Apply").
+const WRITER: &str = "argocd-";
 
 pub(super) fn roots(site: Site, cluster: &str) -> Vec<Value> {
     let folder = format!("{}/argo", Platform::rendered(site));
@@ -52,7 +48,30 @@ pub(super) fn release(site: Site, cluster: &str) -> Result<()> {
         }
     }
     on_object(site, cluster, "annotate", &MARKS)?;
-    on_object(site, cluster, "patch", &FORGET_WRITERS)
+    forget_writer(site, cluster)
+}
+
+/// Whoever wrote a field is named as its manager for as long as the object lives, and Argo CD's name alone is a sign of it. Only its
+/// entries go: Flux takes what nobody is named for as its own, and whatever of that is not in Git away.
+fn forget_writer(site: Site, cluster: &str) -> Result<()> {
+    let Some(object) = object(site, cluster)? else {
+        return Ok(());
+    };
+    let entries = object["metadata"]["managedFields"].as_array();
+    let managers = entries.into_iter().flatten().map(|it| &it["manager"]);
+    let is_its = |manager: &Value| manager.as_str().is_some_and(|it| it.starts_with(WRITER));
+    let its = managers.enumerate().filter(|(_, manager)| is_its(manager));
+    let mut changes = Vec::new();
+    for (index, manager) in its.collect::<Vec<_>>().into_iter().rev() {
+        let path = format!("/metadata/managedFields/{index}");
+        changes.push(json!({ "op": "test", "path": format!("{path}/manager"), "value": manager }));
+        changes.push(json!({ "op": "remove", "path": path }));
+    }
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let patch = format!("--patch={}", Value::from(changes));
+    on_object(site, cluster, "patch", &["--type=json", &patch])
 }
 
 /// What applies the other comes first.
