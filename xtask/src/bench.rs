@@ -25,6 +25,15 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         json: PathBuf,
     },
+    /// Measure for how long nobody can write when a move is interrupted after the fence, beside a move that comes through
+    Undo {
+        /// How many pairs for each kind of standby
+        #[arg(long, default_value_t = 3)]
+        pairs: u32,
+        /// Where to write the runs
+        #[arg(long, value_name = "FILE")]
+        json: PathBuf,
+    },
     /// Measure `leader`, `status` and `--version` beside kubectl and an empty program
     Cli {
         /// How many runs of each
@@ -84,7 +93,18 @@ pub(crate) fn run(command: &Command) -> Result<()> {
             let asked = moves::Asked {
                 pairs: *pairs,
                 kinds: &kinds,
+                methods: moves::WITH_DOCUMENTED,
                 moves: *moves,
+            };
+            moves::run(&asked, json)
+        }
+        Command::Undo { pairs, json } => {
+            let [archive, _, streaming, _] = moves::ALL_KINDS;
+            let asked = moves::Asked {
+                pairs: *pairs,
+                kinds: &[archive, streaming],
+                methods: moves::WITH_UNDONE,
+                moves: 0,
             };
             moves::run(&asked, json)
         }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Handover, State, Verdict};
+use crate::{Handover, HandoverKind, State, Verdict};
 
 /// How the standby site is fed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +24,18 @@ pub enum Method {
     Documented,
     /// pgha.
     Pgha,
+    /// pgha, interrupted once it had fenced the source: it takes the move back.
+    Undone,
+}
+
+impl Method {
+    /// Whether another site is primary in the end.
+    fn moves(self) -> bool {
+        match self {
+            Self::Documented | Self::Pgha => true,
+            Self::Undone => false,
+        }
+    }
 }
 
 /// One measured move.
@@ -199,7 +211,7 @@ pub struct GitopsFile {
 pub enum NotMeasured {
     /// An assumption does not hold.
     Assumption(String),
-    /// The run shows another number of moves than one.
+    /// The run shows another number of moves, or of moves that were taken back, than one.
     Moves(usize),
     /// There is no single primary whose rows could be counted.
     NoPrimary,
@@ -218,7 +230,7 @@ impl fmt::Display for NotMeasured {
 impl std::error::Error for NotMeasured {}
 
 impl MoveRun {
-    /// The record of the one move that `verdict` shows. A broken promise is part of the record, a broken assumption
+    /// The record of the one move that `verdict` shows, or of the one that was taken back. A broken promise is part of the record, a broken assumption
     /// makes it worthless.
     ///
     /// # Errors
@@ -236,9 +248,11 @@ impl MoveRun {
         {
             return Err(NotMeasured::Assumption(broken.rests_on.clone()));
         }
-        let moves: Vec<&Handover> = verdict.moves().collect();
-        let [only] = moves[..] else {
-            return Err(NotMeasured::Moves(moves.len()));
+        let handovers = verdict.handovers.iter();
+        let is_one = |one: &&Handover| (one.kind == HandoverKind::Move) == method.moves();
+        let handovers: Vec<&Handover> = handovers.filter(is_one).collect();
+        let [only] = handovers[..] else {
+            return Err(NotMeasured::Moves(handovers.len()));
         };
         let account = verdict.account.as_ref().ok_or(NotMeasured::NoPrimary)?;
         Ok(Self {

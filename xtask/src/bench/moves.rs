@@ -1,6 +1,7 @@
 //! `cargo xtask bench move`.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use pgha_lab::progress::Progress;
 use pgha_lab::site::Site;
 use pgha_lab::wait;
 use pgha_lab::writer::{self, Audit, Load};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::lab;
 use crate::part::say;
@@ -32,11 +34,20 @@ pub(super) const ALL_KINDS: [Kind; 4] = [
     (Standby::Streaming, 4),
 ];
 
+/// How a move is compared with the documented procedure, and how with one that is taken back.
+pub(super) const WITH_DOCUMENTED: [Method; 2] = [Method::Documented, Method::Pgha];
+pub(super) const WITH_UNDONE: [Method; 2] = [Method::Pgha, Method::Undone];
+
+/// What the plugin says once the source takes no write any more.
+const FENCED: &str = r#""event":"settled","step":"fence""#;
+
 /// What a run measures.
 pub(super) struct Asked<'a> {
     /// Pairs of moves of each kind.
     pub(super) pairs: u32,
     pub(super) kinds: &'a [Kind],
+    /// The two ways of a pair: the second is told by the first, and made before it, which may cost a side.
+    pub(super) methods: [Method; 2],
     /// Moves of pgha alone after them.
     pub(super) moves: u32,
 }
@@ -58,7 +69,7 @@ pub(super) fn run(asked: &Asked<'_>, file: &Path) -> Result<()> {
         writer,
         progress,
     };
-    report(&bench.run(asked, file)?);
+    report(&bench.run(asked, file)?, asked.methods);
     Ok(())
 }
 
@@ -72,11 +83,12 @@ pub(super) fn one_pair(programs: &Path) -> Result<()> {
     let asked = Asked {
         pairs: 1,
         kinds: &ALL_KINDS[..1],
+        methods: WITH_DOCUMENTED,
         moves: 0,
     };
     let file = programs.join("bench-move.json");
     let runs = bench.run(&asked, &file)?.runs;
-    report(&MoveFile { runs: runs.clone() });
+    report(&MoveFile { runs: runs.clone() }, asked.methods);
     bench.remove(name_of(Standby::Archive))?;
     let pgha = runs.iter().find(|run| run.method == Method::Pgha);
     let is_whole = |run: &MoveRun| run.missing == 0 && run.rejoined && run.parts.is_some();
@@ -101,8 +113,9 @@ impl Bench {
         };
         for kind in asked.kinds {
             for _ in 0..asked.pairs {
-                measure(*kind, Method::Pgha)?;
-                measure(*kind, Method::Documented)?;
+                for method in asked.methods.into_iter().rev() {
+                    measure(*kind, method)?;
+                }
             }
         }
         for kind in asked
@@ -137,6 +150,7 @@ impl Bench {
         let moved = match method {
             Method::Pgha => self.move_by_pgha(name, from),
             Method::Documented => documented::switch_standby(name, from).map(|()| None),
+            Method::Undone => self.take_back(name, from).map(|()| None),
         };
         if moved.is_ok() {
             await_rows_after(name)?;
@@ -171,6 +185,38 @@ impl Bench {
     }
 
     fn move_by_pgha(&self, name: &str, from: Site) -> Result<Option<GapParts>> {
+        let output = self.switchover(name, from).output()?;
+        let said = String::from_utf8(output.stdout)?;
+        ensure!(output.status.success(), "pgha did not move {name}:\n{said}");
+        let outcome: serde_json::Value =
+            serde_json::from_str(said.lines().last().context("pgha said nothing")?)?;
+        Ok(Some(serde_json::from_value(outcome["parts"].clone())?))
+    }
+
+    /// A move that a person interrupts as soon as the source is fenced.
+    fn take_back(&self, name: &str, from: Site) -> Result<()> {
+        let mut plugin = self.switchover(name, from);
+        let mut moving = plugin.stdout(Stdio::piped()).spawn()?;
+        let pid = Pid::from_child(&moving);
+        let stdout = moving.stdout.take().context("no stdout")?;
+        let mut said = BufReader::new(stdout).lines();
+        let is_fenced = |line: &std::io::Result<String>| {
+            let line = line.as_ref();
+            line.is_ok_and(|line| line.contains(FENCED))
+        };
+        let fenced = said.find(is_fenced);
+        if fenced.is_some() {
+            kill_process(pid, Signal::INT)?;
+        }
+        let rest: Vec<String> = said.collect::<std::io::Result<_>>()?;
+        let status = moving.wait()?;
+        let told = rest.join("\n");
+        ensure!(fenced.is_some(), "pgha did not fence {name}: {status}");
+        ensure!(status.code() == Some(4), "{name}: {status}\n{told}");
+        Ok(())
+    }
+
+    fn switchover(&self, name: &str, from: Site) -> Command {
         let to = from.other();
         let mut plugin = Command::new(&self.plugin);
         plugin
@@ -179,12 +225,7 @@ impl Bench {
             .stderr(Stdio::inherit());
         plugin.args(["switchover", name, "--yes", "-o", "json"]);
         plugin.args(["--from", from.name(), "--to", to.name()]);
-        let output = plugin.output()?;
-        let said = String::from_utf8(output.stdout)?;
-        ensure!(output.status.success(), "pgha did not move {name}:\n{said}");
-        let outcome: serde_json::Value =
-            serde_json::from_str(said.lines().last().context("pgha said nothing")?)?;
-        Ok(Some(serde_json::from_value(outcome["parts"].clone())?))
+        plugin
     }
 }
 
@@ -216,13 +257,12 @@ pub(super) fn await_rows_after(name: &str) -> Result<()> {
     })
 }
 
-fn report(file: &MoveFile) {
+fn report(file: &MoveFile, methods: [Method; 2]) {
     say("standby    writers  method      runs  median s  p95 s  missing  rejoined");
     for kind in ALL_KINDS {
-        let medians =
-            [Method::Documented, Method::Pgha].map(|method| report_one(file, kind, method));
-        if let [Some(documented), Some(pgha)] = medians {
-            say(&format!("           ratio {:.3}", pgha / documented));
+        let medians = methods.map(|method| report_one(file, kind, method));
+        if let [Some(first), Some(second)] = medians {
+            say(&format!("           ratio {:.3}", second / first));
         }
     }
 }
