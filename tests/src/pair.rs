@@ -60,6 +60,13 @@ pub const OLD: Kind = Kind {
     patroni: Patroni::V3_3,
 };
 
+/// A streaming pair of an old Patroni.
+pub const OLD_STREAMING: Kind = Kind {
+    cluster: "moves-streaming-33",
+    standby: Standby::Streaming,
+    patroni: Patroni::V3_3,
+};
+
 /// A pair that other tests use too.
 #[derive(Clone, Copy, Debug)]
 pub struct Kind {

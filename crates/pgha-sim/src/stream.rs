@@ -19,9 +19,9 @@ impl Receiver {
     }
 }
 
-/// How long a server that stops waits for a receiver that does not answer (PostgreSQL documentation, 20.6.1
-/// "`wal_sender_timeout`").
-pub(crate) const DRAIN_MS: u64 = 60_000;
+/// How long a server that stops waits for a receiver that does not answer, where nothing else is set (PostgreSQL documentation,
+/// 20.6.1 "`wal_sender_timeout`").
+const DRAIN_MS: u64 = 60_000;
 
 impl World {
     /// Connects the leader of a standby to the other side's, when its turn has come to look for log.
@@ -61,6 +61,13 @@ impl World {
         };
         if self.sites[index].leader().state != State::Standby {
             self.detach(index);
+            return;
+        }
+        // A change of `primary_conninfo` ends the receiver, also one that hears nothing (PostgreSQL source, `xlogrecovery.c`,
+        // `StartupRequestWalReceiverRestart`).
+        let site = &self.sites[index];
+        if !site.names_server() && site.shown_at == u64::MAX {
+            self.lose_receiver(index);
             return;
         }
         if self.now < self.link_until {
@@ -123,7 +130,12 @@ impl World {
         let server = &self.sites[index].members[member];
         let receiver = self.sites[1 - index].receiver.as_ref();
         let is_served = receiver.is_some_and(|receiver| receiver.is_of(server));
-        if is_served { self.now + DRAIN_MS } else { 0 }
+        let set = self.sites[index].parameter("wal_sender_timeout");
+        let set = set
+            .strip_suffix('s')
+            .and_then(|seconds| seconds.parse().ok());
+        let drain_ms = set.map_or(DRAIN_MS, |seconds: u64| seconds * 1_000);
+        if is_served { self.now + drain_ms } else { 0 }
     }
 
     /// A checkpoint removes the segments before it that are archived, but for what `wal_keep_size` names (PostgreSQL

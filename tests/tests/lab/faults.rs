@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use pgha_judge::Ruling;
-use pgha_lab::cluster::{leader, primary_site};
+use pgha_lab::cluster::{leader, primary_site, query_leader};
 use pgha_lab::fault::archive::{self, Break};
 use pgha_lab::fault::link::{self, End};
 use pgha_lab::fault::process::{Act, act_in_pod, act_on_daemon};
 use pgha_lab::kubectl::Kubectl;
 use pgha_lab::site::Site;
 use pgha_lab::wait;
-use pgha_tests::pair::{ARCHIVE, Kind, Pair, STREAMING, event};
-use pgha_tests::{Suite, finish, say, signal_go_on, signal_stop};
+use pgha_tests::pair::{ARCHIVE, Kind, OLD_STREAMING, Pair, STREAMING, event};
+use pgha_tests::{Ended, Suite, finish, say, signal_go_on, signal_stop};
 
 /// How long each wait of these moves may last: shorter than the faults.
 const TIMEOUT: &str = "20s";
@@ -33,6 +33,8 @@ enum Fault {
     TargetApiAway,
     /// Nothing passes between the sites.
     LinkCut,
+    /// The same, and the source knows that its connection to the target is gone; the target does not.
+    ReceiverLost,
     /// The source's archive answers nobody.
     ArchiveSilent,
     /// The source's leader loses its pod.
@@ -45,6 +47,28 @@ enum Fault {
 #[test]
 fn the_leader_of_the_target_dies_between_proof_and_promotion() -> Result<()> {
     meets(STREAMING, Fault::TargetLeaderDies, event::FENCED)
+}
+
+/// What the source wrote last never comes by the connection, and the target waits for it there.
+#[test]
+fn a_receiver_that_is_lost_at_the_fence_stops_no_move() -> Result<()> {
+    comes_through(STREAMING, Fault::ReceiverLost, event::FENCING)
+}
+
+#[test]
+fn a_receiver_that_is_lost_at_the_fence_stops_no_move_of_an_old_patroni() -> Result<()> {
+    if Suite::open_for_full()?.is_none() {
+        return Ok(());
+    }
+    comes_through(OLD_STREAMING, Fault::ReceiverLost, event::FENCING)
+}
+
+#[test]
+fn a_link_that_is_cut_at_the_fence_stops_no_move_of_an_old_patroni() -> Result<()> {
+    if Suite::open_for_full()?.is_none() {
+        return Ok(());
+    }
+    comes_through(OLD_STREAMING, Fault::LinkCut, event::FENCING)
 }
 
 #[test]
@@ -106,8 +130,24 @@ fn every_fault_at(step: &str) -> Result<()> {
 }
 
 fn meets(kind: Kind, fault: Fault, at: &str) -> Result<()> {
-    let Some(pair) = Pair::open(kind)? else {
+    meet(kind, fault, at).map(drop)
+}
+
+/// The same, and the target is promoted.
+fn comes_through(kind: Kind, fault: Fault, at: &str) -> Result<()> {
+    let Some(ended) = meet(kind, fault, at)? else {
         return Ok(());
+    };
+    // Whether the old side follows is another matter: the fault lasts.
+    let is_promoted = ended.stdout.contains(event::PROMOTED);
+    ensure!(is_promoted, "{fault:?} at {at}: {ended:?}");
+    Ok(())
+}
+
+/// A move that meets this fault, to its good end; how the move itself ended, `None` without a lab.
+fn meet(kind: Kind, fault: Fault, at: &str) -> Result<Option<Ended>> {
+    let Some(pair) = Pair::open(kind)? else {
+        return Ok(None);
     };
     // What an earlier test that failed has left behind.
     let from = pair.primary()?;
@@ -150,11 +190,11 @@ fn meets(kind: Kind, fault: Fault, at: &str) -> Result<()> {
             "the target"
         }
     ));
-    Ok(())
+    Ok(Some(ended))
 }
 
 /// Runs a move and lets the fault happen when it says this; the tool stands still meanwhile.
-fn move_into(pair: &Pair, from: Site, fault: Fault, at: &str) -> Result<pgha_tests::Ended> {
+fn move_into(pair: &Pair, from: Site, fault: Fault, at: &str) -> Result<Ended> {
     let sides = ["--from", from.name(), "--to", from.other().name()];
     let how = ["--yes", "-o", "json", "--timeout", TIMEOUT];
     let args = [&["switchover", pair.kind.cluster][..], &sides, &how].concat();
@@ -176,7 +216,7 @@ fn move_into(pair: &Pair, from: Site, fault: Fault, at: &str) -> Result<pgha_tes
     }
     let ended = finish(moving)?;
     ensure!(happened, "it never came to {at}: {seen}");
-    Ok(pgha_tests::Ended {
+    Ok(Ended {
         stdout: seen,
         ..ended
     })
@@ -187,9 +227,11 @@ fn begin(pair: &Pair, from: Site, fault: Fault) -> Result<()> {
     match fault {
         Fault::SourceApiAway => act_on_daemon(from.place(), API_SERVER, Act::Pause),
         Fault::TargetApiAway => act_on_daemon(to.place(), API_SERVER, Act::Pause),
-        Fault::LinkCut => {
-            link::cut(End::Place(from.place()), End::Place(to.place()))?;
-            link::cut(End::Place(to.place()), End::Place(from.place()))
+        Fault::LinkCut => cut_link(from),
+        Fault::ReceiverLost => {
+            cut_link(from)?;
+            let end = "select pg_terminate_backend(pid) from pg_stat_replication";
+            query_leader(from, pair.kind.cluster, end).map(drop)
         }
         Fault::ArchiveSilent => archive::cut(from, Break::Silent),
         Fault::SourceLeaderGone => {
@@ -211,11 +253,17 @@ fn begin(pair: &Pair, from: Site, fault: Fault) -> Result<()> {
     }
 }
 
+fn cut_link(from: Site) -> Result<()> {
+    let (from, to) = (from.place(), from.other().place());
+    link::cut(End::Place(from), End::Place(to))?;
+    link::cut(End::Place(to), End::Place(from))
+}
+
 fn heal(fault: Fault, from: Site) -> Result<()> {
     match fault {
         Fault::SourceApiAway => act_on_daemon(from.place(), API_SERVER, Act::Resume),
         Fault::TargetApiAway => act_on_daemon(from.other().place(), API_SERVER, Act::Resume),
-        Fault::LinkCut => link::heal_all(),
+        Fault::LinkCut | Fault::ReceiverLost => link::heal_all(),
         Fault::ArchiveSilent => archive::heal(from),
         Fault::SourceLeaderGone | Fault::TargetLeaderDies => Ok(()),
     }

@@ -1,6 +1,6 @@
 //! The steps up to the proof: each can be taken back.
 
-use pgha_model::plan::Step;
+use pgha_model::plan::{Feed, Step};
 use pgha_model::timeline::Timeline;
 
 use super::Switchover;
@@ -17,6 +17,10 @@ pub(super) const POLL_INTERVAL: &str = "200ms";
 
 /// How much log the source of an archive-only move keeps.
 const KEPT_LOG: &str = "512MB";
+
+/// For how long the source of a move that streams sends to a receiver that does not answer; 60 s otherwise (PostgreSQL
+/// documentation, 20.6.1). One that can is asked for an answer after half of it.
+const SENDS_FOR: &str = "3s";
 
 impl Switchover<'_> {
     /// Both operators leave their cluster alone: each is otherwise a second writer of Patroni's configuration.
@@ -37,7 +41,7 @@ impl Switchover<'_> {
             Some(POLL_INTERVAL),
         );
         self.target.send_config(&config).await?;
-        self.keep_log_at_source().await?;
+        self.prepare_source().await?;
         if self.pauses() {
             pause_patroni(&mut self.source, self.limits.step).await?;
         }
@@ -52,16 +56,17 @@ impl Switchover<'_> {
     }
 
     /// What is handed over directly must still be there when the source has stopped: its shutdown checkpoint recycles
-    /// every segment that the archive holds.
-    async fn keep_log_at_source(&mut self) -> Result<(), StepError> {
-        if !self.is_archive_only() {
-            return Ok(());
-        }
+    /// every segment that the archive holds. One that streams would not end before a receiver beyond a cut link has answered.
+    async fn prepare_source(&mut self) -> Result<(), StepError> {
+        let (name, value) = match self.plan.feed {
+            Feed::Archive => ("wal_keep_size", KEPT_LOG),
+            Feed::Streaming => ("wal_sender_timeout", SENDS_FOR),
+        };
         let mut config = self.source.config();
-        render::set_parameter(&mut config, "wal_keep_size", Some(KEPT_LOG));
+        render::set_parameter(&mut config, name, Some(value));
         self.source.send_config(&config).await?;
         let limit = self.limits.step;
-        await_setting(self.source.psql()?, "wal_keep_size", KEPT_LOG, limit).await
+        await_setting(self.source.psql()?, name, value, limit).await
     }
 
     /// A canary takes the very way that the last records will take.

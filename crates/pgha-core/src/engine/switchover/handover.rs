@@ -191,10 +191,14 @@ impl Switchover<'_> {
             Ok(Err(error)) => error.to_string(),
             Err(_elapsed) => format!("it took more than {} s", LIMIT.as_secs()),
         };
-        self.note(
-            Step::Prove,
-            format!("The segments were not handed over ({failed}); the archive has to do."),
-        );
+        self.ask_archive(&format!("The segments were not handed over ({failed})"))
+            .await;
+        false
+    }
+
+    /// The target asks the archive, and nobody else. `because` is a clause, as a full sentence begins.
+    pub(super) async fn ask_archive(&mut self, because: &str) {
+        self.note(Step::Prove, format!("{because}; the archive has to do."));
         let mut config = self.target.config();
         if let Some(before) = self
             .target
@@ -204,6 +208,7 @@ impl Switchover<'_> {
             .map(|facts| facts.restore_command.clone())
         {
             render::set_restore_command(&mut config, &before);
+            render::forget_server(&mut config);
             render::set_parameter(
                 &mut config,
                 "wal_retrieve_retry_interval",
@@ -216,7 +221,6 @@ impl Switchover<'_> {
                 format!("The target's restore_command was not put back: {error}."),
             );
         }
-        false
     }
 
     async fn try_hand_over(

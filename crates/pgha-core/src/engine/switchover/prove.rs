@@ -1,5 +1,7 @@
 //! The proof: the target holds everything that the source has ever acknowledged.
 
+use std::time::Duration;
+
 use pgha_model::lsn::Lsn;
 use pgha_model::plan::Feed;
 use pgha_model::proof::Closure;
@@ -9,6 +11,13 @@ use super::{Proof, Switchover};
 use crate::clock;
 use crate::engine::StepError;
 use crate::engine::push::push_script;
+
+/// Up to where each member of the target has replayed, its leader first.
+type Positions = Vec<(String, Lsn)>;
+
+/// How long a target that streams may take for the last records. A server that stops sends them before it is gone (PostgreSQL
+/// source, `walsender.c`, `WalSndDone`): what has not come soon is held up by the network, or was sent to a receiver that is lost.
+const STREAMED: Duration = Duration::from_secs(3);
 
 impl Switchover<'_> {
     /// The target holds everything, on every member that Patroni could elect.
@@ -22,10 +31,16 @@ impl Switchover<'_> {
             None => !self.is_archive_only(),
         };
         let shipped = clock::monotonic();
-        let (past, limit) = (closure.end.to_exceed(), self.limits.proof);
+        let past = closure.end.to_exceed();
         tracing::debug!(end = %closure.end, direct, "the log is where the target looks");
-        let positions = if direct {
-            await_replay(&mut self.target, past, limit, self.plan.feed).await?
+        let came = if direct {
+            self.await_direct(past).await?
+        } else {
+            None
+        };
+        let by_archive = came.is_none();
+        let positions = if let Some(positions) = came {
+            positions
         } else {
             self.start_push(&closure)?;
             self.await_replay_by_archive(past).await?
@@ -49,16 +64,31 @@ impl Switchover<'_> {
         let proof = Proof {
             closure,
             replayed,
-            by_archive: !direct,
+            by_archive,
         };
         Ok((proof, evidence))
     }
 
+    /// Waits for the replay of what came without the archive. `None`: it did not come from the source, which the target no longer
+    /// asks.
+    async fn await_direct(&mut self, past: Lsn) -> Result<Option<Positions>, StepError> {
+        let feed = self.plan.feed;
+        let limit = match feed {
+            Feed::Archive => self.limits.proof,
+            Feed::Streaming => self.limits.proof.min(STREAMED),
+        };
+        let seen = match await_replay(&mut self.target, past, limit, feed).await {
+            Ok(positions) => return Ok(Some(positions)),
+            Err(StepError::NotSettled { seen, .. }) if feed == Feed::Streaming => seen,
+            Err(error) => return Err(error),
+        };
+        let because = format!("{seen} {} s after the source's end", limit.as_secs());
+        self.ask_archive(&because).await;
+        Ok(None)
+    }
+
     /// Waits for the replay of what the push brings, and no longer than that can work.
-    async fn await_replay_by_archive(
-        &mut self,
-        past: Lsn,
-    ) -> Result<Vec<(String, Lsn)>, StepError> {
+    async fn await_replay_by_archive(&mut self, past: Lsn) -> Result<Positions, StepError> {
         let limit = self.limits.proof;
         let mut replay = std::pin::pin!(await_replay(&mut self.target, past, limit, Feed::Archive));
         loop {

@@ -45,19 +45,20 @@ pub(in crate::engine) async fn await_replay(
             what: format!("the {} has no members", side.part),
         });
     };
-    let mut others = std::pin::pin!(await_members(replicas, past, limit));
+    let mut others = std::pin::pin!(await_each(replicas, past, limit));
     let mut early = None;
     let first = {
         let mut first = std::pin::pin!(await_leader(leader, past, limit, feed));
         loop {
             tokio::select! {
-                first = &mut first => break first?,
+                first = &mut first => break in_time(first)?,
                 others = &mut others, if early.is_none() => early = Some(others?),
             }
         }
     };
     let others = match early {
         Some(others) => others,
+        None if first.is_err() => others.await?,
         None => loop {
             if let Ok(others) = timeout(WAKE, &mut others).await {
                 break others?;
@@ -65,7 +66,18 @@ pub(in crate::engine) async fn await_replay(
             wake_senders(leader).await?;
         },
     };
-    Ok(std::iter::once(first).chain(others).collect())
+    Ok(std::iter::once(first?).chain(others?).collect())
+}
+
+/// What was waited for, or that it took too long; any other error is outside.
+type InTime<T> = Result<Result<T, StepError>, StepError>;
+
+/// What only took too long is told when all have been waited for: whoever is left in the middle of a statement answers no other.
+fn in_time<T>(waited: Result<T, StepError>) -> InTime<T> {
+    match waited {
+        Err(late @ StepError::NotSettled { .. }) => Ok(Err(late)),
+        waited => waited.map(Ok),
+    }
 }
 
 async fn await_leader(
@@ -87,12 +99,18 @@ pub(in crate::engine) async fn await_members(
     past: Lsn,
     limit: Duration,
 ) -> Result<Vec<(String, Lsn)>, StepError> {
-    try_join_all(
-        members
-            .iter_mut()
-            .map(|psql| await_member(psql, past, limit)),
-    )
-    .await
+    await_each(members, past, limit).await?
+}
+
+async fn await_each(
+    members: &mut [Psql],
+    past: Lsn,
+    limit: Duration,
+) -> InTime<Vec<(String, Lsn)>> {
+    let all = members.iter_mut();
+    let all = all.map(async |psql| in_time(await_member(psql, past, limit).await));
+    let waited = try_join_all(all).await?;
+    Ok(waited.into_iter().collect())
 }
 
 async fn await_member(

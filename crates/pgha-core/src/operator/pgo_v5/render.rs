@@ -19,10 +19,11 @@ const IMAGES: [&[&str]; 2] = [
 ];
 
 /// Postgres' settings that a move changes in Patroni's configuration, until the operator renders its own again.
-pub const MOVED_SETTINGS: [&str; 3] = [
+pub const MOVED_SETTINGS: [&str; 4] = [
     "restore_command",
     "wal_keep_size",
     "wal_retrieve_retry_interval",
+    "wal_sender_timeout",
 ];
 
 /// A restore command that has nothing, at no cost.
@@ -224,6 +225,18 @@ pub fn set_restore_command(config: &mut Value, command: &str) {
     }
 }
 
+/// Has a standby that streams ask the archive alone; its receiver ends, also one that hangs. One without an archive is left as it
+/// is: without its last source Patroni would no longer take it for a standby, and promote it (Patroni `global_config.py`,
+/// `is_standby_cluster`).
+pub fn forget_server(config: &mut Value) {
+    let standby = config.pointer_mut("/standby_cluster");
+    let standby = standby.and_then(Value::as_object_mut);
+    if let Some(standby) = standby.filter(|standby| standby.contains_key("restore_command")) {
+        standby.remove("host");
+        standby.remove("port");
+    }
+}
+
 /// Puts the operator's own restore command where a move has left [`NO_ARCHIVE`], when nobody knows what was there.
 pub fn forget_no_archive(config: &mut Value) {
     let path = "/postgresql/parameters/restore_command";
@@ -358,6 +371,27 @@ mod tests {
             json!({"create_replica_methods": ["pgbackrest", "basebackup"], "host": "10.0.0.1", "port": 5432,
                 "restore_command": "pgbackrest --stanza=db archive-get %f \"%p\" --repo=2"})
         );
+    }
+
+    #[test]
+    fn a_standby_without_its_server_is_one_of_the_archive() {
+        let both = json!({"host": "10.0.0.1", "port": 5432, "repoName": "repo2"});
+        let mut config = config_as_standby(&primary(), &section(&both));
+        forget_server(&mut config);
+        assert_eq!(
+            config["standby_cluster"],
+            json!({"create_replica_methods": ["pgbackrest", "basebackup"],
+                "restore_command": "pgbackrest --stanza=db archive-get %f \"%p\" --repo=2"})
+        );
+    }
+
+    #[test]
+    fn a_standby_without_an_archive_keeps_its_server() {
+        let alone = json!({"host": "10.0.0.1", "port": 5432});
+        let before = config_as_standby(&primary(), &section(&alone));
+        let mut config = before.clone();
+        forget_server(&mut config);
+        assert_eq!(config, before);
     }
 
     #[test]
