@@ -30,7 +30,7 @@ pub enum Method {
 
 impl Method {
     /// Whether another site is primary in the end.
-    fn moves(self) -> bool {
+    pub fn moves(self) -> bool {
         match self {
             Self::Documented | Self::Pgha => true,
             Self::Undone => false,

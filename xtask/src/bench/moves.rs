@@ -238,7 +238,7 @@ pub(super) fn measured(
 ) -> Result<MoveRun> {
     let asked = Audit {
         reads_wal: false,
-        ..Audit::of_moves(1)
+        ..Audit::of_moves(usize::from(method.moves()))
     };
     let verdict = writer::audit(name, &asked)?;
     Ok(MoveRun::measured(&verdict, standby, writers, method)?)
