@@ -126,8 +126,8 @@ impl Provider {
 
 impl Drop for Provider {
     fn drop(&mut self) {
-        // Its standard input ends, and so does it.
-        drop(self.child.stdin.take());
+        // Killed, and not told: now and then Node hangs as it exits by itself.
+        drop(self.child.kill());
         drop(self.child.wait());
     }
 }
