@@ -1,4 +1,4 @@
-//! `cargo xtask bench move`.
+//! `cargo xtask bench move` and `bench undo`.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
